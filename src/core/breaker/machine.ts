@@ -1,0 +1,95 @@
+// The contract of all breaker machines: latching, sliding window and adaptive.
+//
+// A machine is pure: it holds state, takes facts and `nowMs`, and answers. It awaits nothing, calls
+// nobody and reads no clock. What its owner must tell others lies in `events` after a call; the
+// owner empties it once the state is final. That keeps the common path free of allocations.
+//
+// Every admission hands out a ticket that names the epoch it was admitted in. The epoch counts
+// transitions, so a result that comes back to a different world is recognised and dropped instead
+// of being counted against a state it says nothing about.
+//
+// A machine does not do: retries, deadlines, operator modes, persistence, metrics, logging.
+
+import type { MachineEvent } from "../events.ts";
+import type { OutcomeKind } from "../outcome.ts";
+import type { BreakerSnapshot } from "./snapshot.ts";
+
+export type BreakerKind = BreakerSnapshot["kind"];
+
+/**
+ * Proof of admission, opaque to its holder: the machine packs into it the epoch and, where there
+ * are probes, the lease. A number, so that admitting allocates nothing. Never negative.
+ */
+export type Ticket = number;
+
+/** What `admit` answers when it turns a call away. `refusal()` then says why. */
+export const REFUSED: Ticket = -1;
+
+/** Two readings of one moment: intervals use `nowMs`, records that people read use `wallMs`. */
+export interface Instant {
+  readonly nowMs: number;
+  readonly wallMs: number;
+}
+
+/** Why a machine turns calls away at this moment. */
+export interface MachineRefusal {
+  /** Closed set; becomes the `reason` label of `circuit_breaker_rejected_total`. */
+  readonly reason: "tripped" | "half_open_limit";
+  /** Until a call may be admitted without anybody's help; undefined when only a person can help. */
+  readonly retryAfterMs: number | undefined;
+  /** Latching: until a reset is accepted without force. Others: as `retryAfterMs`, else 0. */
+  readonly remainingMs: number;
+  /** Whether a person tripped it. */
+  readonly manual: boolean;
+}
+
+/** What a failure is made of: its weight in thousandths, and what the upstream or caller said. */
+export interface Failure {
+  readonly weightThousandths: number;
+  readonly message: string;
+}
+
+export interface OperatorOrder {
+  readonly reason: string;
+  readonly actor: string;
+}
+
+export type ResetVerdict =
+  | { readonly accepted: true }
+  | { readonly accepted: false; readonly remainingMs: number };
+
+export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapshot> {
+  readonly kind: Snapshot["kind"];
+  readonly state: string;
+  /** Counts transitions. A settlement whose ticket carries another epoch is late. */
+  readonly epoch: number;
+  /** Whether calls are being turned away, or only probes let through. */
+  readonly isTripped: boolean;
+  /** False while `admit` would answer without looking at `nowMs`: its caller may then pass 0. */
+  readonly admitNeedsTime: boolean;
+  /** What happened since the owner last emptied it. */
+  readonly events: MachineEvent[];
+
+  /** Lets one call in, or answers `REFUSED`. The only hot method besides the settling ones. */
+  admit(nowMs: number): Ticket;
+  /** Records a success. False when the result was late and therefore dropped. */
+  settleOk(ticket: Ticket, latencyMs: number, nowMs: number): boolean;
+  /** Records a failure. False when the result was late and therefore dropped. */
+  settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, at: Instant): boolean;
+  /** Gives the admission back without a vote: the caller went away, or the call never started. */
+  settleIgnored(ticket: Ticket, nowMs: number): void;
+
+  /** Direct evidence without an admission acts on the present epoch and is never a probe's. */
+  record(outcome: OutcomeKind, failure: Failure | undefined, latencyMs: number, at: Instant): void;
+
+  /** A person stops all traffic. Holds until a reset, whatever the recovery mode. */
+  trip(order: OperatorOrder, at: Instant): void;
+  /** A person closes the breaker. Refused inside the cooldown unless forced. */
+  reset(order: OperatorOrder & { readonly force: boolean }, at: Instant): ResetVerdict;
+
+  refusal(at: Instant): MachineRefusal;
+  /** State for the store and for people. A read: it changes nothing. */
+  snapshot(at: Instant): Snapshot;
+  /** Takes over a stored state. Its values are validated first; see `snapshot.ts`. */
+  restore(snapshot: Snapshot, at: Instant): void;
+}

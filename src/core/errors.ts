@@ -1,0 +1,239 @@
+// Every error that Switchgear makes. The code is the identity: never renamed, never reused.
+// Messages are for people. Errors of the upstream pass through untouched and are none of these.
+
+import type { RefusalReason } from "./events.ts";
+
+/** All codes, with what each one means. Documentation and tests are held to this list. */
+export const ERROR_CODES = {
+  SG_BREAKER_OPEN: "The breaker refuses calls: it is tripped, or its probes are all taken.",
+  SG_LOAD_SHED: "This process is loaded and the operation is heavy, so the call was shed.",
+  SG_DEADLINE: "The call did not finish within its deadline.",
+  SG_CLOSING: "The registry is closed or closing and admits nothing any more.",
+  SG_RESET_DENIED: "A reset inside the cooldown needs force.",
+  SG_UNKNOWN_UPSTREAM: "No upstream of this name is configured.",
+  SG_OPTIONS_INVALID: "Options were out of range or unknown; every fault is listed.",
+  SG_STORE: "The store failed; the state in memory holds all the same.",
+  SG_CONFIG_INVALID: "The configuration file has faults; every one is listed.",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Marks refusals across duplicate copies of this package, where `instanceof` fails. */
+const REFUSED_BRAND = Symbol.for("switchgear.refused");
+
+/** Base of all errors made here. */
+export class SwitchgearError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** What every refusal tells. */
+export interface RefusalFacts {
+  readonly upstream: string;
+  readonly operation: string;
+  readonly reason: RefusalReason | "deadline";
+  /** Milliseconds until another try may be admitted; undefined when only a person can help. */
+  readonly retryAfterMs: number | undefined;
+}
+
+/** Base of everything that Switchgear refuses. Test with `isRefused`, branch on `code`. */
+export class RefusedError extends SwitchgearError {
+  readonly upstream: string;
+  readonly operation: string;
+  readonly reason: RefusalFacts["reason"];
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, facts: RefusalFacts) {
+    super(code, message);
+    this.upstream = facts.upstream;
+    this.operation = facts.operation;
+    this.reason = facts.reason;
+    this.retryAfterMs = facts.retryAfterMs;
+  }
+}
+
+// On the prototype: an own symbol property would cost every refusal.
+Object.defineProperty(RefusedError.prototype, REFUSED_BRAND, { value: true });
+
+/** The upstream's breaker refused. */
+export class BreakerOpenError extends RefusedError {
+  /** Milliseconds until a reset is accepted without force, or until the next probe; never negative. */
+  readonly remainingMs: number;
+  /** Whether a person tripped the breaker. */
+  readonly manual: boolean;
+  /** Epoch milliseconds of the trip. */
+  readonly trippedAt: number | null;
+  readonly lastError: string | null;
+
+  constructor(
+    facts: RefusalFacts,
+    details: {
+      readonly remainingMs: number;
+      readonly manual: boolean;
+      readonly trippedAt: number | null;
+      readonly lastError: string | null;
+    },
+  ) {
+    super(
+      "SG_BREAKER_OPEN",
+      `${facts.operation} for ${facts.upstream} refused: the breaker is tripped; ${nextStep(facts.retryAfterMs, details.remainingMs)}`,
+      facts,
+    );
+    this.remainingMs = details.remainingMs;
+    this.manual = details.manual;
+    this.trippedAt = details.trippedAt;
+    this.lastError = details.lastError;
+  }
+}
+
+function nextStep(retryAfterMs: number | undefined, remainingMs: number): string {
+  if (retryAfterMs !== undefined) return `try again in ${Math.ceil(retryAfterMs)} ms`;
+  return remainingMs > 0
+    ? `a person must reset it, without force in ${Math.ceil(remainingMs)} ms`
+    : "a person must reset it";
+}
+
+/** This process is too loaded for a call this heavy. */
+export class LoadShedError extends RefusedError {
+  /** 0–1. */
+  readonly systemLoad: number;
+  readonly operationLoad: number;
+  /** The system load above which heavy operations are shed, 0–1. */
+  readonly threshold: number;
+
+  constructor(
+    facts: RefusalFacts,
+    details: {
+      readonly systemLoad: number;
+      readonly operationLoad: number;
+      readonly threshold: number;
+    },
+  ) {
+    super(
+      "SG_LOAD_SHED",
+      `${facts.operation} for ${facts.upstream} shed: system load ${percent(details.systemLoad)} is over ${percent(details.threshold)} and the operation's load is ${details.operationLoad}`,
+      facts,
+    );
+    this.systemLoad = details.systemLoad;
+    this.operationLoad = details.operationLoad;
+    this.threshold = details.threshold;
+  }
+}
+
+/** 0.9 → `90.0%`. */
+export function percent(ratio: number): string {
+  return `${(ratio * 100).toFixed(1)}%`;
+}
+
+/** The call outlived its deadline. It counts as a timeout of the upstream. */
+export class DeadlineError extends RefusedError {
+  readonly deadlineMs: number;
+
+  constructor(facts: RefusalFacts, deadlineMs: number) {
+    super(
+      "SG_DEADLINE",
+      `${facts.operation} for ${facts.upstream} did not finish within its deadline of ${deadlineMs} ms`,
+      facts,
+    );
+    this.deadlineMs = deadlineMs;
+  }
+}
+
+/** The registry was closed before the call. */
+export class ClosingError extends RefusedError {
+  constructor(facts: RefusalFacts) {
+    super("SG_CLOSING", `${facts.operation} for ${facts.upstream} refused: closing`, facts);
+  }
+}
+
+/** A reset inside the cooldown, without force. */
+export class ResetDeniedError extends SwitchgearError {
+  readonly upstream: string;
+  readonly remainingMs: number;
+
+  constructor(upstream: string, cooldownMs: number, remainingMs: number) {
+    super(
+      "SG_RESET_DENIED",
+      `Reset denied: ${upstream} tripped <${cooldownMs / 1000}s ago; ${Math.ceil(remainingMs)} ms remain, or force it`,
+    );
+    this.upstream = upstream;
+    this.remainingMs = remainingMs;
+  }
+}
+
+export class UnknownUpstreamError extends SwitchgearError {
+  readonly upstream: string;
+
+  constructor(upstream: string, known: readonly string[]) {
+    const list = known.length === 0 ? "none is configured" : `known: ${known.slice(0, 20).join(", ")}`;
+    super("SG_UNKNOWN_UPSTREAM", `no upstream named ${JSON.stringify(upstream)}; ${list}`);
+    this.upstream = upstream;
+  }
+}
+
+/** Options out of range or unknown. A `RangeError`, as JavaScript's own are. */
+export class InvalidOptionsError extends RangeError {
+  readonly code: ErrorCode = "SG_OPTIONS_INVALID";
+  readonly faults: readonly string[];
+
+  constructor(subject: string, faults: readonly string[]) {
+    super(`${subject}: ${faults.join("; ")}`);
+    this.faults = faults;
+  }
+}
+
+/** A store operation failed. Callers of upstreams never see it. */
+export class StoreError extends SwitchgearError {
+  /** The store's own code, such as `SQLITE_BUSY`. */
+  readonly storeCode: string;
+
+  constructor(storeCode: string, message: string, options?: ErrorOptions) {
+    super("SG_STORE", message, options);
+    this.storeCode = storeCode;
+  }
+}
+
+// Set once on each prototype instead of in each constructor; `new.target.name` would not survive
+// minifiers.
+for (const [type, name] of [
+  [SwitchgearError, "SwitchgearError"],
+  [RefusedError, "RefusedError"],
+  [BreakerOpenError, "BreakerOpenError"],
+  [LoadShedError, "LoadShedError"],
+  [DeadlineError, "DeadlineError"],
+  [ClosingError, "ClosingError"],
+  [ResetDeniedError, "ResetDeniedError"],
+  [UnknownUpstreamError, "UnknownUpstreamError"],
+  [InvalidOptionsError, "InvalidOptionsError"],
+  [StoreError, "StoreError"],
+] as const) {
+  Object.defineProperty(type.prototype, "name", { value: name, configurable: true });
+}
+
+/** Whether Switchgear refused the call; holds across duplicate copies of the package. */
+export function isRefused(error: unknown): error is RefusedError {
+  return (
+    typeof error === "object" &&
+    error !== null &&
+    (error as { readonly [REFUSED_BRAND]?: unknown })[REFUSED_BRAND] === true
+  );
+}
+
+/**
+ * Makes an error without walking the stack, which is most of what an error costs. A refusal's
+ * stack would only ever show the guard; whoever needs the caller's has it in the awaiting frame.
+ */
+export function withoutStack<Made extends Error>(make: () => Made): Made {
+  const limit = Error.stackTraceLimit;
+  // A hardened realm may have frozen it; the error then merely costs more.
+  if (!Reflect.set(Error, "stackTraceLimit", 0)) return make();
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}

@@ -1,0 +1,119 @@
+// What a breaker has to tell. Machines report the first group; the guard around them adds the
+// upstream's name, who did it, and the events that only it can see.
+
+/** Reported by a machine after its state is final. */
+export type MachineEvent =
+  | {
+      readonly type: "transition";
+      readonly from: string;
+      readonly to: string;
+      /** Why, from a closed set: `failures`, `manual_trip`, `reset`, `probe_due`, … */
+      readonly cause: TransitionCause;
+    }
+  | {
+      readonly type: "trip";
+      readonly manual: boolean;
+      /** False when a tripped breaker was tripped again, by hand: no new trip is counted. */
+      readonly isNewTrip: boolean;
+      readonly failureCount: number;
+      readonly lastError: string;
+      readonly actor: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "reset";
+      readonly forced: boolean;
+      readonly actor: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "reset-denied";
+      readonly remainingMs: number;
+      readonly actor: string;
+      readonly reason: string;
+    }
+  | {
+      /** The admitted probe of a breaker that may recover by itself succeeded. */
+      readonly type: "recovery";
+      readonly latencyMs: number;
+      readonly actor: string;
+      readonly reason: string;
+    };
+
+export type TransitionCause =
+  | "failures"
+  | "manual_trip"
+  | "probe_due"
+  | "probe_succeeded"
+  | "probe_failed"
+  | "probe_ignored"
+  | "probe_lease_expired"
+  | "reset"
+  | "restored";
+
+/** Why a call was turned away. Closed set: it becomes a metric label. */
+export type RefusalReason = "tripped" | "half_open_limit" | "load_shed" | "closing";
+
+/** What an operator may order beside trip and reset. */
+export type OperatorMode = "normal" | "shadow" | "forced-closed";
+
+/** What the guard adds to every event. */
+export interface EventOrigin {
+  readonly upstream: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+}
+
+export type GuardEvent =
+  | {
+      readonly type: "refused";
+      readonly operation: string;
+      readonly reason: RefusalReason;
+      readonly remainingMs: number;
+      readonly retryAfterMs: number | undefined;
+      readonly manual: boolean;
+      /** Set when the load shedder refused. */
+      readonly systemLoad: number | undefined;
+      readonly operationLoad: number | undefined;
+      /** True in shadow mode: it would have been refused, and was admitted. */
+      readonly shadow: boolean;
+    }
+  | {
+      readonly type: "settled";
+      readonly operation: string;
+      readonly outcome: "ok" | "failed" | "timeout" | "ignored";
+      readonly latencyMs: number;
+      /** The result came back after a transition and was not counted. */
+      readonly late: boolean;
+    }
+  | {
+      readonly type: "mode";
+      readonly from: OperatorMode;
+      readonly to: OperatorMode;
+      readonly actor: string;
+      readonly reason: string;
+    };
+
+/** Every event of an upstream, told apart by `type`. */
+export type UpstreamEvent = (MachineEvent | GuardEvent) & EventOrigin;
+
+/** Events of the registry's own affairs: they belong to no upstream. */
+export type RegistryEvent =
+  | {
+      readonly type: "store-error";
+      readonly op: StoreOperation;
+      /** The store's own code, such as `SQLITE_FULL`. */
+      readonly code: string;
+      readonly message: string;
+      readonly at: number;
+      /** Failures since the last event of this kind: at most one is reported per interval. */
+      readonly suppressed: number;
+    }
+  | { readonly type: "store-recovered"; readonly at: number; readonly pending: 0 };
+
+export type StoreOperation = "load" | "commit" | "poll" | "history";
+
+export type SwitchgearEvent = UpstreamEvent | RegistryEvent;
+
+export type EventType = SwitchgearEvent["type"];
+export type EventOf<Type extends EventType> = Extract<SwitchgearEvent, { readonly type: Type }>;

@@ -1,0 +1,77 @@
+// What the pipeline needs from outside: implemented in `store`, `telemetry` and `runtime`, handed
+// in by whoever composes. Nothing in here knows a package.
+
+import type { BreakerSnapshot } from "../core/breaker/snapshot.ts";
+import type { OperatorMode } from "../core/events.ts";
+
+export type { Clock, Scheduler, Timer } from "../core/clock.ts";
+
+/** One upstream's state as stored. */
+export interface StoredBreaker {
+  readonly upstream: string;
+  readonly mode: OperatorMode;
+  readonly snapshot: BreakerSnapshot;
+}
+
+export type AuditAction =
+  | "TRIP"
+  | "RESET"
+  | "RESET_DENIED"
+  | "FORCE_CLOSED"
+  | "SHADOW"
+  | "NORMAL";
+
+/** Who did what to which upstream, and why. Written once, never changed. */
+export interface AuditEntry {
+  readonly upstream: string;
+  readonly action: AuditAction;
+  readonly reason: string;
+  /** A person's name, `api`, or `system` for the machine's own trips and recoveries. */
+  readonly actor: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly forced: boolean;
+}
+
+/** What one call to `commit` writes, all or nothing. */
+export interface StoreChange {
+  readonly breakers: readonly StoredBreaker[];
+  readonly audits: readonly AuditEntry[];
+}
+
+/**
+ * Where breaker state outlives the process. Synchronous, because a trip and a reset are durable
+ * before they return. Every method may throw `StoreError`; the pipeline then keeps the change in
+ * memory and tries again. It never calls a store while a call to an upstream holds anything.
+ */
+export interface Store {
+  readonly kind: string;
+  /** Where it is, for people: a path or a URL without credentials. */
+  readonly location: string;
+  /** Opens what must be opened, and gives every stored breaker, validated. */
+  load(): readonly StoredBreaker[];
+  /** Writes all of it in one transaction that is durable when this returns. */
+  commit(change: StoreChange): void;
+  /** Newest first. */
+  history(query: HistoryQuery): readonly AuditEntry[];
+  /**
+   * Breakers as another process left them since the last call of `load`, `poll` or `commit`;
+   * undefined when nobody else wrote. Absent where no other process can write.
+   */
+  poll?(): readonly StoredBreaker[] | undefined;
+  /** Set when opening found a broken file and put it aside; the path it was moved to. */
+  readonly recoveredFrom?: string | undefined;
+  close(): void;
+}
+
+export interface HistoryQuery {
+  readonly upstream?: string;
+  /** 1–1000. */
+  readonly limit: number;
+}
+
+/** How loaded this process is. */
+export interface LoadSampler {
+  /** 0 (idle) to 1 (saturated). Cheap enough to be asked by every heavy call. */
+  systemLoad(): number;
+}
