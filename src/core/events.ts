@@ -83,8 +83,6 @@ export type GuardEvent =
       readonly operation: string;
       readonly outcome: "ok" | "failed" | "timeout" | "ignored";
       readonly latencyMs: number;
-      /** The result came back after a transition and was not counted. */
-      readonly late: boolean;
     }
   | {
       readonly type: "mode";

@@ -21,7 +21,7 @@ export interface Admitted {
   settle(outcome: Outcome): void;
 }
 
-/** The call may not start. Nothing has to be settled. */
+/** The call may not start. Nothing has to be settled. Its times are read when they are asked for. */
 export interface Refused {
   readonly admitted: false;
   readonly reason: RefusalReason;

@@ -46,6 +46,8 @@ export interface StoreChange {
  */
 export interface Store {
   readonly kind: string;
+  /** Whether state outlives the process here. Where it does not, only audits are written. */
+  readonly durable: boolean;
   /** Where it is, for people: a path or a URL without credentials. */
   readonly location: string;
   /** Opens what must be opened, and gives every stored breaker, validated. */

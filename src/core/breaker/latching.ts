@@ -19,6 +19,7 @@ import { fromThousandths, isLatency, toThousandths, type OutcomeKind } from "../
 import {
   REFUSED,
   type BreakerMachine,
+  type BreakerPolicy,
   type Failure,
   type Instant,
   type MachineRefusal,
@@ -26,7 +27,7 @@ import {
   type ResetVerdict,
   type Ticket,
 } from "./machine.ts";
-import type { LatchingSettings } from "./latching-options.ts";
+import { latchingSettings, type LatchingOptions, type LatchingSettings } from "./latching-options.ts";
 import type { LatchingSnapshot } from "./snapshot.ts";
 
 /**
@@ -44,8 +45,25 @@ const EPOCH_STEP = 2;
 
 type State = "closed" | "open" | "half-open";
 
+/**
+ * A breaker that a person must reset. Throws `InvalidOptionsError` with every fault listed.
+ * @example createBreaker("draftkings", latching({ failureThreshold: 10, cooldownMs: 60_000 }))
+ */
+export function latching(options: LatchingOptions = {}): BreakerPolicy {
+  const settings = latchingSettings(options);
+  return Object.freeze({
+    kind: "latching",
+    failureWeightThousandths: settings.failureWeightThousandths,
+    timeoutWeightThousandths: settings.timeoutWeightThousandths,
+    failureThreshold: fromThousandths(settings.thresholdThousandths),
+    cooldownMs: settings.cooldownMs,
+    createMachine: () => new LatchingMachine(settings),
+  });
+}
+
 export class LatchingMachine implements BreakerMachine<LatchingSnapshot> {
   readonly kind = "latching";
+  readonly refusalReason = "tripped";
   readonly events: MachineEvent[] = [];
   readonly #settings: LatchingSettings;
 
@@ -82,6 +100,10 @@ export class LatchingMachine implements BreakerMachine<LatchingSnapshot> {
 
   get isTripped(): boolean {
     return this.#state !== "closed";
+  }
+
+  get hasFailures(): boolean {
+    return this.#failureThousandths > 0 || this.#state !== "closed";
   }
 
   get admitNeedsTime(): boolean {
@@ -169,7 +191,7 @@ export class LatchingMachine implements BreakerMachine<LatchingSnapshot> {
 
   reset(order: OperatorOrder & { readonly force: boolean }, at: Instant): ResetVerdict {
     const { reason, actor } = order;
-    const remainingMs = this.#cooldownRemainingMs(at);
+    const remainingMs = this.cooldownRemainingMs(at);
     if (remainingMs > 0 && !order.force) {
       this.events.push({ type: "reset-denied", remainingMs, actor, reason });
       return { accepted: false, remainingMs };
@@ -184,14 +206,29 @@ export class LatchingMachine implements BreakerMachine<LatchingSnapshot> {
   }
 
   refusal(at: Instant): MachineRefusal {
-    const remainingMs = this.#cooldownRemainingMs(at);
-    if (this.#isManualOnly()) {
-      return { reason: "tripped", retryAfterMs: undefined, remainingMs, manual: this.#manual };
-    }
+    const isManualOnly = this.#isManualOnly();
     // While a probe runs its lease bounds the wait, since nobody knows when it will answer.
     const dueMs = this.#state === "half-open" ? this.#leaseDueMs : this.#probeDueMs;
     const waitMs = Math.max(0, dueMs - at.nowMs);
-    return { reason: "tripped", retryAfterMs: waitMs, remainingMs: waitMs, manual: false };
+    return {
+      reason: this.refusalReason,
+      retryAfterMs: isManualOnly ? undefined : waitMs,
+      remainingMs: isManualOnly ? this.cooldownRemainingMs(at) : waitMs,
+      manual: this.#manual,
+      trippedAt: this.#state === "closed" ? null : this.#trippedWallMs,
+      lastError: this.#lastError,
+    };
+  }
+
+  /**
+   * Counted from the trip, not from the last failure: stragglers would push it ahead for ever.
+   * The larger of both clocks' readings: a wall clock set back must not lengthen the wait, and a
+   * machine that slept (its monotonic clock stood still) has waited all the same.
+   */
+  cooldownRemainingMs(at: Instant): number {
+    if (this.#state === "closed") return 0;
+    const elapsedMs = Math.max(at.nowMs - this.#trippedNowMs, at.wallMs - this.#trippedWallMs);
+    return Math.max(0, this.#settings.cooldownMs - elapsedMs);
   }
 
   snapshot(at: Instant): LatchingSnapshot {
@@ -318,17 +355,6 @@ export class LatchingMachine implements BreakerMachine<LatchingSnapshot> {
     return this.#probeDueMs === Number.POSITIVE_INFINITY
       ? this.#trippedWallMs + this.#settings.resetTimeoutMs
       : toWall(this.#probeDueMs);
-  }
-
-  /**
-   * Counted from the trip, not from the last failure: stragglers would push it ahead for ever.
-   * The larger of both clocks' readings: a wall clock set back must not lengthen the wait, and a
-   * machine that slept (its monotonic clock stood still) has waited all the same.
-   */
-  #cooldownRemainingMs(at: Instant): number {
-    if (this.#state === "closed") return 0;
-    const elapsedMs = Math.max(at.nowMs - this.#trippedNowMs, at.wallMs - this.#trippedWallMs);
-    return Math.max(0, this.#settings.cooldownMs - elapsedMs);
   }
 
   #moveTo(to: State, cause: (MachineEvent & { type: "transition" })["cause"]): void {

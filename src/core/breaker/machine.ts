@@ -41,6 +41,9 @@ export interface MachineRefusal {
   readonly remainingMs: number;
   /** Whether a person tripped it. */
   readonly manual: boolean;
+  /** Epoch milliseconds of the trip. */
+  readonly trippedAt: number | null;
+  readonly lastError: string | null;
 }
 
 /** What a failure is made of: its weight in thousandths, and what the upstream or caller said. */
@@ -65,6 +68,8 @@ export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapsh
   readonly epoch: number;
   /** Whether calls are being turned away, or only probes let through. */
   readonly isTripped: boolean;
+  /** Whether failures are held, or worse: something that must not be lost or evicted. */
+  readonly hasFailures: boolean;
   /** False while `admit` would answer without looking at `nowMs`: its caller may then pass 0. */
   readonly admitNeedsTime: boolean;
   /** What happened since the owner last emptied it. */
@@ -87,9 +92,26 @@ export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapsh
   /** A person closes the breaker. Refused inside the cooldown unless forced. */
   reset(order: OperatorOrder & { readonly force: boolean }, at: Instant): ResetVerdict;
 
+  /** Why `admit` has just refused; needs no clock. */
+  readonly refusalReason: MachineRefusal["reason"];
   refusal(at: Instant): MachineRefusal;
+  /** Until a reset is accepted without force; 0 while closed, and when it is accepted now. */
+  cooldownRemainingMs(at: Instant): number;
   /** State for the store and for people. A read: it changes nothing. */
   snapshot(at: Instant): Snapshot;
   /** Takes over a stored state. Its values are validated first; see `snapshot.ts`. */
   restore(snapshot: Snapshot, at: Instant): void;
+}
+
+/** A configured kind of breaker: what `latching({…})` returns, and each upstream is given. */
+export interface BreakerPolicy {
+  readonly kind: BreakerKind;
+  /** What a failure, and a timeout, counts when its call does not say. Thousandths. */
+  readonly failureWeightThousandths: number;
+  readonly timeoutWeightThousandths: number;
+  /** For people: the count or ratio at which it trips. */
+  readonly failureThreshold: number;
+  /** Milliseconds after a trip in which a reset needs force; 0 where there is no cooldown. */
+  readonly cooldownMs: number;
+  createMachine(): BreakerMachine;
 }

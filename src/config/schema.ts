@@ -1,0 +1,588 @@
+// THE schema of switchgear.yaml: one description gives the type, the validator, the defaults and the JSON Schema.
+//
+// Each leaf is built by a small helper that writes the range once and renders it three times: as the check, as what
+// a fault says would be right, and as the description that editors show. Cross-checks between options run even when
+// other options are wrong (`always`), so that every fault is listed at once.
+
+import { z } from "zod";
+
+// The longest delay that a timer of JavaScript can hold; a longer one fires at once.
+const DURATION_MS_MAX = 2 ** 31 - 1;
+const NAME_CHARACTERS_MAX = 128;
+const RESERVED_NAMES: ReadonlySet<string> = new Set([
+  "status",
+  "__proto__",
+  "constructor",
+  "prototype",
+]);
+// A breaker counts in integer thousandths (spec A-4.6): a finer weight would be rounded without a word.
+const THOUSANDTHS = 1000;
+
+interface NumberOption {
+  readonly meaning: string;
+  readonly unit: string;
+  readonly min: number;
+  readonly max: number;
+  readonly isWhole?: boolean;
+  readonly isInThousandths?: boolean;
+}
+
+function describeOption(option: { meaning: string; expects: string; byDefault?: unknown }): string {
+  const byDefault = option.byDefault === undefined ? "none" : JSON.stringify(option.byDefault);
+  return `${option.meaning} Expects ${option.expects}. Default: ${byDefault}.`;
+}
+
+function numberOf(option: NumberOption) {
+  const whole = option.isWhole === true ? "a whole number" : "a number";
+  const step = option.isInThousandths === true ? ", in steps of 0.001" : "";
+  const unit = option.unit === "" ? "" : ` (${option.unit})`;
+  const expects = `${whole} from ${option.min} to ${option.max}${step}${unit}`;
+  const base = option.isWhole === true ? z.int({ error: expects }) : z.number({ error: expects });
+  const ranged = base.min(option.min, { error: expects }).max(option.max, { error: expects });
+  const isFine = (value: number): boolean =>
+    option.isInThousandths !== true ||
+    Math.abs(value * THOUSANDTHS - Math.round(value * THOUSANDTHS)) < 1e-6;
+  return { expects, schema: ranged.refine(isFine, { error: expects }) };
+}
+
+function number(option: NumberOption & { byDefault: number }) {
+  const { expects, schema } = numberOf(option);
+  return schema
+    .default(option.byDefault)
+    .describe(describeOption({ meaning: option.meaning, expects, byDefault: option.byDefault }));
+}
+
+function optionalNumber(option: NumberOption) {
+  const { expects, schema } = numberOf(option);
+  return z.exactOptional(schema).describe(describeOption({ meaning: option.meaning, expects }));
+}
+
+function duration(option: { meaning: string; min?: number; byDefault: number }) {
+  return number({ ...option, unit: "milliseconds", min: option.min ?? 0, max: DURATION_MS_MAX });
+}
+
+function oneOf<T extends string>(values: readonly T[]) {
+  const expects = `one of ${values.join(", ")}`;
+  return { expects, schema: z.literal(values, { error: expects }) };
+}
+
+function choice<T extends string>(option: {
+  meaning: string;
+  values: readonly T[];
+  byDefault: NoInfer<T>;
+}) {
+  const { expects, schema } = oneOf(option.values);
+  const byDefault = option.byDefault;
+  return schema
+    .default(byDefault)
+    .describe(describeOption({ meaning: option.meaning, expects, byDefault }));
+}
+
+/** Runs a cross-check even when a part of the value is wrong, as long as the value is a mapping. */
+const always = {
+  when: (payload: { value: unknown }): boolean =>
+    typeof payload.value === "object" && payload.value !== null,
+};
+
+/** A whole sentence about an option, where "expected …, found …" would not say enough. */
+function sentence(path: (string | number)[], message: string) {
+  return { code: "custom" as const, path, message, params: { isSentence: true } };
+}
+
+function isControl(text: string): boolean {
+  return /\p{Cc}/u.test(text);
+}
+
+// ---- listeners ----
+
+const HOST_EXPECTS = "an address or host name without port, path or spaces";
+
+function host(meaning: string) {
+  const byDefault = "0.0.0.0";
+  return z
+    .string({ error: HOST_EXPECTS })
+    .max(253, { error: HOST_EXPECTS })
+    .regex(/^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*)|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/, {
+      error: HOST_EXPECTS,
+    })
+    .default(byDefault)
+    .describe(describeOption({ meaning, expects: HOST_EXPECTS, byDefault }));
+}
+
+function port(meaning: string, byDefault: number) {
+  return number({
+    meaning: `${meaning} 0 takes a free one.`,
+    unit: "",
+    min: 0,
+    max: 65_535,
+    isWhole: true,
+    byDefault,
+  });
+}
+
+/** The ports alone: the environment may set them, and then the same rule applies. */
+export const portNumber = numberOf({ meaning: "", unit: "", min: 0, max: 65_535, isWhole: true });
+
+const gateway = z
+  .strictObject({
+    host: host("Address that the gateway listens on."),
+    port: port("Port that the gateway listens on; SWITCHGEAR_PORT overrides it.", 8080),
+    maxBodyBytes: number({
+      meaning: "Longest request body that is forwarded; a longer one is answered 413.",
+      unit: "bytes",
+      min: 0,
+      max: 1024 ** 3,
+      isWhole: true,
+      byDefault: 10 * 1024 ** 2,
+    }),
+    maxHeaderBytes: number({
+      meaning: "Longest request head that is read; a longer one is answered 431.",
+      unit: "bytes",
+      min: 1024,
+      max: 1024 ** 2,
+      isWhole: true,
+      byDefault: 16 * 1024,
+    }),
+  })
+  .prefault({})
+  .describe("The HTTP gateway that callers use: /{upstream}/{rest}. Default: {}.");
+
+const admin = z
+  .strictObject({
+    host: host("Address that the admin interface listens on."),
+    port: port(
+      "Port that the admin interface listens on; SWITCHGEAR_ADMIN_PORT overrides it.",
+      9464,
+    ),
+  })
+  .prefault({})
+  .describe("Metrics, probes, status page and the API for people. Default: {}.");
+
+// ---- store ----
+
+const STORE_EXPECTS = "one of memory, sqlite";
+const PATH_EXPECTS = "the path of a file";
+
+const memoryStore = z.strictObject({
+  kind: z
+    .literal("memory", { error: STORE_EXPECTS })
+    .optional()
+    .default("memory")
+    .describe(
+      'Where breakers keep their state. memory: gone with the process. Expects one of memory, sqlite. Default: "memory".',
+    ),
+});
+
+const sqliteStore = z.strictObject({
+  kind: z
+    .literal("sqlite", { error: STORE_EXPECTS })
+    .describe(
+      'Where breakers keep their state. sqlite: in one file, through restarts. Expects one of memory, sqlite. Default: "memory".',
+    ),
+  path: z
+    .string({ error: PATH_EXPECTS })
+    .min(1, { error: PATH_EXPECTS })
+    .max(4096, { error: PATH_EXPECTS })
+    .refine((path) => !isControl(path), { error: PATH_EXPECTS })
+    .default("./data/circuit_breaker.db")
+    .describe(
+      describeOption({
+        meaning: "The database file; its folder is made when it is missing.",
+        expects: PATH_EXPECTS,
+        byDefault: "./data/circuit_breaker.db",
+      }),
+    ),
+});
+
+function kindOf(input: unknown): unknown {
+  return typeof input === "object" && input !== null && "kind" in input ? input.kind : undefined;
+}
+
+const store = z
+  .discriminatedUnion("kind", [memoryStore, sqliteStore], {
+    error: (issue) => {
+      if (issue.code !== "invalid_union") return undefined;
+      return kindOf(issue.input) === "redis"
+        ? `${STORE_EXPECTS}; redis arrives in a later version`
+        : STORE_EXPECTS;
+    },
+  })
+  .prefault({})
+  .describe("Where trips, resets and the audit are kept. Default: {}.");
+
+// ---- process-wide ----
+
+const logging = z
+  .strictObject({
+    level: choice({
+      meaning: "Least important level that is written.",
+      values: ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+      byDefault: "info",
+    }),
+    format: choice({
+      meaning:
+        "Shape of a log line: json is our own, hyper-bun the one that Hyper-Bun's tools read.",
+      values: ["json", "hyper-bun"],
+      byDefault: "json",
+    }),
+  })
+  .prefault({})
+  .describe("The log on standard output. Default: {}.");
+
+const loadShedding = z
+  .strictObject({
+    threshold: number({
+      meaning: "System load above which (not at which) costly calls are shed; 1 never sheds.",
+      unit: "ratio",
+      min: 0,
+      max: 1,
+      byDefault: 0.85,
+    }),
+    operationLoad: number({
+      meaning: "Declared load of an operation above which (not at which) it counts as costly.",
+      unit: "load units",
+      min: 0,
+      max: 1000,
+      byDefault: 100,
+    }),
+    mode: choice({
+      meaning:
+        "How system load is made of its parts: weighted is 0.4 memory + 0.3 CPU + 0.3 pending requests, max is the highest of the three.",
+      values: ["weighted", "max"],
+      byDefault: "weighted",
+    }),
+    maxPending: number({
+      meaning: "Pending requests that count as full load.",
+      unit: "requests",
+      min: 1,
+      max: 1_000_000,
+      isWhole: true,
+      byDefault: 1000,
+    }),
+  })
+  .prefault({})
+  .describe("Refusing costly calls while this process itself is loaded. Default: {}.");
+
+const limits = z
+  .strictObject({
+    upstreams: number({
+      meaning:
+        "Most upstreams that are held and labelled; the bound of every map and of metric labels.",
+      unit: "upstreams",
+      min: 1,
+      max: 100_000,
+      isWhole: true,
+      byDefault: 1000,
+    }),
+    operations: number({
+      meaning:
+        "Most operations per upstream that get a label of their own; the rest share __overflow__.",
+      unit: "operations",
+      min: 1,
+      max: 100_000,
+      isWhole: true,
+      byDefault: 200,
+    }),
+  })
+  .prefault({})
+  .describe("Bounds on what is kept per name. Default: {}.");
+
+// ---- breakers ----
+
+const BREAKER_KINDS = ["latching"] as const;
+const BREAKER_EXPECTS = `one of ${BREAKER_KINDS.join(", ")}`;
+
+const latching = z.strictObject({
+  kind: z
+    .literal("latching", { error: BREAKER_EXPECTS })
+    .optional()
+    .default("latching")
+    .describe(
+      `The machine that decides. latching: trips on a weighted count and stays tripped until a person resets it. Expects ${BREAKER_EXPECTS}. Default: "latching".`,
+    ),
+  failureThreshold: number({
+    meaning:
+      "Weighted count of failures at which the breaker trips; a success takes the count back.",
+    unit: "failures",
+    min: 0.001,
+    max: 1_000_000,
+    isInThousandths: true,
+    byDefault: 10,
+  }),
+  timeoutWeight: number({
+    meaning: "What one timed-out call adds to the count; 0 ignores timeouts.",
+    unit: "failures",
+    min: 0,
+    max: 1000,
+    isInThousandths: true,
+    byDefault: 0.5,
+  }),
+  failureWeight: number({
+    meaning: "What one failed call adds to the count; 0 ignores failures.",
+    unit: "failures",
+    min: 0,
+    max: 1000,
+    isInThousandths: true,
+    byDefault: 1,
+  }),
+  cooldownMs: duration({
+    meaning:
+      "Time after a trip in which a reset needs force; exactly at its end it no longer does.",
+    byDefault: 60_000,
+  }),
+  resetTimeoutMs: duration({
+    meaning:
+      "Time after a trip until one probe is admitted; only used with recovery: single-probe.",
+    byDefault: 60_000,
+  }),
+  recovery: choice({
+    meaning:
+      "Who ends a trip: manual is a person and nobody else, single-probe lets one successful call end an automatic trip.",
+    values: ["manual", "single-probe"],
+    byDefault: "manual",
+  }),
+  probeLeaseMs: optionalNumber({
+    meaning:
+      "How long a probe may take before its slot is free again; without it, resetTimeoutMs is used. Only with recovery: single-probe.",
+    unit: "milliseconds",
+    min: 1,
+    max: DURATION_MS_MAX,
+  }),
+});
+
+// sliding-window and adaptive join this list as further members; kind is all that tells them apart.
+const breaker = z
+  .discriminatedUnion("kind", [latching], {
+    error: (issue) => (issue.code === "invalid_union" ? BREAKER_EXPECTS : undefined),
+  })
+  .prefault({})
+  .describe('The upstream\'s breaker. Default: {"kind":"latching"}.');
+
+// ---- upstreams ----
+
+/** What is wrong with a name of an upstream or operation, or `undefined`. */
+function nameProblem(name: string): string | undefined {
+  if (name === "") return "a name must not be empty";
+  if (Array.from(name).length > NAME_CHARACTERS_MAX)
+    return `a name has at most ${NAME_CHARACTERS_MAX} characters`;
+  if (isControl(name)) return "a name must not hold control characters";
+  if (name === "__proto__" || name === "constructor" || name === "prototype")
+    return "this name is reserved";
+  return undefined;
+}
+
+// An upstream is the first segment of the gateway's path, so its name must survive URL parsing unchanged.
+function upstreamNameProblem(name: string): string | undefined {
+  if (name === "." || name === "..") return "a name must not be a dot segment of a path";
+  if (RESERVED_NAMES.has(name)) return "this name is reserved";
+  if (/[/\\?#%\s]/.test(name))
+    return "a name is one segment of a path and must not hold /, \\, ?, #, % or white space";
+  return nameProblem(name);
+}
+
+function checkNames(
+  problemOf: (name: string) => string | undefined,
+): (value: object, context: z.core.$RefinementCtx) => void {
+  return (value, context) => {
+    for (const name of Object.keys(value)) {
+      const problem = problemOf(name);
+      if (problem !== undefined) context.addIssue(sentence([name], problem));
+    }
+  };
+}
+
+/** Without a prototype: `upstreams["constructor"]` is undefined, and not a function of the language. */
+function withoutPrototype<T>(record: Record<string, T>): Record<string, T> {
+  const bare: Record<string, T> = { ...record };
+  Object.setPrototypeOf(bare, null);
+  return bare;
+}
+
+const OPERATION_PATH_EXPECTS =
+  "a path that starts with / and has no query, fragment, dot segment or white space";
+
+function isOperationPath(path: string): boolean {
+  return /^\/[^?#\s\\]*$/.test(path) && !isControl(path) && !/\/\.{1,2}(?:\/|$)/.test(path);
+}
+
+const operation = z.strictObject({
+  path: z
+    .exactOptional(
+      z
+        .string({ error: OPERATION_PATH_EXPECTS })
+        .max(2048, { error: OPERATION_PATH_EXPECTS })
+        .refine(isOperationPath, { error: OPERATION_PATH_EXPECTS }),
+    )
+    .describe(
+      describeOption({
+        meaning: "Requests with this path (after the upstream's name) belong to the operation.",
+        expects: OPERATION_PATH_EXPECTS,
+      }),
+    ),
+  method: z
+    .exactOptional(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]).schema)
+    .describe(
+      describeOption({
+        meaning:
+          "Only requests with this method belong to the operation; without it, all methods do.",
+        expects: "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+      }),
+    ),
+  load: number({
+    meaning: "What one call costs this process; costly calls are shed first.",
+    unit: "load units",
+    min: 0,
+    max: 1000,
+    byDefault: 0,
+  }),
+  criticality: choice({
+    meaning: "Which calls are refused last under overload, from the most important down.",
+    values: ["critical_plus", "critical", "sheddable_plus", "sheddable"],
+    byDefault: "critical",
+  }),
+});
+
+const URL_EXPECTS = "an http:// or https:// URL without credentials, query or fragment";
+
+function isUpstreamUrl(text: string): boolean {
+  // `new URL` trims and drops what these catch, so that it would accept a URL other than the one written.
+  if (
+    /[\s\\?#@]|\/(?:\.|%2e){1,2}(?:\/|$)/i.test(text) ||
+    isControl(text) ||
+    !/^https?:\/\/[^/]/i.test(text)
+  )
+    return false;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && url.hostname !== "" && url.port !== "0";
+}
+
+const url = z
+  .string({ error: URL_EXPECTS })
+  .max(2048, { error: URL_EXPECTS })
+  .refine(isUpstreamUrl, { error: URL_EXPECTS })
+  .describe(
+    describeOption({
+      meaning: "Base URL of the upstream; the rest of the request's path is appended.",
+      expects: URL_EXPECTS,
+    }),
+  );
+
+function checkTarget(value: object, context: z.core.$RefinementCtx): void {
+  const hasUrl = "url" in value;
+  if (hasUrl && "endpoints" in value)
+    context.addIssue(sentence(["endpoints"], "set url or endpoints, not both"));
+  if (!hasUrl && !("endpoints" in value))
+    context.addIssue(sentence([], `url is missing; expected ${URL_EXPECTS}`));
+  const endpoints: unknown = "endpoints" in value ? value.endpoints : undefined;
+  if (Array.isArray(endpoints) && endpoints.length !== 1)
+    context.addIssue(sentence(["endpoints"], `one endpoint for now, found ${endpoints.length}`));
+}
+
+const upstream = z
+  .strictObject({
+    url: z.exactOptional(url),
+    endpoints: z
+      .exactOptional(z.array(z.strictObject({ url })))
+      .describe(
+        "Another way to write url: a list of exactly one endpoint, for now. Default: none.",
+      ),
+    deadlineMs: duration({
+      meaning: "Longest time for a call, from admission to the end of the answer.",
+      min: 1,
+      byDefault: 30_000,
+    }),
+    mode: choice({
+      meaning:
+        "normal: the breaker decides. shadow: it decides, and calls go through all the same. forced-closed: it is not asked.",
+      values: ["normal", "shadow", "forced-closed"],
+      byDefault: "normal",
+    }),
+    breaker,
+    operations: z
+      .record(z.string(), operation)
+      .superRefine(checkNames(nameProblem), always)
+      .meta({ propertyNames: { type: "string", minLength: 1, maxLength: NAME_CHARACTERS_MAX } })
+      .transform(withoutPrototype)
+      .prefault({})
+      .describe("Named kinds of call, by name. Default: {}."),
+    status429: choice({
+      meaning:
+        "What an answer 429 says about the upstream: it is about our quota, so by default nothing.",
+      values: ["neutral", "failure", "success"],
+      byDefault: "neutral",
+    }),
+  })
+  .superRefine(checkTarget, always)
+  .meta({ oneOf: [{ required: ["url"] }, { required: ["endpoints"] }] })
+  .transform(({ url: single, endpoints, ...rest }) => ({
+    ...rest,
+    // checkTarget saw to it that one of the two is there.
+    url: single ?? endpoints?.[0]?.url ?? "",
+  }));
+
+const upstreams = z
+  .record(z.string(), upstream)
+  .superRefine(checkNames(upstreamNameProblem), always)
+  .meta({
+    propertyNames: {
+      type: "string",
+      minLength: 1,
+      maxLength: NAME_CHARACTERS_MAX,
+      pattern: String.raw`^[^/\\?#%\s]+$`,
+      not: { enum: [...RESERVED_NAMES, ".", ".."] },
+    },
+  })
+  .transform(withoutPrototype)
+  .prefault({})
+  .describe(
+    "What the gateway leads to, by name: the first segment of a request's path. Default: {}.",
+  );
+
+// ---- the whole ----
+
+interface Bounded {
+  readonly limits?: { readonly upstreams?: unknown; readonly operations?: unknown };
+  readonly upstreams?: Readonly<Record<string, { readonly operations?: object } | undefined>>;
+}
+
+function checkBounds(value: object, context: z.core.$RefinementCtx): void {
+  const { limits, upstreams } = value as Bounded;
+  if (typeof upstreams !== "object" || upstreams === null) return;
+  const names = Object.keys(upstreams);
+  const upstreamsMax = limits?.upstreams;
+  if (typeof upstreamsMax === "number" && names.length > upstreamsMax)
+    context.addIssue(
+      sentence(
+        ["upstreams"],
+        `${names.length} upstreams are more than limits.upstreams (${upstreamsMax})`,
+      ),
+    );
+  const operationsMax = limits?.operations;
+  for (const name of names) {
+    const operations = upstreams[name]?.operations;
+    const count =
+      typeof operations === "object" && operations !== null ? Object.keys(operations).length : 0;
+    if (typeof operationsMax === "number" && count > operationsMax)
+      context.addIssue(
+        sentence(
+          ["upstreams", name, "operations"],
+          `${count} operations are more than limits.operations (${operationsMax})`,
+        ),
+      );
+  }
+}
+
+export const configSchema = z
+  .strictObject({ gateway, admin, store, logging, loadShedding, limits, upstreams })
+  .superRefine(checkBounds, always)
+  .describe("Configuration of Switchgear. Every key is optional but the url of an upstream.");
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+/** The configuration with all defaults filled in. */
+export type SwitchgearConfig = DeepReadonly<z.output<typeof configSchema>>;
+/** The configuration as a person writes it. */
+export type SwitchgearConfigInput = DeepReadonly<z.input<typeof configSchema>>;
+export type UpstreamConfig = SwitchgearConfig["upstreams"][string];
+export type OperationConfig = UpstreamConfig["operations"][string];
+export type BreakerConfig = UpstreamConfig["breaker"];

@@ -1,0 +1,92 @@
+// The library's public names. Importing this loads no package; stores, telemetry and the testing
+// kit have subpaths of their own.
+
+import type { BreakerPolicy } from "./core/breaker/machine.ts";
+import type { Scheduler } from "./core/clock.ts";
+import type { LoadSampler, Store } from "./pipeline/ports.ts";
+import { Switchgear, type RegistryOptions, type UpstreamOptions } from "./pipeline/registry.ts";
+import type { Upstream } from "./pipeline/upstream.ts";
+import { systemClock } from "./runtime/system-clock.ts";
+import { SystemLoad } from "./runtime/system-load.ts";
+import { memoryStore } from "./store/memory.ts";
+
+export { latching } from "./core/breaker/latching.ts";
+export {
+  BreakerOpenError,
+  ClosingError,
+  DeadlineError,
+  ERROR_CODES,
+  InvalidOptionsError,
+  LoadShedError,
+  RefusedError,
+  ResetDeniedError,
+  StoreError,
+  SwitchgearError,
+  UnknownUpstreamError,
+  isRefused,
+} from "./core/errors.ts";
+export { classifyError } from "./core/classify.ts";
+export { forgetShared, sharedSwitchgear } from "./pipeline/shared.ts";
+export { memoryStore };
+export type { BreakerPolicy } from "./core/breaker/machine.ts";
+export type { LatchingOptions } from "./core/breaker/latching-options.ts";
+export type { BreakerSnapshot, LatchingSnapshot } from "./core/breaker/snapshot.ts";
+export type { ErrorClass } from "./core/classify.ts";
+export type { ErrorCode } from "./core/errors.ts";
+export type {
+  EventOf,
+  EventType,
+  OperatorMode,
+  RefusalReason,
+  SwitchgearEvent,
+} from "./core/events.ts";
+export type { Outcome, OutcomeKind } from "./core/outcome.ts";
+export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/admission.ts";
+export type { ModeOrder, ResetOrder, TripOrder } from "./pipeline/breaker-guard.ts";
+export type { CallContext } from "./pipeline/call-context.ts";
+export type { StoreHealth } from "./pipeline/persistence.ts";
+export type {
+  AuditAction,
+  AuditEntry,
+  Clock,
+  LoadSampler,
+  Scheduler,
+  Store,
+  StoredBreaker,
+} from "./pipeline/ports.ts";
+export type { RegistryLimits, Switchgear, UpstreamOptions } from "./pipeline/registry.ts";
+export type { UpstreamStatus } from "./pipeline/status.ts";
+export type { ResultClass, Upstream } from "./pipeline/upstream.ts";
+
+export interface SwitchgearOptions extends RegistryOptions {
+  /** Where state outlives the process, such as `sqliteStore(path)`. Default: in memory. */
+  readonly store?: Store | undefined;
+  /** How loaded this process is, for load shedding. Default: memory and CPU against the container's limits. */
+  readonly sampler?: LoadSampler | undefined;
+  /** Time. Default: the system's. Tests hand in a `VirtualClock`. */
+  readonly clock?: Scheduler | undefined;
+}
+
+/** Makes a registry of guarded upstreams. Throws `InvalidOptionsError` with every fault listed. */
+export function createSwitchgear(options: SwitchgearOptions): Switchgear {
+  const { store, sampler, clock, ...registry } = options;
+  return new Switchgear(registry, {
+    scheduler: clock ?? systemClock,
+    store: store ?? memoryStore(),
+    sampler: sampler ?? new SystemLoad(),
+  });
+}
+
+/**
+ * Makes one guard without a registry: in memory, with the system's clock.
+ * @example
+ * const draftkings = createBreaker("draftkings", latching());
+ * const odds = await draftkings.execute(() => fetchOdds());
+ */
+export function createBreaker(
+  name: string,
+  breaker: BreakerPolicy,
+  options: Omit<UpstreamOptions, "breaker"> = {},
+): Upstream {
+  return createSwitchgear({ upstreams: { [name]: { ...options, breaker } } }).upstream(name);
+}

@@ -1,0 +1,304 @@
+// The machine of one upstream with everything that a pure machine has not: operator modes, audit,
+// events, counters, and the store. Admission and settlement are a comparison away from the machine.
+
+import { bounded } from "../core/classify.ts";
+import type {
+  BreakerMachine,
+  BreakerPolicy,
+  Failure,
+  Instant,
+  MachineRefusal,
+  Ticket,
+} from "../core/breaker/machine.ts";
+import { ResetDeniedError } from "../core/errors.ts";
+import type { MachineEvent, OperatorMode } from "../core/events.ts";
+import { isLatency, type OutcomeKind } from "../core/outcome.ts";
+import type { Emitter } from "./emitter.ts";
+import type { Persisted, Persistence } from "./persistence.ts";
+import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "./ports.ts";
+
+/** A ticket that the machine never sees: admitted by order, or in shadow mode against its word. */
+export const UNTRACKED: Ticket = -2;
+
+export interface TripOrder {
+  /** Why, for the audit and the log. Default `Manual trip`; cut at 1,024 characters. */
+  readonly reason?: string | undefined;
+  /** Who. Default `system`; cut at 1,024 characters. */
+  readonly actor?: string | undefined;
+}
+
+export interface ResetOrder extends TripOrder {
+  /** Only `true` itself bypasses the cooldown. */
+  readonly force?: boolean | undefined;
+}
+
+export interface ModeOrder extends TripOrder {
+  readonly mode: OperatorMode;
+}
+
+const MODE_ACTIONS: Readonly<Record<OperatorMode, AuditAction>> = {
+  normal: "NORMAL",
+  shadow: "SHADOW",
+  "forced-closed": "FORCE_CLOSED",
+};
+
+const DEFAULT_ACTOR = "system";
+
+/** Counts of what happened to the breaker; metrics read them. */
+export class BreakerCounters {
+  trips = 0;
+  resets = 0;
+  resetsDenied = 0;
+  lateOk = 0;
+  lateFailed = 0;
+  invalidSamples = 0;
+}
+
+export class BreakerGuard implements Persisted {
+  readonly name: string;
+  readonly policy: BreakerPolicy;
+  readonly counters = new BreakerCounters();
+  isSaved = true;
+  readonly #machine: BreakerMachine;
+  readonly #clock: Clock;
+  readonly #persistence: Persistence;
+  readonly #emitter: Emitter;
+  #mode: OperatorMode;
+
+  constructor(
+    name: string,
+    policy: BreakerPolicy,
+    mode: OperatorMode,
+    ports: {
+      readonly clock: Clock;
+      readonly persistence: Persistence;
+      readonly emitter: Emitter;
+    },
+  ) {
+    this.name = name;
+    this.policy = policy;
+    this.#mode = mode;
+    this.#machine = policy.createMachine();
+    this.#clock = ports.clock;
+    this.#persistence = ports.persistence;
+    this.#emitter = ports.emitter;
+  }
+
+  get mode(): OperatorMode {
+    return this.#mode;
+  }
+
+  get state(): string {
+    return this.#machine.state;
+  }
+
+  get epoch(): number {
+    return this.#machine.epoch;
+  }
+
+  get isTripped(): boolean {
+    return this.#machine.isTripped;
+  }
+
+  /** Whether nothing has happened to it yet, in this process or a stored one. */
+  get isPristine(): boolean {
+    return this.#machine.epoch === 0 && !this.#machine.hasFailures && this.isSaved;
+  }
+
+  /** Whether forgetting it would lose nothing but an average. */
+  get isIdle(): boolean {
+    if (this.#machine.hasFailures || this.#mode !== "normal" || !this.isSaved) return false;
+    const { tripCount, lastResetAt } = this.snapshot();
+    return tripCount === 0 && lastResetAt === null;
+  }
+
+  /** The machine's verdict; what the operator's mode makes of it is the caller's to apply. */
+  admit(): Ticket {
+    const machine = this.#machine;
+    if (this.#mode === "forced-closed") return UNTRACKED;
+    // A closed breaker admits without a look at the clock, unless other processes may have changed it.
+    if (this.#persistence.polls) {
+      const nowMs = this.#clock.monotonic();
+      if (this.#persistence.isPollDue(nowMs)) this.#persistence.poll(nowMs);
+    }
+    const ticket = machine.admit(machine.admitNeedsTime ? this.#clock.monotonic() : 0);
+    if (machine.events.length > 0) this.#announce();
+    return ticket;
+  }
+
+  get refusalReason(): MachineRefusal["reason"] {
+    return this.#machine.refusalReason;
+  }
+
+  refusal(): MachineRefusal {
+    return this.#machine.refusal(this.#instant());
+  }
+
+  settleOk(ticket: Ticket, latencyMs: number, nowMs: number): void {
+    if (ticket < 0) return;
+    const machine = this.#machine;
+    if (!isLatency(latencyMs)) this.counters.invalidSamples += 1;
+    const hadFailures = machine.hasFailures;
+    if (!machine.settleOk(ticket, latencyMs, nowMs)) this.counters.lateOk += 1;
+    else if (machine.events.length > 0) this.#announce();
+    else if (!this.#persistence.isDurable) return;
+    else if (hadFailures) this.#persistence.saveNow(this);
+    else this.#persistence.saveSoon(this);
+  }
+
+  settleFailed(ticket: Ticket, failure: Failure, latencyMs: number): void {
+    if (ticket < 0) return;
+    if (!isLatency(latencyMs)) this.counters.invalidSamples += 1;
+    if (!this.#machine.settleFailed(ticket, failure, latencyMs, this.#instant())) {
+      this.counters.lateFailed += 1;
+    }
+    this.#afterEvidence();
+  }
+
+  settleIgnored(ticket: Ticket): void {
+    if (ticket < 0) return;
+    this.#machine.settleIgnored(ticket, this.#clock.monotonic());
+    if (this.#machine.events.length > 0) this.#announce();
+  }
+
+  /** Evidence without an admission, for the present epoch. */
+  record(outcome: OutcomeKind, failure: Failure | undefined, latencyMs: number | undefined): void {
+    if (latencyMs !== undefined && !isLatency(latencyMs)) this.counters.invalidSamples += 1;
+    this.#machine.record(outcome, failure, latencyMs ?? Number.NaN, this.#instant());
+    this.#afterEvidence();
+  }
+
+  trip(order: TripOrder): void {
+    const reason = text(order.reason, "Manual trip");
+    this.#machine.trip({ reason, actor: text(order.actor, DEFAULT_ACTOR) }, this.#instant());
+    this.#announce();
+  }
+
+  reset(order: ResetOrder): void {
+    const verdict = this.#machine.reset(
+      {
+        reason: text(order.reason, "Manual reset"),
+        actor: text(order.actor, DEFAULT_ACTOR),
+        force: order.force === true,
+      },
+      this.#instant(),
+    );
+    this.#announce();
+    if (verdict.accepted) return;
+    throw new ResetDeniedError(this.name, this.policy.cooldownMs, verdict.remainingMs);
+  }
+
+  setMode(order: ModeOrder): void {
+    const from = this.#mode;
+    const { mode: to } = order;
+    const reason = text(order.reason, `Mode set to ${to}`);
+    const actor = text(order.actor, DEFAULT_ACTOR);
+    this.#mode = to;
+    const at = this.#clock.now();
+    this.#persistence.saveNow(this, this.#audit(MODE_ACTIONS[to], reason, actor, at, false));
+    this.#emitter.emit({ type: "mode", from, to, actor, reason, upstream: this.name, at });
+  }
+
+  cooldownRemainingMs(): number {
+    return this.#machine.cooldownRemainingMs(this.#instant());
+  }
+
+  snapshot(): ReturnType<BreakerMachine["snapshot"]> {
+    return this.#machine.snapshot(this.#instant());
+  }
+
+  toStored(): StoredBreaker {
+    return { upstream: this.name, mode: this.#mode, snapshot: this.snapshot() };
+  }
+
+  /** Takes over what the previous process left. */
+  restore(stored: StoredBreaker): void {
+    this.#mode = stored.mode;
+    this.#machine.restore(stored.snapshot, this.#instant());
+    this.#announce();
+  }
+
+  /**
+   * Takes over another process's order: a reset newer than ours and than our trip, or a trip newer
+   * than our reset. Counts are not merged; two processes that call one upstream count for themselves.
+   */
+  adopt(stored: StoredBreaker): void {
+    const theirs = stored.snapshot;
+    const ours = this.snapshot();
+    if (stored.mode !== this.#mode) this.#mode = stored.mode;
+    const ourReset = ours.lastResetAt ?? 0;
+    const isReset =
+      (theirs.lastResetAt ?? 0) > ourReset && (theirs.lastResetAt ?? 0) >= (ours.trippedAt ?? 0);
+    const isTrip =
+      theirs.tripped &&
+      (theirs.trippedAt ?? 0) >= ourReset &&
+      (!ours.tripped || (theirs.trippedAt ?? 0) > (ours.trippedAt ?? 0));
+    if (isReset || isTrip) this.restore(stored);
+  }
+
+  #afterEvidence(): void {
+    if (this.#machine.events.length > 0) this.#announce();
+    else if (this.#persistence.isDurable) this.#persistence.saveNow(this);
+  }
+
+  /** The state is final: count, store, and only then tell. */
+  #announce(): void {
+    // Taken out first, since a listener may call back in and cause events of its own.
+    const events = this.#machine.events.splice(0);
+    const at = this.#clock.now();
+    for (const event of events) this.#account(event, at);
+    for (const event of events) this.#emitter.emit({ ...event, upstream: this.name, at });
+  }
+
+  #account(event: MachineEvent, at: number): void {
+    switch (event.type) {
+      case "transition":
+        // Every other transition comes with an event that is stored for its own sake.
+        if (event.cause === "probe_failed" || event.cause === "probe_lease_expired") {
+          this.#persistence.saveNow(this);
+        }
+        break;
+      case "trip":
+        if (event.isNewTrip) this.counters.trips += 1;
+        this.#persistence.saveNow(this, this.#audit("TRIP", event.reason, event.actor, at, false));
+        break;
+      case "reset":
+        this.counters.resets += 1;
+        this.#persistence.saveNow(
+          this,
+          this.#audit("RESET", event.reason, event.actor, at, event.forced),
+        );
+        break;
+      case "recovery":
+        this.#persistence.saveNow(this, this.#audit("RESET", event.reason, event.actor, at, false));
+        break;
+      case "reset-denied":
+        this.counters.resetsDenied += 1;
+        this.#persistence.saveAudit(
+          this.#audit("RESET_DENIED", event.reason, event.actor, at, false),
+        );
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #audit(
+    action: AuditAction,
+    reason: string,
+    actor: string,
+    at: number,
+    forced: boolean,
+  ): AuditEntry {
+    return { upstream: this.name, action, reason, actor, at, forced };
+  }
+
+  #instant(): Instant {
+    return { nowMs: this.#clock.monotonic(), wallMs: this.#clock.now() };
+  }
+}
+
+/** Operators' words come from shells and JSON: anything but a text with content means the default. */
+function text(value: unknown, otherwise: string): string {
+  return typeof value === "string" && value !== "" ? bounded(value) : otherwise;
+}

@@ -1,0 +1,70 @@
+// Typed listeners. They are called after the state is final, may call back in, and cannot harm
+// anybody: what one throws, or rejects with, is counted and goes no further.
+
+import type { EventOf, EventType, SwitchgearEvent } from "../core/events.ts";
+
+export type Listener<Type extends EventType> = (event: EventOf<Type>) => unknown;
+
+/** More than this is a leak: somebody subscribes per call. */
+const LISTENERS_MAX = 1000;
+
+type AnyListener = (event: SwitchgearEvent) => unknown;
+
+export class Emitter {
+  readonly #parent: Emitter | undefined;
+  // Most upstreams of a large registry are never listened to one by one.
+  #lists: Map<EventType, readonly AnyListener[]> | undefined = undefined;
+  #errors = 0;
+
+  constructor(parent?: Emitter) {
+    this.#parent = parent;
+  }
+
+  /** Listener errors so far, of this emitter and those that report to it. */
+  get errors(): number {
+    return this.#errors;
+  }
+
+  /** Calls `listener` on every event of this type; the answer ends the subscription. */
+  on<Type extends EventType>(type: Type, listener: Listener<Type>): () => void {
+    const lists: Map<EventType, readonly AnyListener[]> = (this.#lists ??= new Map());
+    const list = lists.get(type) ?? [];
+    if (list.length >= LISTENERS_MAX) {
+      throw new RangeError(
+        `more than ${LISTENERS_MAX} listeners for ${type}: subscribe once, not per call`,
+      );
+    }
+    const entry: AnyListener = (event) => listener(event as EventOf<Type>);
+    lists.set(type, [...list, entry]);
+    return () => {
+      const rest = (lists.get(type) ?? []).filter((other) => other !== entry);
+      if (rest.length === 0) lists.delete(type);
+      else lists.set(type, rest);
+    };
+  }
+
+  /** Whether building an event of this type is worth it. */
+  hears(type: EventType): boolean {
+    return this.#lists?.has(type) === true || this.#parent?.hears(type) === true;
+  }
+
+  emit(event: SwitchgearEvent): void {
+    const list = this.#lists?.get(event.type);
+    if (list !== undefined) for (const listener of list) this.#call(listener, event);
+    this.#parent?.emit(event);
+  }
+
+  #call(listener: AnyListener, event: SwitchgearEvent): void {
+    try {
+      const answer = listener(event);
+      if (answer instanceof Promise) answer.catch(() => this.#countError());
+    } catch {
+      this.#countError();
+    }
+  }
+
+  #countError(): void {
+    this.#errors += 1;
+    if (this.#parent !== undefined) this.#parent.#countError();
+  }
+}

@@ -1,0 +1,307 @@
+// Name → upstream, with what they share: store, deadlines, load sampler, listeners. Names come from
+// a configuration, or from traffic where `otherUpstreams` allows it; the number is bounded either way.
+
+import type { BreakerPolicy } from "../core/breaker/machine.ts";
+import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
+import type { EventType, OperatorMode, StoreOperation } from "../core/events.ts";
+import { checkOptions } from "../core/options.ts";
+import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
+import { BreakerGuard } from "./breaker-guard.ts";
+import { OVERFLOW_NAME } from "./call-stats.ts";
+import { DeadlineQueue } from "./deadline.ts";
+import { Emitter, type Listener } from "./emitter.ts";
+import { Persistence, type StoreHealth } from "./persistence.ts";
+import type { AuditEntry, LoadSampler, Scheduler, Store, StoredBreaker } from "./ports.ts";
+import type { UpstreamStatus } from "./status.ts";
+import { Upstream, type Classifiers, type UpstreamPorts } from "./upstream.ts";
+
+/** How one upstream is guarded. */
+export interface UpstreamOptions extends Classifiers {
+  /** `latching({…})` or another machine. */
+  readonly breaker: BreakerPolicy;
+  /** Milliseconds above 0 until a call is given up and counted as a timeout. Default: none. */
+  readonly deadlineMs?: number | undefined;
+  /** Default `normal`. An operator's order, once stored, wins over it. */
+  readonly mode?: OperatorMode | undefined;
+}
+
+export interface RegistryLimits {
+  /** Upstreams created from traffic under `otherUpstreams`; the idle ones make room first. Default 100,000. */
+  readonly upstreams?: number | undefined;
+  /** Operation names counted apart for each upstream; further ones count as `__overflow__`. Default 200. */
+  readonly operations?: number | undefined;
+}
+
+export interface RegistryOptions {
+  readonly upstreams?: Readonly<Record<string, UpstreamOptions>> | undefined;
+  /** Guards names that are not listed. Default: asking for one throws `UnknownUpstreamError`. */
+  readonly otherUpstreams?: UpstreamOptions | undefined;
+  readonly loadShedding?: Partial<LoadShedding> | undefined;
+  readonly limits?: RegistryLimits | undefined;
+}
+
+export interface RegistryPorts {
+  readonly scheduler: Scheduler;
+  readonly store: Store;
+  readonly sampler: LoadSampler;
+}
+
+const LIMITS_DEFAULT = { upstreams: 100_000, operations: 200 } as const;
+
+/** How many of the longest unused are looked at for one that can be forgotten. */
+const EVICTION_SCAN_MAX = 64;
+
+const HISTORY_LIMIT_DEFAULT = 100;
+const HISTORY_LIMIT_MAX = 1000;
+
+export class Switchgear implements AsyncDisposable {
+  readonly #emitter = new Emitter();
+  readonly #persistence: Persistence;
+  readonly #ports: RegistryPorts;
+  readonly #upstreamPorts: UpstreamPorts;
+  readonly #limits: { readonly upstreams: number; readonly operations: number };
+  readonly #other: UpstreamOptions | undefined;
+  readonly #listed = new Map<string, Upstream>();
+  /** In order of use, the longest unused first. */
+  readonly #unlisted = new Map<string, Upstream>();
+  readonly #guards = new WeakMap<Upstream, BreakerGuard>();
+  #overflow: Upstream | undefined = undefined;
+  #evicted = 0;
+  readonly #gate = { isClosing: false };
+
+  constructor(options: RegistryOptions, ports: RegistryPorts) {
+    checkRegistryOptions(options);
+    this.#ports = ports;
+    this.#limits = { ...LIMITS_DEFAULT, ...withoutUndefined(options.limits ?? {}) };
+    this.#other = options.otherUpstreams;
+    const shedding = { ...LOAD_SHEDDING_DEFAULTS, ...withoutUndefined(options.loadShedding ?? {}) };
+    this.#upstreamPorts = {
+      clock: ports.scheduler,
+      deadlines: new DeadlineQueue(ports.scheduler),
+      sampler: ports.sampler,
+      loadShedding: Object.freeze(shedding),
+      gate: this.#gate,
+    };
+    this.#persistence = new Persistence(ports.store, ports.scheduler, {
+      emit: (event) => this.#emitter.emit(event),
+      adopt: (stored) => this.#adopt(stored),
+    });
+    for (const [name, upstream] of Object.entries(options.upstreams ?? {})) {
+      this.#listed.set(name, this.#create(name, upstream));
+    }
+    // What is stored is known before the first call and the first scrape.
+    this.#persistence.load();
+  }
+
+  /** The upstream of this name. Throws `UnknownUpstreamError` when it is neither listed nor allowed. */
+  upstream(name: string): Upstream {
+    const listed = this.#listed.get(name);
+    if (listed !== undefined) return listed;
+    if (this.#other === undefined || typeof name !== "string" || name === "") {
+      throw new UnknownUpstreamError(String(name), [...this.#listed.keys()]);
+    }
+    const known = this.#unlisted.get(name);
+    if (known === undefined) return this.#admitName(name, this.#other);
+    this.#unlisted.delete(name);
+    this.#unlisted.set(name, known);
+    return known;
+  }
+
+  /** The upstream of this name if it exists; asking creates none. */
+  find(name: string): Upstream | undefined {
+    return this.#listed.get(name) ?? this.#unlisted.get(name);
+  }
+
+  /** All upstreams, sorted by name. */
+  upstreams(): Upstream[] {
+    // Another process's order shows in what is read, not only in what is called.
+    this.#persistence.poll(this.#ports.scheduler.monotonic());
+    const overflow = this.#overflow === undefined ? [] : [this.#overflow];
+    return [...this.#listed.values(), ...this.#unlisted.values(), ...overflow].toSorted(byName);
+  }
+
+  /** The state of all upstreams, sorted by name. */
+  statuses(): UpstreamStatus[] {
+    return this.upstreams().map((upstream) => upstream.status());
+  }
+
+  /** Who did what, newest first. `limit` 1–1000, default 100. */
+  history(query: { readonly upstream?: string; readonly limit?: number } = {}): readonly AuditEntry[] {
+    const limit = Math.min(
+      Math.max(1, Math.floor(query.limit ?? HISTORY_LIMIT_DEFAULT)),
+      HISTORY_LIMIT_MAX,
+    );
+    return this.#persistence.history({
+      limit,
+      ...(query.upstream === undefined ? {} : { upstream: query.upstream }),
+    });
+  }
+
+  /** Calls `listener` on every event of this type of any upstream, and of the store. */
+  on<Type extends EventType>(type: Type, listener: Listener<Type>): () => void {
+    return this.#emitter.on(type, listener);
+  }
+
+  /** How the store does; `ok` false means that memory holds what disk does not. */
+  storeHealth(): StoreHealth {
+    return this.#persistence.health();
+  }
+
+  /** Counts for metrics. */
+  counters(): {
+    readonly storeErrors: readonly { op: StoreOperation; code: string; count: number }[];
+    readonly listenerErrors: number;
+    readonly evicted: number;
+  } {
+    return {
+      storeErrors: [...this.#persistence.errors.values()],
+      listenerErrors: this.#emitter.errors,
+      evicted: this.#evicted,
+    };
+  }
+
+  /** 0–1, as the load shedder sees it; 0 when the sampler fails. */
+  systemLoad(): number {
+    try {
+      return this.#ports.sampler.systemLoad();
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Writes what waits to be written. False when the store still fails. */
+  flush(): boolean {
+    return this.#persistence.flush();
+  }
+
+  /**
+   * Admits nothing more, writes what waits and closes the store. Calls in flight end as they would
+   * have, deadlines included; what they tell the breaker is no longer stored. Closing twice is fine.
+   */
+  close(): Promise<void> {
+    this.#gate.isClosing = true;
+    this.#persistence.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #create(name: string, options: UpstreamOptions): Upstream {
+    const emitter = new Emitter(this.#emitter);
+    const guard = new BreakerGuard(name, options.breaker, options.mode ?? "normal", {
+      clock: this.#ports.scheduler,
+      persistence: this.#persistence,
+      emitter,
+    });
+    const upstream = new Upstream(
+      guard,
+      emitter,
+      {
+        deadlineMs: options.deadlineMs,
+        operationsMax: this.#limits.operations,
+        classifyError: options.classifyError,
+        classifyResult: options.classifyResult,
+      },
+      this.#upstreamPorts,
+    );
+    this.#guards.set(upstream, guard);
+    return upstream;
+  }
+
+  #admitName(name: string, options: UpstreamOptions): Upstream {
+    if (this.#unlisted.size >= this.#limits.upstreams && !this.#evictOne()) {
+      // Every one of them holds evidence: forgetting any would unlatch it. The rest share one.
+      return (this.#overflow ??= this.#create(OVERFLOW_NAME, options));
+    }
+    const upstream = this.#create(name, options);
+    this.#unlisted.set(name, upstream);
+    return upstream;
+  }
+
+  #evictOne(): boolean {
+    let scanned = 0;
+    for (const [name, upstream] of this.#unlisted) {
+      if (upstream.isIdle) {
+        this.#unlisted.delete(name);
+        this.#evicted += 1;
+        return true;
+      }
+      scanned += 1;
+      if (scanned >= EVICTION_SCAN_MAX) return false;
+    }
+    return false;
+  }
+
+  #adopt(stored: readonly StoredBreaker[]): void {
+    for (const entry of stored) {
+      const isKnown = this.#listed.has(entry.upstream) || this.#unlisted.has(entry.upstream);
+      // A row of an upstream that the configuration no longer names stays in the store, untouched.
+      if (!isKnown && this.#other === undefined) continue;
+      const guard = this.#guards.get(this.upstream(entry.upstream));
+      if (guard === undefined || guard.policy.kind !== entry.snapshot.kind) continue;
+      if (guard.isPristine) guard.restore(entry);
+      else guard.adopt(entry);
+    }
+  }
+}
+
+function byName(a: Upstream, b: Upstream): number {
+  return a.name < b.name ? -1 : Number(a.name > b.name);
+}
+
+function checkRegistryOptions(options: RegistryOptions): void {
+  const named = Object.entries(options.upstreams ?? {});
+  const faults: string[] = [];
+  const collect = (check: () => void): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof InvalidOptionsError)) throw error;
+      faults.push(...error.faults);
+    }
+  };
+  for (const [name, upstream] of [...named, ["otherUpstreams", options.otherUpstreams] as const]) {
+    if (upstream === undefined && name === "otherUpstreams") continue;
+    if (name === "") faults.push("an upstream's name must not be empty");
+    collect(() => checkUpstreamOptions(name, upstream as UpstreamOptions));
+  }
+  collect(() =>
+    checkOptions("loadShedding", options.loadShedding ?? {}, {
+      threshold: { least: 0, most: 1 },
+      operationLoad: { least: 0 },
+    }),
+  );
+  collect(() =>
+    checkOptions("limits", options.limits ?? {}, {
+      upstreams: { least: 1, whole: true },
+      operations: { least: 1, whole: true },
+    }),
+  );
+  if (faults.length > 0) throw new InvalidOptionsError("createSwitchgear", faults);
+}
+
+function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
+  const at = (fault: string): string => `${JSON.stringify(name)}: ${fault}`;
+  try {
+    checkOptions(name, options, {
+      breaker: { is: "object" },
+      deadlineMs: { above: 0 },
+      mode: { oneOf: ["normal", "shadow", "forced-closed"] },
+      classifyError: { is: "function" },
+      classifyResult: { is: "function" },
+    });
+  } catch (error) {
+    if (!(error instanceof InvalidOptionsError)) throw error;
+    throw new InvalidOptionsError("upstreams", error.faults.map(at));
+  }
+  if (typeof options.breaker?.createMachine === "function") return;
+  throw new InvalidOptionsError("upstreams", [at("breaker must be made by latching({…})")]);
+}
+
+function withoutUndefined<T extends object>(given: T): { [Key in keyof T]: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  ) as { [Key in keyof T]: Exclude<T[Key], undefined> };
+}

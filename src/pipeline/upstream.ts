@@ -1,0 +1,504 @@
+// The guard around one upstream, and the one place where the order of a call is written down:
+//
+//   caller's signal → operator's mode → breaker → load shedder → the call, with its deadline → settle
+//
+// A refusal is a value until `execute` turns it into an error. Only what the upstream did moves its
+// breaker; our own refusals never do. Bookkeeping never replaces the result or the error of a call.
+
+import { classifyError, errorText, type ErrorClass } from "../core/classify.ts";
+import { REFUSED, type Ticket } from "../core/breaker/machine.ts";
+import type { BreakerSnapshot } from "../core/breaker/snapshot.ts";
+import {
+  BreakerOpenError,
+  ClosingError,
+  DeadlineError,
+  LoadShedError,
+  withoutStack,
+  type RefusedError,
+} from "../core/errors.ts";
+import type { EventType, OperatorMode, RefusalReason } from "../core/events.ts";
+import { isLatency, toThousandths, type Outcome } from "../core/outcome.ts";
+import {
+  clampOperationLoad,
+  clampSystemLoad,
+  shouldShed,
+  type LoadShedding,
+} from "../core/overload/load-shedder.ts";
+import type { Admission, CallOptions, Refused } from "./admission.ts";
+import { AdmittedCall, ClosingCall, SHED_RETRY_MS, ShedCall, TrippedCall } from "./admissions.ts";
+import { BoundedCall, type CallOwner, type CallRecord } from "./bounded-call.ts";
+import {
+  UNTRACKED,
+  type BreakerCounters,
+  type BreakerGuard,
+  type ModeOrder,
+  type ResetOrder,
+  type TripOrder,
+} from "./breaker-guard.ts";
+import { PlainContext, type CallContext } from "./call-context.ts";
+import { OperationTable, type OperationStats } from "./call-stats.ts";
+import type { DeadlineQueue } from "./deadline.ts";
+import type { Emitter, Listener } from "./emitter.ts";
+import type { Clock, LoadSampler } from "./ports.ts";
+import type { UpstreamStatus } from "./status.ts";
+
+/** What a fulfilled value says about the upstream. `success` and `failure` are spec's own words. */
+export type ResultClass = "success" | "failure" | "timeout" | "ignore";
+
+export interface Classifiers {
+  /** How an error counts. Default: timeouts are recognised, aborts and refusals are ignored. */
+  readonly classifyError?: ((error: unknown) => ErrorClass) | undefined;
+  /** How a fulfilled value counts; the value is returned all the same. Default: success. */
+  readonly classifyResult?: ((value: unknown) => ResultClass) | undefined;
+}
+
+/** What all upstreams of a registry share. */
+export interface UpstreamPorts {
+  readonly clock: Clock;
+  readonly deadlines: DeadlineQueue;
+  readonly sampler: LoadSampler;
+  readonly loadShedding: LoadShedding;
+  /** Looked at by each admission: a closing registry admits nothing. */
+  readonly gate: { readonly isClosing: boolean };
+}
+
+export interface UpstreamSettings extends Classifiers {
+  readonly deadlineMs: number | undefined;
+  readonly operationsMax: number;
+}
+
+const NO_OPTIONS: CallOptions = Object.freeze({});
+
+export class Upstream {
+  readonly name: string;
+  readonly #guard: BreakerGuard;
+  readonly #emitter: Emitter;
+  readonly #ports: UpstreamPorts;
+  readonly #clock: Clock;
+  readonly #settings: UpstreamSettings;
+  readonly #operations: OperationTable;
+  #owner: CallOwner | undefined = undefined;
+  #inFlight = 0;
+  #abandoned = 0;
+  /** What the last refused admission was refused for; read at once by the one who asked. */
+  #refusedFor: RefusalReason = "tripped";
+  #shedAt = 0;
+
+  constructor(
+    guard: BreakerGuard,
+    emitter: Emitter,
+    settings: UpstreamSettings,
+    ports: UpstreamPorts,
+  ) {
+    this.name = guard.name;
+    this.#guard = guard;
+    this.#emitter = emitter;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#clock = ports.clock;
+    this.#operations = new OperationTable(settings.operationsMax);
+  }
+
+  /**
+   * Runs `fn` under the guard. Resolves and rejects with exactly what `fn` did; rejects with a
+   * `RefusedError` when the call was turned away or outlived its deadline, and with the caller's
+   * own reason when the caller aborted.
+   */
+  execute<Result>(
+    fn: (context: CallContext) => Result | PromiseLike<Result>,
+    options: CallOptions = NO_OPTIONS,
+  ): Promise<Awaited<Result>> {
+    const { signal } = options;
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+    const operation = this.#operations.get(options.operation);
+    const ticket = this.#admit(operation, options.load);
+    if (ticket === REFUSED) return Promise.reject(this.#refusalError(operation, options.load));
+    const deadlineMs = shorter(this.#settings.deadlineMs, options.deadlineMs);
+    return deadlineMs === undefined && signal === undefined
+      ? this.#run(fn, operation, ticket)
+      : this.#runBounded(fn, operation, ticket, deadlineMs, signal);
+  }
+
+  /** The same function, guarded: same arguments, same result, `this` kept. */
+  wrap<This, Args extends unknown[], Result>(
+    fn: (this: This, ...args: Args) => Result | PromiseLike<Result>,
+    options: CallOptions = NO_OPTIONS,
+  ): (this: This, ...args: Args) => Promise<Awaited<Result>> {
+    const execute = <T>(run: () => T | PromiseLike<T>): Promise<Awaited<T>> =>
+      this.execute(run, options);
+    return function guarded(this: This, ...args: Args): Promise<Awaited<Result>> {
+      return execute(() => fn.apply(this, args));
+    };
+  }
+
+  /** For adapters: nothing thrown, nothing awaited. The adapter keeps its own deadline. */
+  tryAcquire(options: CallOptions = NO_OPTIONS): Admission {
+    const operation = this.#operations.get(options.operation);
+    const ticket = this.#admit(operation, options.load);
+    return ticket === REFUSED
+      ? this.#refusal(operation, this.#refusedFor, options.load)
+      : new AdmittedCall(this, operation, ticket, this.#clock.monotonic());
+  }
+
+  /** Evidence that came by another way than a call, such as a health check. */
+  record(outcome: Outcome): void {
+    const failure = outcome.outcome === "failed" ? this.#failure(outcome) : undefined;
+    this.#guard.record(outcome.outcome, failure, outcome.latencyMs);
+  }
+
+  /** Stops all traffic until `reset`, durably, before it returns. */
+  trip(order: TripOrder = {}): void {
+    this.#guard.trip(order);
+  }
+
+  /**
+   * Closes the breaker, durably, before it returns. Throws `ResetDeniedError` inside the cooldown
+   * unless forced. Every attempt is audited.
+   */
+  reset(order: ResetOrder = {}): void {
+    this.#guard.reset(order);
+  }
+
+  /**
+   * `shadow` lets the breaker work and report without refusing; `forced-closed` admits everything
+   * and feeds the breaker nothing; `normal` ends both.
+   */
+  setMode(order: ModeOrder): void {
+    this.#guard.setMode(order);
+  }
+
+  /** The machine's own word for its state. A read: it changes nothing. */
+  state(): string {
+    return this.#guard.state;
+  }
+
+  get mode(): OperatorMode {
+    return this.#guard.mode;
+  }
+
+  get isTripped(): boolean {
+    return this.#guard.isTripped;
+  }
+
+  /** What would be stored. A read: it changes nothing. */
+  snapshot(): BreakerSnapshot {
+    return this.#guard.snapshot();
+  }
+
+  /** Everything that people ask about one upstream, as of now. A read: it changes nothing. */
+  status(): UpstreamStatus {
+    const { version: _version, kind, ...state } = this.#guard.snapshot();
+    const { policy } = this.#guard;
+    return {
+      upstream: this.name,
+      kind,
+      state: this.#guard.state,
+      mode: this.#guard.mode,
+      ...state,
+      failureThreshold: policy.failureThreshold,
+      cooldownRemainingMs: this.#guard.cooldownRemainingMs(),
+      persisted: this.#guard.isSaved,
+      inFlight: this.#inFlight,
+      abandoned: this.#abandoned,
+    };
+  }
+
+  /** Calls `listener` on every event of this type; the answer ends the subscription. */
+  on<Type extends EventType>(type: Type, listener: Listener<Type>): () => void {
+    return this.#emitter.on(type, listener);
+  }
+
+  /** Counts of calls by operation, for metrics. */
+  get operations(): Iterable<OperationStats> {
+    return this.#operations.all();
+  }
+
+  get counters(): Readonly<BreakerCounters> {
+    return this.#guard.counters;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get abandoned(): number {
+    return this.#abandoned;
+  }
+
+  /** Whether forgetting this upstream would lose nothing. */
+  get isIdle(): boolean {
+    return this.#guard.isIdle && this.#inFlight === 0 && this.#abandoned === 0;
+  }
+
+  #admit(operation: OperationStats, load: number | undefined): Ticket {
+    if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load);
+    let ticket = this.#guard.admit();
+    if (ticket === REFUSED) {
+      const reason = this.#guard.refusalReason;
+      if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load);
+      operation.shadowRefused += 1;
+      if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, true);
+      ticket = UNTRACKED;
+    }
+    if (load !== undefined && this.#isShed(load)) {
+      // The breaker may have lent a probe.
+      this.#guard.settleIgnored(ticket);
+      return this.#refuse(operation, "load_shed", load);
+    }
+    this.#inFlight += 1;
+    return ticket;
+  }
+
+  #isShed(load: number): boolean {
+    const rule = this.#ports.loadShedding;
+    const operationLoad = clampOperationLoad(load);
+    // The load is only measured for operations that could be shed.
+    if (operationLoad <= rule.operationLoad) return false;
+    try {
+      this.#shedAt = clampSystemLoad(this.#ports.sampler.systemLoad());
+    } catch {
+      // A sampler that fails must not refuse calls.
+      return false;
+    }
+    return shouldShed(this.#shedAt, operationLoad, rule);
+  }
+
+  #refuse(operation: OperationStats, reason: RefusalReason, load: number | undefined): Ticket {
+    operation.countRefusal(reason);
+    this.#refusedFor = reason;
+    if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, false);
+    return REFUSED;
+  }
+
+  #tellRefusal(
+    operation: OperationStats,
+    reason: RefusalReason,
+    load: number | undefined,
+    shadow: boolean,
+  ): void {
+    const refusal = this.#refusal(operation, reason, load);
+    const { retryAfterMs, remainingMs, manual, systemLoad, operationLoad } = refusal;
+    this.#emitter.emit({
+      type: "refused",
+      upstream: this.name,
+      operation: operation.name,
+      reason,
+      retryAfterMs,
+      remainingMs,
+      manual,
+      systemLoad,
+      operationLoad,
+      shadow,
+      at: this.#clock.now(),
+    });
+  }
+
+  #refusal(operation: OperationStats, reason: RefusalReason, load: number | undefined): Refused {
+    if (reason === "load_shed") {
+      return new ShedCall(this.name, operation.name, this.#shedAt, clampOperationLoad(load));
+    }
+    return reason === "closing"
+      ? new ClosingCall(this.name, operation.name)
+      : new TrippedCall(this.#guard, operation.name, reason);
+  }
+
+  #refusalError(operation: OperationStats, load: number | undefined): RefusedError {
+    const reason = this.#refusedFor;
+    const facts = { upstream: this.name, operation: operation.name, reason };
+    if (reason === "closing") {
+      return withoutStack(() => new ClosingError({ ...facts, retryAfterMs: undefined }));
+    }
+    if (reason === "load_shed") {
+      const { threshold } = this.#ports.loadShedding;
+      const details = {
+        systemLoad: this.#shedAt,
+        operationLoad: clampOperationLoad(load),
+        threshold,
+      };
+      const shed = { ...facts, retryAfterMs: SHED_RETRY_MS };
+      return withoutStack(() => new LoadShedError(shed, details));
+    }
+    const refusal = this.#guard.refusal();
+    const tripped = { ...facts, retryAfterMs: refusal.retryAfterMs };
+    return withoutStack(() => new BreakerOpenError(tripped, refusal));
+  }
+
+  /** The common case: nothing bounds the call but the function itself. */
+  #run<Result>(
+    fn: (context: CallContext) => Result | PromiseLike<Result>,
+    operation: OperationStats,
+    ticket: Ticket,
+  ): Promise<Awaited<Result>> {
+    const startMs = this.#clock.monotonic();
+    let answer: Result | PromiseLike<Result>;
+    try {
+      answer = fn(new PlainContext());
+    } catch (error) {
+      this.#settleError(operation, ticket, startMs, error);
+      return Promise.reject(error as Error);
+    }
+    // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
+    const promise = answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
+    return promise.then(
+      (value) => {
+        this.#settleValue(operation, ticket, startMs, value);
+        return value as Awaited<Result>;
+      },
+      (error: unknown) => {
+        this.#settleError(operation, ticket, startMs, error);
+        throw error;
+      },
+    );
+  }
+
+  #runBounded<Result>(
+    fn: (context: CallContext) => Result | PromiseLike<Result>,
+    operation: OperationStats,
+    ticket: Ticket,
+    deadlineMs: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Awaited<Result>> {
+    const startMs = this.#clock.monotonic();
+    const call = new BoundedCall<Result>(
+      (this.#owner ??= this.#makeOwner()),
+      { operation, ticket, startMs, deadlineMs },
+      this.#ports.deadlines,
+      signal,
+    );
+    call.start(fn);
+    return call.promise as Promise<Awaited<Result>>;
+  }
+
+  #makeOwner(): CallOwner {
+    return {
+      ok: (call, value) => this.#settleValue(call.operation, call.ticket, call.startMs, value),
+      failed: (call, error) => this.#settleError(call.operation, call.ticket, call.startMs, error),
+      expired: (call, stalled) => this.#settleExpired(call, stalled),
+      aborted: ({ operation, ticket, startMs }) =>
+        this.#finish(operation, ticket, "ignored", this.#clock.monotonic() - startMs),
+      abandoned: (change) => {
+        this.#abandoned += change;
+      },
+    };
+  }
+
+  #settleValue(operation: OperationStats, ticket: Ticket, startMs: number, value: unknown): void {
+    const nowMs = this.#clock.monotonic();
+    const { classifyResult } = this.#settings;
+    if (classifyResult === undefined) {
+      this.#finishOk(operation, ticket, nowMs - startMs, nowMs);
+      return;
+    }
+    const result = safely(() => classifyResult(value), "success");
+    if (result === "success") this.#finishOk(operation, ticket, nowMs - startMs, nowMs);
+    else if (result === "ignore") this.#finish(operation, ticket, "ignored", nowMs - startMs);
+    else {
+      const error = `the result was classified as ${result}`;
+      const kind = result === "timeout" ? "timeout" : "failed";
+      this.#finish(operation, ticket, kind, nowMs - startMs, error);
+    }
+  }
+
+  #settleError(operation: OperationStats, ticket: Ticket, startMs: number, error: unknown): void {
+    const latencyMs = this.#clock.monotonic() - startMs;
+    const classify = this.#settings.classifyError ?? classifyError;
+    const kind = safely(() => classify(error), "failed");
+    this.#finish(operation, ticket, kind, latencyMs, error);
+  }
+
+  #settleExpired(call: CallRecord, stalled: boolean): DeadlineError {
+    const { operation, ticket, startMs, deadlineMs = 0 } = call;
+    const facts = {
+      upstream: this.name,
+      operation: operation.name,
+      reason: "deadline",
+      retryAfterMs: undefined,
+    } as const;
+    const error = withoutStack(() => new DeadlineError(facts, deadlineMs));
+    const latencyMs = this.#clock.monotonic() - startMs;
+    this.#finish(operation, ticket, stalled ? "ignored" : "timeout", latencyMs, error);
+    return error;
+  }
+
+  /** For `AdmittedCall` only. */
+  settle(operation: OperationStats, ticket: Ticket, startMs: number, outcome: Outcome): void {
+    const nowMs = this.#clock.monotonic();
+    const latencyMs = outcome.latencyMs ?? nowMs - startMs;
+    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs);
+    else if (outcome.outcome === "ignored") this.#finish(operation, ticket, "ignored", latencyMs);
+    else {
+      const kind = outcome.timeout === true ? "timeout" : "failed";
+      this.#finish(operation, ticket, kind, latencyMs, outcome.error, outcome.weight);
+    }
+  }
+
+  #finishOk(operation: OperationStats, ticket: Ticket, latencyMs: number, nowMs: number): void {
+    this.#inFlight -= 1;
+    operation.ok += 1;
+    operation.countDuration(latencyMs);
+    this.#guard.settleOk(ticket, latencyMs, nowMs);
+    if (this.#emitter.hears("settled")) this.#tellSettled(operation, "ok", latencyMs);
+  }
+
+  #finish(
+    operation: OperationStats,
+    ticket: Ticket,
+    kind: ErrorClass,
+    latencyMs: number,
+    error?: unknown,
+    weight?: number,
+  ): void {
+    this.#inFlight -= 1;
+    operation[kind] += 1;
+    if (kind === "ignored") this.#guard.settleIgnored(ticket);
+    else {
+      operation.countDuration(latencyMs);
+      const failure = this.#failure({
+        outcome: "failed",
+        timeout: kind === "timeout",
+        error,
+        ...(weight === undefined ? {} : { weight }),
+      });
+      this.#guard.settleFailed(ticket, failure, latencyMs);
+    }
+    if (this.#emitter.hears("settled")) this.#tellSettled(operation, kind, latencyMs);
+  }
+
+  #failure(outcome: Outcome): { weightThousandths: number; message: string } {
+    const { policy } = this.#guard;
+    const { weight, timeout } = outcome;
+    const isUsable = weight !== undefined && isLatency(weight);
+    const usual =
+      timeout === true ? policy.timeoutWeightThousandths : policy.failureWeightThousandths;
+    return {
+      weightThousandths: isUsable ? toThousandths(weight) : usual,
+      message: outcome.error === undefined ? "no reason given" : errorText(outcome.error),
+    };
+  }
+
+  #tellSettled(operation: OperationStats, outcome: "ok" | ErrorClass, latencyMs: number): void {
+    this.#emitter.emit({
+      type: "settled",
+      upstream: this.name,
+      operation: operation.name,
+      outcome,
+      latencyMs,
+      at: this.#clock.now(),
+    });
+  }
+}
+
+/** A caller's deadline may only shorten the upstream's. */
+function shorter(upstream: number | undefined, call: number | undefined): number | undefined {
+  if (call === undefined || !(call > 0)) return upstream;
+  return upstream === undefined ? call : Math.min(upstream, call);
+}
+
+/** Classifiers are the host's code: what they throw must not replace a call's result. */
+function safely<Value>(run: () => Value, otherwise: Value): Value {
+  try {
+    return run();
+  } catch {
+    return otherwise;
+  }
+}

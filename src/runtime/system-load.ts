@@ -1,0 +1,144 @@
+// How loaded this process is, 0 to 1: 0.4 × memory + 0.3 × CPU + 0.3 × pending requests, against
+// what the container allows. The weights are the source system's; note that saturated CPU and
+// requests reach only 0.6 without memory, so CPU-bound services want `mode: "max"`.
+//
+// There is no timer. A sample is taken when somebody asks and the last one is older than 100 ms.
+
+import { getHeapStatistics } from "node:v8";
+import type { LoadSampler } from "../pipeline/ports.ts";
+import { readContainerLimits, type ContainerLimits } from "./container-limits.ts";
+
+export interface SystemLoadOptions {
+  /** `weighted` (default): the formula above. `max`: the largest of the three. */
+  readonly mode?: "weighted" | "max" | undefined;
+  /** Pending requests, for instance the gateway's. Absent: its weight goes to the others. */
+  readonly pending?: (() => number) | undefined;
+  /** Pending requests that count as saturated. Default 1,000; above 0. */
+  readonly maxPending?: number | undefined;
+}
+
+/** Where the numbers come from; tests hand in their own. */
+export interface LoadSources {
+  monotonic(): number;
+  /** User and system time of this process so far, in milliseconds. */
+  cpuMs(): number;
+  heapRatio(): number;
+  rssBytes(): number;
+  limits(): ContainerLimits;
+}
+
+const WEIGHTS = { memory: 0.4, cpu: 0.3, pending: 0.3 } as const;
+
+/** A spike asks thousands of times a second; the answer need not be newer than this. */
+const CACHE_MS = 100;
+
+/** Shorter spans make CPU shares jump between 0 and 1. */
+const CPU_SPAN_MS_MIN = 250;
+
+/** A share averaged over a longer quiet time says nothing about now: it counts as missing. */
+const CPU_SPAN_MS_MAX = 5000;
+
+/** Limits may be resized while the container runs. */
+const LIMITS_MS = 60_000;
+
+export class SystemLoad implements LoadSampler {
+  readonly #options: SystemLoadOptions;
+  readonly #sources: LoadSources;
+  #load = 0;
+  #sampledMs = Number.NEGATIVE_INFINITY;
+  #cpuShare: number | undefined = undefined;
+  #cpuMark: { readonly atMs: number; readonly cpuMs: number } | undefined = undefined;
+  #limits: ContainerLimits | undefined = undefined;
+  #limitsMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: SystemLoadOptions = {}, sources: LoadSources = processSources) {
+    this.#options = options;
+    this.#sources = sources;
+  }
+
+  systemLoad(): number {
+    const nowMs = this.#sources.monotonic();
+    if (nowMs - this.#sampledMs >= CACHE_MS) {
+      this.#load = this.#sample(nowMs);
+      this.#sampledMs = nowMs;
+    }
+    return this.#load;
+  }
+
+  #sample(nowMs: number): number {
+    const parts = [
+      [WEIGHTS.memory, attempt(() => this.#memory(nowMs))],
+      [WEIGHTS.cpu, attempt(() => this.#cpu(nowMs))],
+      [WEIGHTS.pending, attempt(() => this.#pending())],
+    ] as const;
+    let sum = 0;
+    let weights = 0;
+    let largest = 0;
+    for (const [weight, value] of parts) {
+      if (value === undefined) continue;
+      sum += weight * value;
+      weights += weight;
+      largest = Math.max(largest, value);
+    }
+    if (this.#options.mode === "max") return largest;
+    return weights === 0 ? 0 : sum / weights;
+  }
+
+  #memory(nowMs: number): number {
+    // Used over total heap would idle near 0.9: the engine grows its heap only when it must.
+    return Math.max(
+      this.#sources.heapRatio(),
+      this.#sources.rssBytes() / this.#currentLimits(nowMs).memoryBytes,
+    );
+  }
+
+  #cpu(nowMs: number): number | undefined {
+    const cpuMs = this.#sources.cpuMs();
+    const mark = this.#cpuMark;
+    const spanMs = mark === undefined ? Number.POSITIVE_INFINITY : nowMs - mark.atMs;
+    if (spanMs < CPU_SPAN_MS_MIN) return this.#cpuShare;
+    this.#cpuMark = { atMs: nowMs, cpuMs };
+    this.#cpuShare =
+      mark === undefined || spanMs > CPU_SPAN_MS_MAX
+        ? undefined
+        : (cpuMs - mark.cpuMs) / (spanMs * this.#currentLimits(nowMs).cores);
+    return this.#cpuShare;
+  }
+
+  #pending(): number | undefined {
+    const { pending, maxPending = 1000 } = this.#options;
+    return pending === undefined ? undefined : pending() / maxPending;
+  }
+
+  #currentLimits(nowMs: number): ContainerLimits {
+    if (this.#limits === undefined || nowMs - this.#limitsMs >= LIMITS_MS) {
+      this.#limits = this.#sources.limits();
+      this.#limitsMs = nowMs;
+    }
+    return this.#limits;
+  }
+}
+
+const processSources: LoadSources = {
+  monotonic: () => performance.now(),
+  cpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  },
+  heapRatio: () => {
+    const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+    return limit > 0 ? used / limit : 0;
+  },
+  rssBytes: () => process.memoryUsage.rss(),
+  limits: () => readContainerLimits(),
+};
+
+/** A source that throws or answers NaN counts as missing; everything else is brought into 0–1. */
+function attempt(read: () => number | undefined): number | undefined {
+  try {
+    const value = read();
+    return value === undefined || Number.isNaN(value) ? undefined : Math.min(Math.max(value, 0), 1);
+  } catch {
+    return undefined;
+  }
+}
