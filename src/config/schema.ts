@@ -6,11 +6,15 @@
 
 import { z } from "zod";
 
+import { LATCHING_DEFAULTS } from "../core/breaker/latching-options.ts";
+import { LOAD_SHEDDING_DEFAULTS } from "../core/overload/load-shedder.ts";
+
 // The longest delay that a timer of JavaScript can hold; a longer one fires at once.
 const DURATION_MS_MAX = 2 ** 31 - 1;
 const NAME_CHARACTERS_MAX = 128;
 const RESERVED_NAMES: ReadonlySet<string> = new Set([
   "status",
+  "history",
   "__proto__",
   "constructor",
   "prototype",
@@ -166,18 +170,18 @@ const PATH_EXPECTS = "the path of a file";
 const memoryStore = z.strictObject({
   kind: z
     .literal("memory", { error: STORE_EXPECTS })
-    .optional()
-    .default("memory")
     .describe(
-      'Where breakers keep their state. memory: gone with the process. Expects one of memory, sqlite. Default: "memory".',
+      'Where breakers keep their state. memory: gone with the process. Expects one of memory, sqlite. Default: "sqlite".',
     ),
 });
 
 const sqliteStore = z.strictObject({
   kind: z
     .literal("sqlite", { error: STORE_EXPECTS })
+    .optional()
+    .default("sqlite")
     .describe(
-      'Where breakers keep their state. sqlite: in one file, through restarts. Expects one of memory, sqlite. Default: "memory".',
+      'Where breakers keep their state. sqlite: in one file, through restarts. Expects one of memory, sqlite. Default: "sqlite".',
     ),
   path: z
     .string({ error: PATH_EXPECTS })
@@ -236,14 +240,14 @@ const loadShedding = z
       unit: "ratio",
       min: 0,
       max: 1,
-      byDefault: 0.85,
+      byDefault: LOAD_SHEDDING_DEFAULTS.threshold,
     }),
     operationLoad: number({
       meaning: "Declared load of an operation above which (not at which) it counts as costly.",
       unit: "load units",
       min: 0,
       max: 1000,
-      byDefault: 100,
+      byDefault: LOAD_SHEDDING_DEFAULTS.operationLoad,
     }),
     mode: choice({
       meaning:
@@ -307,7 +311,7 @@ const latching = z.strictObject({
     min: 0.001,
     max: 1_000_000,
     isInThousandths: true,
-    byDefault: 10,
+    byDefault: LATCHING_DEFAULTS.failureThreshold,
   }),
   timeoutWeight: number({
     meaning: "What one timed-out call adds to the count; 0 ignores timeouts.",
@@ -315,7 +319,7 @@ const latching = z.strictObject({
     min: 0,
     max: 1000,
     isInThousandths: true,
-    byDefault: 0.5,
+    byDefault: LATCHING_DEFAULTS.timeoutWeight,
   }),
   failureWeight: number({
     meaning: "What one failed call adds to the count; 0 ignores failures.",
@@ -323,27 +327,27 @@ const latching = z.strictObject({
     min: 0,
     max: 1000,
     isInThousandths: true,
-    byDefault: 1,
+    byDefault: LATCHING_DEFAULTS.failureWeight,
   }),
   cooldownMs: duration({
     meaning:
       "Time after a trip in which a reset needs force; exactly at its end it no longer does.",
-    byDefault: 60_000,
+    byDefault: LATCHING_DEFAULTS.cooldownMs,
   }),
   resetTimeoutMs: duration({
     meaning:
       "Time after a trip until one probe is admitted; only used with recovery: single-probe.",
-    byDefault: 60_000,
+    byDefault: LATCHING_DEFAULTS.resetTimeoutMs,
   }),
   recovery: choice({
     meaning:
       "Who ends a trip: manual is a person and nobody else, single-probe lets one successful call end an automatic trip.",
     values: ["manual", "single-probe"],
-    byDefault: "manual",
+    byDefault: LATCHING_DEFAULTS.recovery,
   }),
   probeLeaseMs: optionalNumber({
     meaning:
-      "How long a probe may take before its slot is free again; without it, resetTimeoutMs is used. Only with recovery: single-probe.",
+      "How long a probe may take before its slot is free again; without it, the larger of 30000 and resetTimeoutMs. Only with recovery: single-probe.",
     unit: "milliseconds",
     min: 1,
     max: DURATION_MS_MAX,

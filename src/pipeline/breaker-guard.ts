@@ -223,6 +223,8 @@ export class BreakerGuard implements Persisted {
    * than our reset. Counts are not merged; two processes that call one upstream count for themselves.
    */
   adopt(stored: StoredBreaker): void {
+    // Ours is newer than anything stored: it only has not been written yet.
+    if (!this.isSaved) return;
     const theirs = stored.snapshot;
     const ours = this.snapshot();
     if (stored.mode !== this.#mode) this.#mode = stored.mode;

@@ -162,6 +162,7 @@ export class Persistence {
       if (stored !== undefined) this.#adopt(stored);
     } catch (error) {
       this.#fail("poll", error);
+      this.#retryLater();
     }
   }
 
@@ -198,7 +199,9 @@ export class Persistence {
 
   #write(): void {
     if (this.#closed) return;
-    if (this.#loaded && this.#changed.size === 0 && this.#audits.length === 0) return;
+    // While it fails an empty write is the question whether it still does.
+    const isEmpty = this.#changed.size === 0 && this.#audits.length === 0;
+    if (isEmpty && this.#loaded && !this.#failing) return;
     // Never write over a state that was not read: it may hold a trip.
     if (!this.#loaded && !this.#tryLoad()) {
       this.#retryLater();
@@ -237,7 +240,7 @@ export class Persistence {
   }
 
   #fail(op: StoreOperation, error: unknown): void {
-    if (op === "commit" || op === "load") this.#failing = true;
+    if (op !== "history") this.#failing = true;
     const code = error instanceof StoreError ? error.storeCode : "UNKNOWN";
     const message = errorText(error);
     this.#lastError = `${code}: ${message}`;

@@ -120,6 +120,14 @@ export class Switchgear implements AsyncDisposable {
     return [...this.#listed.values(), ...this.#unlisted.values(), ...overflow].toSorted(byName);
   }
 
+  /** All upstreams, the listed ones first, unsorted: for metrics, which read them all at each scrape. */
+  *eachUpstream(): Generator<Upstream> {
+    this.#persistence.poll(this.#ports.scheduler.monotonic());
+    yield* this.#listed.values();
+    yield* this.#unlisted.values();
+    if (this.#overflow !== undefined) yield this.#overflow;
+  }
+
   /** The state of all upstreams, sorted by name. */
   statuses(): UpstreamStatus[] {
     return this.upstreams().map((upstream) => upstream.status());

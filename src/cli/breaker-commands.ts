@@ -1,0 +1,166 @@
+// status, trip, reset and history: what a person does to a running Switchgear.
+
+import { z } from "zod";
+import type { AdminClient } from "./admin-client.ts";
+import { CommandError, EXIT } from "./exit-codes.ts";
+import { orDash, printJson, printTable, say, when } from "./print.ts";
+
+const API = "/api/circuit-breakers";
+
+const statusSchema = z.object({
+  bookmaker: z.string(),
+  tripped: z.boolean(),
+  state: z.string(),
+  mode: z.string(),
+  kind: z.string(),
+  manual: z.boolean(),
+  failures: z.number(),
+  failureThreshold: z.number(),
+  tripCount: z.number(),
+  lastError: z.string().nullable(),
+  avgLatency: z.number().nullable(),
+  trippedAt: z.number().nullable(),
+  cooldownRemainingMs: z.number(),
+  lastResetAt: z.number().nullable(),
+  lastResetBy: z.string().nullable(),
+  lastResetReason: z.string().nullable(),
+  persisted: z.boolean(),
+});
+
+type Status = z.infer<typeof statusSchema>;
+
+const statusListSchema = z.object({ bookmakers: z.array(statusSchema) });
+
+const historySchema = z.object({
+  history: z.array(
+    z.object({
+      bookmaker: z.string(),
+      action: z.string(),
+      reason: z.string(),
+      user: z.string(),
+      timestamp: z.number(),
+      forced: z.boolean(),
+    }),
+  ),
+});
+
+const messageSchema = z.object({ message: z.string() });
+
+export interface OutputOptions {
+  readonly json?: boolean | undefined;
+}
+
+export async function statusCommand(
+  client: AdminClient,
+  name: string | undefined,
+  options: OutputOptions,
+): Promise<void> {
+  const answer = await client.get(name === undefined ? `${API}/status` : `${API}/${path(name)}`);
+  if (options.json === true) {
+    printJson(answer);
+    return;
+  }
+  const statuses =
+    name === undefined ? read(statusListSchema, answer).bookmakers : [read(statusSchema, answer)];
+  if (statuses.length === 0) say("no upstream is configured");
+  else {
+    printTable(
+      ["NAME", "KIND", "STATE", "FAILURES", "TRIPS", "LATENCY", "TRIPPED AT", "LAST ERROR"],
+      statuses.map(statusRow),
+    );
+  }
+  for (const status of statuses) for (const line of notes(status)) say(line);
+}
+
+function statusRow(status: Status): string[] {
+  const state = status.mode === "normal" ? status.state : `${status.state} (${status.mode})`;
+  return [
+    status.bookmaker,
+    status.kind,
+    status.tripped ? `${state.toUpperCase()}${status.manual ? " by hand" : ""}` : state,
+    `${status.failures}/${status.failureThreshold}`,
+    String(status.tripCount),
+    status.avgLatency === null ? "-" : `${status.avgLatency.toFixed(1)} ms`,
+    when(status.trippedAt),
+    orDash(status.lastError),
+  ];
+}
+
+function notes(status: Status): string[] {
+  const { bookmaker, tripped, cooldownRemainingMs, persisted } = status;
+  return [
+    ...(tripped && cooldownRemainingMs > 0
+      ? [`${bookmaker}: a reset needs --force for ${Math.ceil(cooldownRemainingMs / 1000)} s more`]
+      : []),
+    ...(persisted ? [] : [`${bookmaker}: the last change is not on disk yet; the store fails`]),
+  ];
+}
+
+export async function tripCommand(
+  client: AdminClient,
+  name: string,
+  options: OutputOptions & { readonly reason: string },
+): Promise<void> {
+  await order(client, `${API}/${path(name)}/trip`, { reason: options.reason }, options);
+}
+
+export async function resetCommand(
+  client: AdminClient,
+  name: string,
+  options: OutputOptions & { readonly reason: string; readonly force?: boolean | undefined },
+): Promise<void> {
+  const body = { reason: options.reason, force: options.force === true };
+  await order(client, `${API}/${path(name)}/reset`, body, options);
+}
+
+async function order(
+  client: AdminClient,
+  url: string,
+  body: unknown,
+  options: OutputOptions,
+): Promise<void> {
+  const answer = await client.post(url, body);
+  if (options.json === true) printJson(answer);
+  else say(read(messageSchema, answer).message);
+}
+
+export async function historyCommand(
+  client: AdminClient,
+  name: string | undefined,
+  options: OutputOptions & { readonly limit: number },
+): Promise<void> {
+  const scope = name === undefined ? API : `${API}/${path(name)}`;
+  const answer = await client.get(`${scope}/history?limit=${options.limit}`);
+  if (options.json === true) {
+    printJson(answer);
+    return;
+  }
+  const { history } = read(historySchema, answer);
+  if (history.length === 0) {
+    say("nobody has tripped or reset anything yet");
+    return;
+  }
+  printTable(
+    ["WHEN", "NAME", "ACTION", "BY", "REASON"],
+    history.map((entry) => [
+      when(entry.timestamp),
+      entry.bookmaker,
+      entry.forced ? `${entry.action} (forced)` : entry.action,
+      entry.user,
+      entry.reason,
+    ]),
+  );
+}
+
+function path(name: string): string {
+  return encodeURIComponent(name);
+}
+
+function read<Output>(schema: z.ZodType<Output>, answer: unknown): Output {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new CommandError(
+    EXIT.failed,
+    `the server's answer is not understood (${z.prettifyError(parsed.error).split("\n")[0] ?? ""}); is it another version?`,
+  );
+}

@@ -1,0 +1,123 @@
+#!/usr/bin/env node
+// The command line. Answers go to standard output, sentences about failures to standard error.
+
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { ConfigError } from "../config/fault.ts";
+import { InvalidOptionsError } from "../core/errors.ts";
+import { adminClient } from "./admin-client.ts";
+import { historyCommand, resetCommand, statusCommand, tripCommand } from "./breaker-commands.ts";
+import { checkCommand } from "./check.ts";
+import { CommandError, EXIT } from "./exit-codes.ts";
+import { serveCommand } from "./serve.ts";
+import { packageVersion } from "./version.ts";
+
+const { env } = process;
+
+const SERVER_HELP = `
+Environment:
+  SWITCHGEAR_URL               admin address of the server (default http://127.0.0.1:9464)
+  SWITCHGEAR_ADMIN_TOKEN       token for trip and reset, or
+  SWITCHGEAR_ADMIN_TOKEN_FILE  a file that holds it`;
+
+const SERVE_HELP = `
+Environment:
+  SWITCHGEAR_CONFIG            configuration file when --config is not given
+  SWITCHGEAR_PORT              gateway port, over the configuration's
+  SWITCHGEAR_ADMIN_PORT        admin port, over the configuration's
+  SWITCHGEAR_ADMIN_TOKEN       token that trip and reset ask for, or
+  SWITCHGEAR_ADMIN_TOKEN_FILE  a file that holds it; without either both are refused`;
+
+function program(): Command {
+  const root = new Command("switchgear")
+    .description("Circuit breakers with their meters, alarms and switches.")
+    .version(packageVersion())
+    .showSuggestionAfterError()
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 refused, 4 server unreachable",
+    )
+    // Wrong use is exit code 2, and commander's own is 1.
+    .exitOverride();
+
+  root
+    .command("serve")
+    .description("run the gateway and the admin API")
+    .option("-c, --config <file>", "configuration file (default switchgear.yaml)")
+    .addHelpText("after", SERVE_HELP)
+    .action((options: { config?: string }) => serveCommand(options.config, env));
+
+  root
+    .command("check")
+    .description("validate a configuration file; every fault is listed")
+    .argument("[file]", "configuration file (default switchgear.yaml)")
+    .option("--schema", "print the JSON Schema of the configuration instead")
+    .option("--json", "for programs")
+    .action((file: string | undefined, options) => checkCommand(file, options, env));
+
+  root
+    .command("status")
+    .description("show all breakers, or one")
+    .argument("[name]", "upstream")
+    .option("--json", "for programs")
+    .addHelpText("after", SERVER_HELP)
+    .action((name: string | undefined, options) => statusCommand(adminClient(env), name, options));
+
+  root
+    .command("trip")
+    .description("stop all traffic to an upstream until somebody resets it")
+    .argument("<name>", "upstream")
+    .requiredOption("-r, --reason <text>", "why, for the audit")
+    .option("--json", "for programs")
+    .addHelpText("after", SERVER_HELP)
+    .action((name: string, options) => tripCommand(adminClient(env), name, options));
+
+  root
+    .command("reset")
+    .description("let traffic to an upstream through again")
+    .argument("<name>", "upstream")
+    .requiredOption("-r, --reason <text>", "why, for the audit")
+    .option("-f, --force", "inside the cooldown too")
+    .option("--json", "for programs")
+    .addHelpText("after", SERVER_HELP)
+    .action((name: string, options) => resetCommand(adminClient(env), name, options));
+
+  root
+    .command("history")
+    .description("show who tripped and reset what, newest first")
+    .argument("[name]", "upstream")
+    .option("-n, --limit <count>", "at most this many, 1 to 1000", historyLimit, 20)
+    .option("--json", "for programs")
+    .addHelpText("after", SERVER_HELP)
+    .action((name: string | undefined, options) =>
+      historyCommand(adminClient(env), name, options),
+    );
+
+  return root;
+}
+
+function historyLimit(text: string): number {
+  const limit = Number(text);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit;
+  throw new InvalidArgumentError("It must be a whole number from 1 to 1000.");
+}
+
+/** Says what went wrong, and answers the exit code. */
+function explain(error: unknown): number {
+  // Commander has printed its own message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUse;
+  const isKnown = error instanceof CommandError || error instanceof ConfigError;
+  const text = isKnown || error instanceof InvalidOptionsError ? error.message : describe(error);
+  process.stderr.write(`switchgear: ${text}\n`);
+  if (error instanceof CommandError) return error.exitCode;
+  return isKnown || error instanceof InvalidOptionsError ? EXIT.wrongUse : EXIT.failed;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  process.exitCode = explain(error);
+}

@@ -1,0 +1,159 @@
+// serve: the composition root. Configuration in, running gateway and admin API out, and the order of
+// a stop: not ready → gateway drains → admin → store.
+
+import { createAdminApp } from "../admin/api.ts";
+import { startAdmin } from "../admin/server.ts";
+import { isAdminToken } from "../admin/auth.ts";
+import type { Environment } from "../config/environment.ts";
+import { loadConfig } from "../config/load.ts";
+import type { SwitchgearConfig, UpstreamConfig } from "../config/schema.ts";
+import { adminTokenFromEnv } from "../config/secret.ts";
+import { latching } from "../core/breaker/latching.ts";
+import type { GatewayUpstream } from "../gateway/ports.ts";
+import { startGateway } from "../gateway/server.ts";
+import { createSwitchgear, memoryStore, type Store, type Switchgear } from "../index.ts";
+import type { UpstreamOptions } from "../pipeline/registry.ts";
+import { SystemLoad } from "../runtime/system-load.ts";
+import { sqliteStore } from "../store/sqlite.ts";
+import { attachLogging, createLogger } from "../telemetry/logging.ts";
+import { prometheusMetrics } from "../telemetry/otel.ts";
+import { CommandError, EXIT } from "./exit-codes.ts";
+import { packageVersion } from "./version.ts";
+
+/** Calls in flight get this long to end; the whole stop stays within seven seconds. */
+const DRAIN_MS = 5000;
+
+/** A stop that hangs in spite of all bounds must still end. */
+const STOP_MS_MAX = 7000;
+
+export async function serveCommand(file: string | undefined, env: Environment): Promise<void> {
+  const config = loadConfig(file, env);
+  const token = adminTokenFromEnv(env);
+  const version = packageVersion();
+  const logger = createLogger(config.logging);
+
+  let pending = (): number => 0;
+  const gear = createSwitchgear({
+    upstreams: Object.fromEntries(
+      Object.entries(config.upstreams).map(([name, upstream]) => [name, upstreamOptions(upstream)]),
+    ),
+    store: storeOf(config),
+    loadShedding: {
+      threshold: config.loadShedding.threshold,
+      operationLoad: config.loadShedding.operationLoad,
+    },
+    limits: config.limits,
+    sampler: new SystemLoad({
+      mode: config.loadShedding.mode,
+      maxPending: config.loadShedding.maxPending,
+      pending: () => pending(),
+    }),
+  });
+  attachLogging(gear, logger);
+
+  let isShuttingDown = false;
+  const admin = await listening("admin", config.admin.port, () =>
+    startAdmin({
+      host: config.admin.host,
+      port: config.admin.port,
+      app: createAdminApp({
+        gear,
+        token,
+        metrics: prometheusMetrics(gear, { version }),
+        version,
+        isShuttingDown: () => isShuttingDown,
+      }),
+    }),
+  );
+  const gateway = await listening("gateway", config.gateway.port, () =>
+    startGateway({
+      ...config.gateway,
+      upstreams: gatewayUpstreams(config, gear),
+      version,
+      ...(token === undefined
+        ? {}
+        : { isAdminToken: (value: string) => isAdminToken(value, token) }),
+    }),
+  );
+  pending = () => gateway.inFlight();
+  logger.info({ gateway: gateway.url, admin: admin.url, version }, "switchgear is serving");
+
+  await stopSignal();
+  isShuttingDown = true;
+  const hurry = setTimeout(() => process.exit(EXIT.failed), STOP_MS_MAX);
+  hurry.unref();
+  logger.info("stopping: calls in flight are finished first");
+  await gateway.stop(DRAIN_MS);
+  await admin.stop();
+  await gear.close();
+  logger.info("stopped");
+  logger.flush();
+  process.exitCode = EXIT.done;
+}
+
+function upstreamOptions(upstream: UpstreamConfig): UpstreamOptions {
+  const { kind: _kind, ...options } = upstream.breaker;
+  // The gateway keeps the deadline itself: it covers the body, which ends after the call.
+  return { breaker: latching(options), mode: upstream.mode };
+}
+
+function gatewayUpstreams(
+  config: SwitchgearConfig,
+  gear: Switchgear,
+): ReadonlyMap<string, GatewayUpstream> {
+  return new Map(
+    Object.entries(config.upstreams).map(([name, upstream]) => [
+      name,
+      {
+        name,
+        url: new URL(upstream.url),
+        deadlineMs: upstream.deadlineMs,
+        status429: upstream.status429,
+        operations: Object.entries(upstream.operations).flatMap(([operation, settings]) =>
+          settings.path === undefined
+            ? []
+            : [{ ...settings, name: operation, path: settings.path }],
+        ),
+        guard: gear.upstream(name),
+      },
+    ]),
+  );
+}
+
+function storeOf(config: SwitchgearConfig): Store {
+  return config.store.kind === "sqlite" ? sqliteStore(config.store.path) : memoryStore();
+}
+
+/** A port that is taken is a sentence, not a stack trace. */
+async function listening<Server>(
+  what: string,
+  port: number,
+  start: () => Promise<Server>,
+): Promise<Server> {
+  try {
+    return await start();
+  } catch (error) {
+    const code = (error as { readonly code?: unknown }).code;
+    if (code !== "EADDRINUSE" && code !== "EACCES") throw error;
+    const why =
+      code === "EADDRINUSE" ? "is in use by another program" : "needs rights that I do not have";
+    throw new CommandError(
+      EXIT.failed,
+      `port ${port} for the ${what} ${why}; set ${what}.port or ${what === "admin" ? "SWITCHGEAR_ADMIN_PORT" : "SWITCHGEAR_PORT"} to another`,
+    );
+  }
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (asked) process.exit(EXIT.failed);
+        asked = true;
+        resolve();
+      });
+    }
+  });
+}

@@ -1,0 +1,224 @@
+// One call's life between the server that received it and the client that forwards it: admitted
+// once, settled once, whichever of answer, error, deadline, caller and shutdown comes first.
+
+import type { Admitted } from "../pipeline/admission.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { Ending } from "./classify.ts";
+import { outcomeOfEnding, outcomeOfError, outcomeOfStatus } from "./classify.ts";
+import type { DeadlineHandle } from "./deadlines.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { AccessEntry, GatewayCallOptions, GatewayOptions } from "./ports.ts";
+import type { Problem } from "./problem.ts";
+import type { Destination } from "./route.ts";
+
+/** What all calls of one gateway share. */
+export class CallBook {
+  readonly deadlines = new Deadlines();
+  readonly #open = new Set<Call>();
+  readonly #onAccess: GatewayOptions["onAccess"];
+  #onIdle: (() => void) | undefined;
+
+  constructor(onAccess: GatewayOptions["onAccess"]) {
+    this.#onAccess = onAccess;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  opened(call: Call): void {
+    this.#open.add(call);
+  }
+
+  closed(call: Call): void {
+    this.#open.delete(call);
+    if (this.#open.size === 0) this.#onIdle?.();
+  }
+
+  /** Resolves true when no call is left, false after `graceMs`. */
+  async drained(graceMs: number): Promise<boolean> {
+    if (this.#open.size === 0) return true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => resolve(false), Math.max(0, graceMs));
+    this.#onIdle = () => resolve(true);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#onIdle = undefined;
+    }
+  }
+
+  abortAll(): void {
+    // A set may lose what was visited while it is walked.
+    for (const call of this.#open) call.end("stopping");
+  }
+
+  get hasListener(): boolean {
+    return this.#onAccess !== undefined;
+  }
+
+  /** An answer of our own to a call that was not admitted. */
+  refused(
+    method: string,
+    answer: Problem,
+    destination: Destination | undefined,
+    operation: string | null,
+  ): void {
+    if (this.#onAccess === undefined) return;
+    this.report({
+      upstream: destination?.upstream.name ?? null,
+      operation,
+      method,
+      status: answer.status,
+      outcome: "refused",
+      reason: answer.reason,
+      latencyMs: 0,
+      durationMs: 0,
+      criticality: null,
+    });
+  }
+
+  report(entry: AccessEntry): void {
+    try {
+      this.#onAccess?.(entry);
+    } catch {
+      // A log that cannot be written must not take the call with it.
+    }
+  }
+}
+
+export class Call {
+  readonly destination: Destination;
+  readonly deadlineMs: number;
+  readonly method: string;
+  /** Set by the transport: lets go of both connections, as far as they are still held. */
+  abort: ((ending: Ending) => void) | undefined;
+  /** Why the call ended early, once it did. */
+  ending: Ending | undefined;
+
+  readonly #book: CallBook;
+  readonly #options: GatewayCallOptions;
+  readonly #admitted: Admitted;
+  readonly #startedMs: number;
+  readonly #deadline: DeadlineHandle;
+  #latencyMs: number | undefined;
+  #isSettled = false;
+  #isStreaming = false;
+  /** What the caller was sent, and why when it was our own. */
+  #sentStatus = 0;
+  #sentReason: string | null = null;
+
+  constructor(
+    book: CallBook,
+    destination: Destination,
+    facts: {
+      readonly method: string;
+      readonly options: GatewayCallOptions;
+      readonly deadlineMs: number;
+      readonly admitted: Admitted;
+    },
+  ) {
+    this.destination = destination;
+    this.deadlineMs = facts.deadlineMs;
+    this.method = facts.method;
+    this.#book = book;
+    this.#options = facts.options;
+    this.#admitted = facts.admitted;
+    this.#startedMs = performance.now();
+    this.#deadline = book.deadlines.add(this, facts.deadlineMs, this.#startedMs);
+    book.opened(this);
+  }
+
+  get operation(): string {
+    return this.#options.operation ?? "unknown";
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** Marks the arrival of the answer's headers: that is its latency. */
+  headersArrived(status: number): void {
+    this.#latencyMs = performance.now() - this.#startedMs;
+    this.#sentStatus = status;
+  }
+
+  /** The answer's headers went out before its body was here: its status can no longer change. */
+  streams(): void {
+    this.#isStreaming = true;
+  }
+
+  /** The answer arrived whole. */
+  complete(): void {
+    this.#settle(
+      outcomeOfStatus(this.#sentStatus, this.destination.upstream.status429, this.#elapsedMs()),
+    );
+  }
+
+  /** The upstream broke off, or was not reached. The caller is sent `answer`, if it still can be. */
+  fail(error: unknown, answer: Problem | undefined): void {
+    this.#answerWith(answer);
+    this.#settle(outcomeOfError(error, this.#elapsedMs()));
+  }
+
+  /** Ends the call early: settles it, then lets go of the connections. */
+  end(ending: Ending): void {
+    if (this.#isSettled) return;
+    this.ending = ending;
+    this.#settle(outcomeOfEnding(ending, this.deadlineMs, this.#elapsedMs()), ending);
+    this.abort?.(ending);
+  }
+
+  onDue(): void {
+    this.end("deadline");
+  }
+
+  #answerWith(answer: Problem | undefined): void {
+    if (answer === undefined) return;
+    this.#sentStatus = answer.status;
+    this.#sentReason = answer.reason;
+  }
+
+  #elapsedMs(): number {
+    return this.#latencyMs ?? performance.now() - this.#startedMs;
+  }
+
+  #settle(outcome: Outcome, ending?: Ending): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#book.deadlines.remove(this.#deadline);
+    try {
+      this.#admitted.settle(outcome);
+    } finally {
+      if (this.#book.hasListener) this.#report(outcome, ending);
+      this.#book.closed(this);
+    }
+  }
+
+  #report(outcome: Outcome, ending: Ending | undefined): void {
+    const isCut = ending !== undefined && !this.#isStreaming;
+    const sent = isCut
+      ? SENT_ON_ENDING[ending]
+      : { status: this.#sentStatus, reason: this.#sentReason };
+    this.#book.report({
+      upstream: this.destination.upstream.name,
+      operation: this.operation,
+      method: this.method,
+      status: sent.status,
+      outcome: outcome.timeout === true ? "timeout" : outcome.outcome,
+      reason: sent.reason,
+      latencyMs: this.#elapsedMs(),
+      durationMs: performance.now() - this.#startedMs,
+      criticality: this.#options.criticality ?? null,
+    });
+  }
+}
+
+/** What a caller is sent when the call ends before the answer's headers went out. */
+const SENT_ON_ENDING: Readonly<Record<Ending, { status: number; reason: string | null }>> = {
+  deadline: { status: 504, reason: "upstream_timeout" },
+  caller_left: { status: 0, reason: null },
+  body_too_large: { status: 413, reason: "body_too_large" },
+  stopping: { status: 503, reason: "closing" },
+};

@@ -1,0 +1,141 @@
+// Which header fields cross the gateway, in each direction. Pure.
+//
+// Not forwarded: what belongs to one connection only (RFC 9110 §7.6.1), the names that `Connection`
+// adds to those, what is addressed to us (`x-switchgear-*`, `proxy-*`), and what tells a third
+// party about our inside: callers' `Forwarded` and `X-Forwarded-*` name pods and internal hosts.
+// Reverse proxies add those fields for servers they trust; this is the other direction, towards
+// bookmakers, where Envoy and Squid are commonly told to delete them. So they are dropped and not
+// added. Callers' own credentials for the bookmaker (`Authorization`, `Cookie`) pass untouched.
+
+/** What callers may tell us, and the only answer header that is ours. */
+export const OPERATION_HEADER = "x-switchgear-operation";
+export const LOAD_HEADER = "x-switchgear-load";
+export const CRITICALITY_HEADER = "x-switchgear-criticality";
+export const TIMEOUT_HEADER = "x-switchgear-timeout-ms";
+export const REASON_HEADER = "x-switchgear-reason";
+
+const OWN_PREFIX = "x-switchgear-";
+
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "http2-settings",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+const REQUEST_ONLY: ReadonlySet<string> = new Set([
+  "expect", // answered by our own server before the body is read
+  "forwarded",
+  "host", // the upstream's own is sent instead
+  "x-real-ip",
+]);
+
+/** Whether a request's field stays here. Names are lower case. */
+export function dropsRequestHeader(name: string): boolean {
+  return (
+    HOP_BY_HOP.has(name) ||
+    REQUEST_ONLY.has(name) ||
+    isAddressedToUs(name) ||
+    name.startsWith("x-forwarded-")
+  );
+}
+
+/** Whether an answer's field stays here: ours cannot be forged by an upstream that sends them. */
+export function dropsResponseHeader(name: string): boolean {
+  return HOP_BY_HOP.has(name) || isAddressedToUs(name);
+}
+
+function isAddressedToUs(name: string): boolean {
+  return name.startsWith(OWN_PREFIX) || name.startsWith("proxy-");
+}
+
+const NONE: readonly string[] = [];
+
+/** The names that a `Connection` value adds to the hop-by-hop ones, in lower case. */
+export function nominatedBy(connection: string | null | undefined): readonly string[] {
+  if (connection === null || connection === undefined) return NONE;
+  if (connection === "keep-alive" || connection === "close") return NONE;
+  return connection
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+}
+
+/** What the upstream's request is made of beside the caller's fields. */
+export interface RequestHeaderRules {
+  readonly host: string;
+  readonly userAgent: string;
+  readonly isAdminToken: ((value: string) => boolean) | undefined;
+}
+
+/** Fields for the upstream from flat name-value pairs; order, case and repetition are kept. */
+export function requestPairs(raw: readonly string[], rules: RequestHeaderRules): string[] {
+  const nominated = nominatedBy(joined(raw, "connection"));
+  const kept = ["host", rules.host];
+  let hasUserAgent = false;
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const [name = "", value = ""] = [raw[at], raw[at + 1]];
+    const lower = name.toLowerCase();
+    if (dropsRequestHeader(lower) || nominated.includes(lower)) continue;
+    if (lower === "authorization" && rules.isAdminToken?.(value) === true) continue;
+    if (lower === "user-agent") hasUserAgent = true;
+    kept.push(name, value);
+  }
+  if (!hasUserAgent) kept.push("user-agent", rules.userAgent);
+  return kept;
+}
+
+/** Fields for the caller from flat name-value pairs; two `Set-Cookie` lines stay two. */
+export function responsePairs(raw: readonly string[]): string[] {
+  const nominated = nominatedBy(joined(raw, "connection"));
+  const kept: string[] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const [name = "", value = ""] = [raw[at], raw[at + 1]];
+    const lower = name.toLowerCase();
+    if (!dropsResponseHeader(lower) && !nominated.includes(lower)) kept.push(name, value);
+  }
+  return kept;
+}
+
+function joined(raw: readonly string[], wanted: string): string | undefined {
+  let value: string | undefined;
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    if (raw[at]?.toLowerCase() === wanted)
+      value = value === undefined ? raw[at + 1] : `${value},${raw[at + 1]}`;
+  }
+  return value;
+}
+
+/** Takes the fields that stay here out of a `Headers`, in place. */
+export function stripRequestHeaders(headers: Headers, rules: RequestHeaderRules): void {
+  const nominated = nominatedBy(headers.get("connection"));
+  // Collected first: deleting while iterating skips neighbours.
+  const dropped: string[] = [];
+  for (const name of headers.keys()) if (dropsRequestHeader(name)) dropped.push(name);
+  for (const name of dropped) headers.delete(name);
+  for (const name of nominated) if (isToken(name)) headers.delete(name);
+  const authorization = rules.isAdminToken === undefined ? null : headers.get("authorization");
+  if (authorization !== null && rules.isAdminToken?.(authorization) === true) {
+    headers.delete("authorization");
+  }
+  if (!headers.has("user-agent")) headers.set("user-agent", rules.userAgent);
+  headers.set("host", rules.host);
+}
+
+/** Takes the fields that stay here out of an answer's `Headers`, in place. */
+export function stripResponseHeaders(headers: Headers): void {
+  const nominated = nominatedBy(headers.get("connection"));
+  const dropped: string[] = [];
+  for (const name of headers.keys()) if (dropsResponseHeader(name)) dropped.push(name);
+  for (const name of dropped) headers.delete(name);
+  for (const name of nominated) if (isToken(name)) headers.delete(name);
+}
+
+/** `Headers` throws on a name that is no token, and `Connection` is a stranger's text. */
+function isToken(name: string): boolean {
+  return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name);
+}

@@ -1,0 +1,88 @@
+// What the gateway is given and what it gives: everything it needs is handed in, so that it knows
+// neither breakers nor stores nor logs.
+
+import type { Admission, CallOptions } from "../pipeline/admission.ts";
+
+/** Who suffers when the call is not made, from the most to the least. */
+export const CRITICALITIES = ["critical_plus", "critical", "sheddable_plus", "sheddable"] as const;
+export type Criticality = (typeof CRITICALITIES)[number];
+
+/** What the guard is asked with: the pipeline's options and what a later guard may look at. */
+export interface GatewayCallOptions extends CallOptions {
+  readonly criticality?: Criticality;
+}
+
+/** A kind of call known by its path. */
+export interface GatewayOperation {
+  readonly name: string;
+  /** Matches itself and everything below it: `/probe` covers `/probe/1`, never `/probes`. */
+  readonly path: string;
+  /** Only this method, written in capitals. Default: any. */
+  readonly method?: string;
+  /** How heavy the operation is, 0–1000. */
+  readonly load: number;
+  readonly criticality?: string;
+}
+
+export interface GatewayUpstream {
+  readonly name: string;
+  /** Base URL: its origin is the only one ever asked, its path is put before every request's. */
+  readonly url: URL;
+  /** From the first byte of the request's head to the last byte of the answer's body. */
+  readonly deadlineMs: number;
+  /** How a 429 counts: it tells of the caller's quota, seldom of the upstream's health. */
+  readonly status429: "neutral" | "failure" | "success";
+  readonly operations: readonly GatewayOperation[];
+  readonly guard: { tryAcquire(options: CallOptions): Admission };
+}
+
+/** One answered or abandoned call. It holds no URL: paths and queries carry keys and names. */
+export interface AccessEntry {
+  /** Null when no configured upstream was named. */
+  readonly upstream: string | null;
+  readonly operation: string | null;
+  readonly method: string;
+  /** What the caller was sent; 0 when it left before that. */
+  readonly status: number;
+  /** `refused`: answered here, and the upstream was not asked. */
+  readonly outcome: "ok" | "failed" | "timeout" | "ignored" | "refused";
+  /** The `x-switchgear-reason` sent, null for an upstream's own answer. */
+  readonly reason: string | null;
+  /** To the response's headers; to the end for calls that never had any. */
+  readonly latencyMs: number;
+  /** To the end of the body. */
+  readonly durationMs: number;
+  readonly criticality: Criticality | null;
+}
+
+export interface GatewayOptions {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** By name: the first segment of the path, compared verbatim. Read once, at the start. */
+  readonly upstreams: ReadonlyMap<string, GatewayUpstream>;
+  /** Longest request body; a longer one is answered with 413. */
+  readonly maxBodyBytes: number;
+  /** Longest request head, on Node; Bun's limit is its own, about 16 kB. */
+  readonly maxHeaderBytes: number;
+  /** Default: the running runtime's own. */
+  readonly transport?: "bun" | "node";
+  /** Told once per answer. Its errors harm nobody. */
+  readonly onAccess?: (entry: AccessEntry) => void;
+  /**
+   * Whether a whole `Authorization` value is that of our own admin interface. Such a value is not
+   * forwarded: a misdirected admin call must not hand its token to a bookmaker.
+   */
+  readonly isAdminToken?: (value: string) => boolean;
+  /** Sent as `switchgear/<version>` for callers without a `User-Agent`. */
+  readonly version: string;
+}
+
+export interface Gateway {
+  readonly url: string;
+  readonly port: number;
+  /** Takes no new connection, waits for calls in flight, and aborts what is left after `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+  /** Admitted calls that have not been settled. */
+  inFlight(): number;
+}

@@ -1,0 +1,222 @@
+// The gateway's own answers: RFC 9457 problems, told apart from an upstream's by
+// `x-switchgear-reason`. Nothing that an upstream said is repeated in them, and of what a caller
+// said only short, quoted names. Texts are joined by hand, since a refusal is the fast path.
+
+import type { Refused } from "../pipeline/admission.ts";
+import type { Destination } from "./route.ts";
+
+/** Everything an answer needs, whichever server sends it. */
+export interface Problem {
+  readonly status: number;
+  /** Sent as `x-switchgear-reason`. */
+  readonly reason: ProblemReason;
+  readonly body: string;
+  /** Whole seconds; undefined when nobody knows, or only a person can help. */
+  readonly retryAfter?: string | undefined;
+  /** Set on a 405. */
+  readonly allow?: string;
+}
+
+export type ProblemReason =
+  | "tripped"
+  | "half_open_limit"
+  | "load_shed"
+  | "closing"
+  | "upstream_timeout"
+  | "upstream_error"
+  | "unknown_upstream"
+  | "no_upstream"
+  | "bad_target"
+  | "bad_header"
+  | "body_too_large"
+  | "upgrade_unsupported"
+  | "method_not_allowed"
+  | "method_not_implemented"
+  | "internal_error";
+
+export const PROBLEM_CONTENT_TYPE = "application/problem+json";
+
+/** Methods that are passed on. `TRACE` would reflect credentials; the rest is not ours to guess. */
+export const METHODS: ReadonlySet<string> = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+]);
+
+/** Longest part of a caller's own text that is repeated to it. */
+const ECHO_LENGTH_MAX = 64;
+
+function problem(
+  status: number,
+  reason: ProblemReason,
+  title: string,
+  detail: string,
+  members = "",
+): Problem {
+  return { status, reason, body: render(status, reason, title, detail, members) };
+}
+
+function render(
+  status: number,
+  reason: ProblemReason,
+  title: string,
+  detail: string,
+  members: string,
+): string {
+  return `{"type":"urn:switchgear:problem:${reason}","title":"${title}","status":${status},"detail":${JSON.stringify(detail)},"reason":"${reason}"${members}}`;
+}
+
+/** The guard turned the call away. */
+export function refusalProblem(destination: Destination, refused: Refused): Problem {
+  const { reason } = refused;
+  const who = `,"bookmaker":${destination.nameJson},"operation":${JSON.stringify(refused.operation)}`;
+  const { name } = destination.upstream;
+  if (reason === "load_shed") {
+    return {
+      status: 503,
+      reason,
+      retryAfter: "1",
+      body: render(
+        503,
+        reason,
+        "Load shed",
+        "This gateway is loaded and the operation is heavy; the upstream was not asked.",
+        `,"error":"load_shed"${who},"systemLoad":${numberJson(refused.systemLoad)},"operationLoad":${numberJson(refused.operationLoad)}`,
+      ),
+    };
+  }
+  if (reason === "closing") return { ...closingProblem(), retryAfter: "1" };
+  const retryAfter =
+    refused.retryAfterMs === undefined ? undefined : String(Math.ceil(refused.retryAfterMs / 1000));
+  return {
+    status: 503,
+    reason,
+    retryAfter,
+    body: render(
+      503,
+      reason,
+      "Circuit tripped",
+      retryAfter === undefined
+        ? `Calls to ${name} are refused until a person resets its breaker.`
+        : `Calls to ${name} are refused by its breaker; try again in ${retryAfter} s.`,
+      `,"error":"circuit_tripped"${who},"remainingMs":${numberJson(Math.ceil(refused.remainingMs))},"manual":${refused.manual}`,
+    ),
+  };
+}
+
+/** JSON has no NaN, and a sampler's mistake must not make the answer unreadable. */
+function numberJson(value: number | undefined): string {
+  return value === undefined || !Number.isFinite(value) ? "null" : String(value);
+}
+
+export function timeoutProblem(
+  destination: Destination,
+  operation: string,
+  deadlineMs: number,
+): Problem {
+  return problem(
+    504,
+    "upstream_timeout",
+    "Upstream timeout",
+    `${destination.upstream.name} gave no full answer in ${deadlineMs} ms.`,
+    `,"error":"upstream_timeout","bookmaker":${destination.nameJson},"operation":${JSON.stringify(operation)},"deadlineMs":${deadlineMs}`,
+  );
+}
+
+export function upstreamErrorProblem(destination: Destination, operation: string): Problem {
+  return problem(
+    502,
+    "upstream_error",
+    "Upstream error",
+    `${destination.upstream.name} could not be reached, or broke off before its answer was whole.`,
+    `,"error":"upstream_error","bookmaker":${destination.nameJson},"operation":${JSON.stringify(operation)}`,
+  );
+}
+
+export function unknownUpstreamProblem(name: string): Problem {
+  const echo = name.length <= ECHO_LENGTH_MAX ? name : `${name.slice(0, ECHO_LENGTH_MAX)}…`;
+  return problem(
+    404,
+    "unknown_upstream",
+    "Unknown upstream",
+    `No upstream named ${JSON.stringify(echo)} is configured here; the first segment of the path must be an upstream's name.`,
+  );
+}
+
+export function rootProblem(): Problem {
+  return problem(
+    404,
+    "no_upstream",
+    "No upstream named",
+    "This is the Switchgear gateway: ask for /{upstream}/{path}, where upstream is a configured name.",
+  );
+}
+
+export function targetProblem(why: string): Problem {
+  return problem(400, "bad_target", "Target refused", `The request's target was refused: ${why}.`);
+}
+
+export function headerProblem(header: string, detail: string): Problem {
+  return problem(
+    400,
+    "bad_header",
+    "Header refused",
+    `${header} ${detail}.`,
+    `,"header":${JSON.stringify(header)}`,
+  );
+}
+
+export function bodyTooLargeProblem(maxBodyBytes: number): Problem {
+  return problem(
+    413,
+    "body_too_large",
+    "Body too large",
+    `The request's body is longer than the ${maxBodyBytes} bytes that this gateway accepts.`,
+    `,"maxBodyBytes":${maxBodyBytes}`,
+  );
+}
+
+export function upgradeProblem(): Problem {
+  return problem(
+    501,
+    "upgrade_unsupported",
+    "Upgrade unsupported",
+    "This gateway forwards HTTP requests only, no WebSockets or other upgrades.",
+  );
+}
+
+export function methodProblem(method: string): Problem {
+  if (method === "TRACE" || method === "CONNECT") {
+    return {
+      ...problem(405, "method_not_allowed", "Method not allowed", `${method} is not forwarded.`),
+      allow: [...METHODS].join(", "),
+    };
+  }
+  return problem(
+    501,
+    "method_not_implemented",
+    "Method not implemented",
+    `Forwarded methods are ${[...METHODS].join(", ")}.`,
+  );
+}
+
+export function closingProblem(): Problem {
+  return {
+    ...problem(
+      503,
+      "closing",
+      "Closing",
+      "This gateway is shutting down; another one can take the call.",
+      `,"error":"closing"`,
+    ),
+    retryAfter: "1",
+  };
+}
+
+export function internalProblem(): Problem {
+  return problem(500, "internal_error", "Internal error", "The gateway failed at this call.");
+}

@@ -1,0 +1,91 @@
+// Errors of SQLite, of the file system and of drivers under one name each: SQLite's own primary
+// code. Metrics carry it as a label, so the set must be closed; extended codes are folded.
+
+import { StoreError } from "../core/errors.ts";
+
+/** Primary result codes by number, https://www.sqlite.org/rescode.html. */
+const PRIMARY_CODES: Readonly<Record<number, string>> = {
+  1: "SQLITE_ERROR",
+  2: "SQLITE_INTERNAL",
+  3: "SQLITE_PERM",
+  4: "SQLITE_ABORT",
+  5: "SQLITE_BUSY",
+  6: "SQLITE_LOCKED",
+  7: "SQLITE_NOMEM",
+  8: "SQLITE_READONLY",
+  9: "SQLITE_INTERRUPT",
+  10: "SQLITE_IOERR",
+  11: "SQLITE_CORRUPT",
+  12: "SQLITE_NOTFOUND",
+  13: "SQLITE_FULL",
+  14: "SQLITE_CANTOPEN",
+  15: "SQLITE_PROTOCOL",
+  17: "SQLITE_SCHEMA",
+  18: "SQLITE_TOOBIG",
+  19: "SQLITE_CONSTRAINT",
+  20: "SQLITE_MISMATCH",
+  21: "SQLITE_MISUSE",
+  22: "SQLITE_NOLFS",
+  23: "SQLITE_AUTH",
+  25: "SQLITE_RANGE",
+  26: "SQLITE_NOTADB",
+};
+
+/** What `mkdir`, `stat` and `rename` report, in SQLite's words. */
+const FILE_SYSTEM_CODES: Readonly<Record<string, string>> = {
+  ENOSPC: "SQLITE_FULL",
+  EDQUOT: "SQLITE_FULL",
+  EROFS: "SQLITE_READONLY",
+  EIO: "SQLITE_IOERR",
+  EACCES: "SQLITE_CANTOPEN",
+  EPERM: "SQLITE_CANTOPEN",
+  ENOTDIR: "SQLITE_CANTOPEN",
+  EEXIST: "SQLITE_CANTOPEN",
+  EISDIR: "SQLITE_CANTOPEN",
+  ELOOP: "SQLITE_CANTOPEN",
+  ENAMETOOLONG: "SQLITE_CANTOPEN",
+  EMFILE: "SQLITE_CANTOPEN",
+  ENFILE: "SQLITE_CANTOPEN",
+};
+
+/**
+ * Errors after which the connection is as good as before: somebody else is writing, the disk is
+ * full, or a value was refused. After all others it is opened anew, since only that notices that
+ * a disk was remounted writable, a directory is back or a broken file was mended.
+ */
+const CODES_KEEPING_CONNECTION: ReadonlySet<string> = new Set([
+  "SQLITE_BUSY",
+  "SQLITE_LOCKED",
+  "SQLITE_FULL",
+  "SQLITE_CONSTRAINT",
+  "SQLITE_TOOBIG",
+]);
+
+export function keepsConnection(storeCode: string): boolean {
+  return CODES_KEEPING_CONNECTION.has(storeCode);
+}
+
+/** Whether the file's content is at fault, as opposed to access to it. */
+export function isCorruption(storeCode: string): boolean {
+  return storeCode === "SQLITE_CORRUPT" || storeCode === "SQLITE_NOTADB";
+}
+
+export function sqliteCode(error: unknown): string {
+  if (error instanceof StoreError) return error.storeCode;
+  const { errcode, code } = (error ?? {}) as {
+    readonly errcode?: unknown;
+    readonly code?: unknown;
+  };
+  // The low byte of an extended code is its primary one: 3850, SQLITE_IOERR_LOCK, is 10.
+  if (typeof errcode === "number") return PRIMARY_CODES[errcode & 0xff] ?? "SQLITE_ERROR";
+  if (typeof code !== "string") return "SQLITE_ERROR";
+  // Neither a number that was read nor one that was bound: this file's bugs, or a handle closed.
+  if (code.startsWith("ERR_")) return "SQLITE_MISUSE";
+  return FILE_SYSTEM_CODES[code] ?? "SQLITE_ERROR";
+}
+
+export function toStoreError(operation: string, location: string, cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new StoreError(sqliteCode(cause), `${operation} of ${location}: ${message}`, { cause });
+}

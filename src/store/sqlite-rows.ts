@@ -1,0 +1,167 @@
+// Rows to and from what the pipeline knows. Rows are not trusted: people edit them, older programs
+// wrote them, and SQLite stores any type in any column.
+
+import { sanitiseLatching } from "../core/breaker/snapshot.ts";
+import type { OperatorMode } from "../core/events.ts";
+import type { AuditAction, AuditEntry, StoredBreaker } from "../pipeline/ports.ts";
+import { boundAudit } from "./audit.ts";
+import type { Param, Row, SqliteStatement } from "./sqlite-handle.ts";
+
+const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
+
+/** A record, so that the compiler asks for an action added later. */
+const ACTIONS: Readonly<Record<AuditAction, true>> = {
+  TRIP: true,
+  RESET: true,
+  RESET_DENIED: true,
+  FORCE_CLOSED: true,
+  SHADOW: true,
+  NORMAL: true,
+};
+
+const COLUMNS = [
+  "bookmaker",
+  "failure_count",
+  "last_failure_at",
+  "tripped",
+  "trip_count",
+  "last_error",
+  "avg_latency",
+  "last_reset_at",
+  "last_reset_by",
+  "last_reset_reason",
+  "updated_at",
+  "tripped_until",
+  "tripped_at",
+  "last_success_at",
+  "manual",
+  "mode",
+] as const;
+
+const INSERT = `INSERT INTO circuit_breaker_state (${COLUMNS.join(", ")})
+  VALUES (${COLUMNS.map(() => "?").join(", ")}) ON CONFLICT (bookmaker) DO`;
+
+export const UPSERT_STATE = `${INSERT} UPDATE SET ${COLUMNS.slice(1)
+  .map((column) => `${column} = excluded.${column}`)
+  .join(", ")}`;
+
+/** For a file that lost its rows: what it does say, somebody else said after the loss. */
+export const INSERT_ABSENT_STATE = `${INSERT} NOTHING`;
+
+export const INSERT_AUDIT = `INSERT INTO circuit_breaker_audit
+  (bookmaker, action, reason, user, timestamp, forced) VALUES (?, ?, ?, ?, ?, ?)`;
+
+// All columns, since a file that cannot be written may lack the younger ones.
+export const SELECT_STATE = "SELECT * FROM circuit_breaker_state";
+
+// Rows that are no audits of ours are left out here, so that the limit counts what is shown.
+const selectAudits = (condition: string): string => `SELECT * FROM circuit_breaker_audit
+  WHERE ${condition} AND typeof(bookmaker) = 'text' AND typeof(timestamp) IN ('integer', 'real')
+    AND action IN (${Object.keys(ACTIONS)
+      .map((action) => `'${action}'`)
+      .join(", ")})
+  ORDER BY timestamp DESC, id DESC LIMIT ?`;
+
+export const SELECT_AUDITS = selectAudits("true");
+export const SELECT_AUDITS_OF_ONE = selectAudits("bookmaker = ?");
+
+/** Text sorts after all numbers in SQLite, so what is not a date is never old. */
+export const DELETE_OLD_AUDITS = "DELETE FROM circuit_breaker_audit WHERE timestamp < ?";
+
+/**
+ * All rows as plain numbers and texts. Both runtimes throw on an integer beyond 2^53 unless asked
+ * for bigints, and one such value would hide every row.
+ */
+export function allRows(statement: SqliteStatement, ...params: Param[]): readonly Row[] {
+  statement.setReadBigInts(true);
+  return statement.all(...params).map((row) => {
+    const plain: Record<string, unknown> = { __proto__: null };
+    for (const [column, value] of Object.entries(row)) {
+      plain[column] = typeof value === "bigint" ? Number(value) : value;
+    }
+    return plain;
+  });
+}
+
+/** Every breaker that the statement, a `SELECT_STATE`, finds a row for. */
+export function allStored(statement: SqliteStatement, wallMs: number): readonly StoredBreaker[] {
+  return allRows(statement).flatMap((row) => toStored(row, wallMs) ?? []);
+}
+
+/** Undefined for a row of nobody: SQLite lets a text key be NULL or a blob. */
+export function toStored(row: Row, wallMs: number): StoredBreaker | undefined {
+  const upstream = row.bookmaker;
+  if (typeof upstream !== "string") return undefined;
+  const mode = MODES.find((known) => known === row.mode) ?? "normal";
+  const raw = {
+    failureCount: row.failure_count,
+    tripped: row.tripped,
+    manual: row.manual,
+    tripCount: row.trip_count,
+    trippedAt: row.tripped_at,
+    trippedUntil: row.tripped_until,
+    lastError: row.last_error,
+    lastFailureAt: row.last_failure_at,
+    lastSuccessAt: row.last_success_at,
+    avgLatencyMs: row.avg_latency,
+    lastResetAt: row.last_reset_at,
+    lastResetBy: row.last_reset_by,
+    lastResetReason: row.last_reset_reason,
+  };
+  return { upstream, mode, snapshot: sanitiseLatching(raw, wallMs, row.updated_at) };
+}
+
+/** In the order of the columns. */
+export function stateParams({ upstream, mode, snapshot }: StoredBreaker, wallMs: number): Param[] {
+  return [
+    upstream,
+    finite(snapshot.failureCount) ?? 0,
+    date(snapshot.lastFailureAt),
+    snapshot.tripped ? 1 : 0,
+    finite(snapshot.tripCount) ?? 0,
+    snapshot.lastError,
+    finite(snapshot.avgLatencyMs),
+    date(snapshot.lastResetAt),
+    snapshot.lastResetBy,
+    snapshot.lastResetReason,
+    wallMs,
+    date(snapshot.trippedUntil),
+    date(snapshot.trippedAt),
+    date(snapshot.lastSuccessAt),
+    snapshot.manual ? 1 : 0,
+    mode,
+  ];
+}
+
+export function auditParams(entry: AuditEntry): Param[] {
+  const { upstream, action, reason, actor, at, forced } = boundAudit(entry);
+  return [upstream, action, reason, actor, date(at) ?? 0, forced ? 1 : 0];
+}
+
+/** Undefined for a row that is no audit of ours; the queries above find none. */
+export function toAudit(row: Row): AuditEntry | undefined {
+  const { bookmaker: upstream, action, reason, user } = row;
+  if (typeof upstream !== "string" || !isAction(action)) return undefined;
+  return boundAudit({
+    upstream,
+    action,
+    reason: typeof reason === "string" ? reason : "",
+    actor: typeof user === "string" ? user : "unknown",
+    at: Number(row.timestamp),
+    forced: row.forced === 1,
+  });
+}
+
+function isAction(value: unknown): value is AuditAction {
+  return typeof value === "string" && Object.hasOwn(ACTIONS, value);
+}
+
+/** SQLite stores NaN as NULL, which a NOT NULL column refuses: one bad number would block the queue. */
+function finite(value: number | null): number | null {
+  return value !== null && Number.isFinite(value) ? value : null;
+}
+
+function date(value: number | null): number | null {
+  const known = finite(value);
+  return known === null ? null : Math.floor(known);
+}

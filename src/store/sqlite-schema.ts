@@ -1,0 +1,113 @@
+// The tables, and how a database of any age comes to have them. Migration only ever adds, and
+// mends values that the machine could not use; whatever else a table holds stays.
+
+import type { Param, SqliteHandle } from "./sqlite-handle.ts";
+import { allRows, SELECT_STATE, toStored } from "./sqlite-rows.ts";
+
+export const STATE_TABLE = "circuit_breaker_state";
+export const AUDIT_TABLE = "circuit_breaker_audit";
+
+// Column names and types are an interface: operators' queries and other programs read them.
+const CREATE_STATE = `CREATE TABLE IF NOT EXISTS ${STATE_TABLE} (
+  bookmaker TEXT PRIMARY KEY,
+  failure_count REAL NOT NULL DEFAULT 0,
+  last_failure_at INTEGER,
+  tripped INTEGER NOT NULL DEFAULT 0,
+  trip_count INTEGER NOT NULL DEFAULT 0,
+  last_error TEXT,
+  avg_latency REAL,
+  last_reset_at INTEGER,
+  last_reset_by TEXT,
+  last_reset_reason TEXT,
+  updated_at INTEGER NOT NULL DEFAULT (strftime('%s', 'now') * 1000)
+)`;
+
+const CREATE_AUDIT = `CREATE TABLE IF NOT EXISTS ${AUDIT_TABLE} (
+  id INTEGER PRIMARY KEY,
+  bookmaker TEXT,
+  action TEXT,
+  reason TEXT,
+  user TEXT,
+  timestamp INTEGER
+)`;
+
+/** Younger than the tables, hence nullable, and added one by one where absent. */
+const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: string])[] = [
+  [STATE_TABLE, "tripped_until", "INTEGER"],
+  [STATE_TABLE, "tripped_at", "INTEGER"],
+  [STATE_TABLE, "last_success_at", "INTEGER"],
+  [STATE_TABLE, "manual", "INTEGER"],
+  [STATE_TABLE, "mode", "TEXT"],
+  [AUDIT_TABLE, "forced", "INTEGER"],
+];
+
+/** For the history of all upstreams, and of one. The row id orders equal timestamps. */
+const INDEXES: readonly (readonly [name: string, columns: string])[] = [
+  ["circuit_breaker_audit_timestamp", "timestamp"],
+  ["circuit_breaker_audit_bookmaker_timestamp", "bookmaker, timestamp"],
+];
+
+const REPAIR = `UPDATE ${STATE_TABLE}
+  SET failure_count = ?, tripped = ?, trip_count = ?, tripped_at = ? WHERE bookmaker = ?`;
+
+export function hasStateTable(db: SqliteHandle): boolean {
+  return namesIn(db, "SELECT name FROM sqlite_schema WHERE type = 'table'").has(STATE_TABLE);
+}
+
+/** Statements that a fresh or older database lacks; none for one of today. */
+export function missingSchema(db: SqliteHandle): readonly string[] {
+  const names = namesIn(db, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'index')");
+  const columns = new Map(
+    [STATE_TABLE, AUDIT_TABLE].map((table) => [
+      table,
+      namesIn(db, `SELECT name FROM pragma_table_info('${table}')`),
+    ]),
+  );
+  return [
+    ...(names.has(STATE_TABLE) ? [] : [CREATE_STATE]),
+    ...(names.has(AUDIT_TABLE) ? [] : [CREATE_AUDIT]),
+    ...ADDED_COLUMNS.filter(([table, column]) => columns.get(table)?.has(column) !== true).map(
+      ([table, column, type]) => `ALTER TABLE ${table} ADD COLUMN ${column} ${type}`,
+    ),
+    ...INDEXES.filter(([name]) => !names.has(name)).map(
+      ([name, on]) => `CREATE INDEX IF NOT EXISTS ${name} ON ${AUDIT_TABLE} (${on})`,
+    ),
+  ];
+}
+
+/**
+ * Parameters of the updates that make stored values what the machine would read from them anyway,
+ * so that people's queries see the same and an undated trip keeps the date it was given first.
+ */
+export function missingRepairs(db: SqliteHandle, wallMs: number): readonly RepairParams[] {
+  if (!hasStateTable(db)) return [];
+  return allRows(db.prepare(SELECT_STATE)).flatMap((row) => {
+    const stored = toStored(row, wallMs);
+    if (stored === undefined) return [];
+    const { failureCount, tripped, tripCount, trippedAt } = stored.snapshot;
+    const isSame =
+      row.failure_count === failureCount &&
+      row.tripped === Number(tripped) &&
+      row.trip_count === tripCount &&
+      (row.tripped_at ?? null) === trippedAt;
+    return isSame ? [] : [[failureCount, Number(tripped), tripCount, trippedAt, stored.upstream]];
+  });
+}
+
+type RepairParams = readonly Param[];
+
+/** To be called inside a transaction; what is missing is asked again, since another may be faster. */
+export function migrate(db: SqliteHandle, wallMs: number): void {
+  for (const sql of missingSchema(db)) db.exec(sql);
+  const repair = db.prepare(REPAIR);
+  for (const params of missingRepairs(db, wallMs)) repair.run(...params);
+}
+
+function namesIn(db: SqliteHandle, sql: string): ReadonlySet<unknown> {
+  return new Set(
+    db
+      .prepare(sql)
+      .all()
+      .map((row) => row.name),
+  );
+}

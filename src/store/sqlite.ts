@@ -1,0 +1,278 @@
+// State in one SQLite file, for a single node: durable before `commit` returns, readable by people,
+// shared with other processes on the same machine through `poll`.
+//
+// It assumes that everything happens to the file: locked, read-only, full, broken, deleted,
+// replaced. A failing operation changes nothing and throws; the next one finds out by itself
+// whether the cause is gone. The store remembers what it last read or wrote, so that a file that
+// vanished is written anew in full and its callers need not know.
+//
+// It does not share state between machines: network file systems and SQLite do not mix.
+
+import { mkdirSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { StoreError } from "../core/errors.ts";
+import type {
+  AuditEntry,
+  HistoryQuery,
+  Store,
+  StoreChange,
+  StoredBreaker,
+} from "../pipeline/ports.ts";
+import { checkHistoryQuery } from "./audit.ts";
+import { Connection, fileIdentity, IN_MEMORY } from "./sqlite-connection.ts";
+import { isCorruption, keepsConnection, sqliteCode, toStoreError } from "./sqlite-errors.ts";
+import { moveAside } from "./sqlite-file.ts";
+import { closeQuietly } from "./sqlite-handle.ts";
+import type { SqliteHandle } from "./sqlite-handle.ts";
+import { checkSqliteOptions } from "./sqlite-options.ts";
+import type { SqliteStoreOptions } from "./sqlite-options.ts";
+import * as rows from "./sqlite-rows.ts";
+import { hasStateTable } from "./sqlite-schema.ts";
+
+export type { SqliteHandle, SqliteStatement } from "./sqlite-handle.ts";
+export type { SqliteStoreOptions } from "./sqlite-options.ts";
+
+const DAY_MS = 86_400_000;
+
+/**
+ * A store in the SQLite file at `path`; missing directories are made. Nothing is touched before
+ * the first operation. `:memory:` gives a database that ends with the store.
+ */
+export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
+  checkSqliteOptions(path, options);
+  return new SqliteStore(path, options);
+}
+
+class SqliteStore implements Store {
+  readonly kind = "sqlite";
+  readonly durable = true;
+  readonly location: string;
+  readonly #busyTimeoutMs: number;
+  readonly #quarantines: boolean;
+  readonly #retentionMs: number | undefined;
+  readonly #now: () => number;
+  readonly #openHandle: (path: string) => SqliteHandle;
+
+  #connection: Connection | undefined = undefined;
+  #isClosed = false;
+  #recoveredFrom: string | undefined = undefined;
+  /** The last error was about the file's content: the next opening looks thoroughly. */
+  #isSuspect = false;
+  /** As last read or written. What a reopened file lacks of it is written back. */
+  #known = new Map<string, StoredBreaker>();
+  #mustRestore = false;
+  /** Undefined when rows may have changed unseen. */
+  #seenVersion: unknown = undefined;
+
+  constructor(path: string, options: SqliteStoreOptions) {
+    // Absolute, so that neither a change of directory nor a name like `file:x` means another file.
+    this.location = path === IN_MEMORY ? path : resolve(path);
+    this.#busyTimeoutMs = options.busyTimeoutMs ?? 250;
+    this.#quarantines = (options.onCorrupt ?? "quarantine") === "quarantine";
+    this.#retentionMs =
+      options.auditRetentionDays === undefined ? undefined : options.auditRetentionDays * DAY_MS;
+    this.#now = options.now ?? Date.now;
+    this.#openHandle = options.open ?? ((file) => new DatabaseSync(file));
+  }
+
+  get recoveredFrom(): string | undefined {
+    return this.#recoveredFrom;
+  }
+
+  load(): readonly StoredBreaker[] {
+    try {
+      return this.#attempt("load", () => this.#load());
+    } catch (error) {
+      if (!this.#quarantines || !isCorruption(sqliteCode(error))) throw error;
+      // Found only after opening, such as in an index; the second opening checks and puts it aside.
+      return this.#attempt("load", () => this.#load());
+    }
+  }
+
+  commit({ breakers, audits }: StoreChange): void {
+    this.#attempt("commit", () => {
+      const connection = this.#connect();
+      const wallMs = this.#now();
+      connection.migrateOnce(wallMs);
+      connection.transaction(() => {
+        this.#restore(connection, wallMs);
+        for (const breaker of breakers) {
+          connection.prepared(rows.UPSERT_STATE).run(...rows.stateParams(breaker, wallMs));
+        }
+        for (const audit of audits) {
+          connection.prepared(rows.INSERT_AUDIT).run(...rows.auditParams(audit));
+        }
+      });
+      this.#mustRestore = false;
+      for (const breaker of breakers) this.#known.set(breaker.upstream, breaker);
+    });
+  }
+
+  history(query: HistoryQuery): readonly AuditEntry[] {
+    checkHistoryQuery(query);
+    return this.#attempt("history", () => {
+      const connection = this.#connect();
+      this.#prepareForReading(connection);
+      const { upstream, limit } = query;
+      const found =
+        upstream === undefined
+          ? rows.allRows(connection.prepared(rows.SELECT_AUDITS), limit)
+          : rows.allRows(connection.prepared(rows.SELECT_AUDITS_OF_ONE), upstream, limit);
+      return found.flatMap((row) => rows.toAudit(row) ?? []);
+    });
+  }
+
+  poll(): readonly StoredBreaker[] | undefined {
+    return this.#attempt("poll", () => {
+      const connection = this.#connect();
+      // Not for reading's sake: without calls, nothing else would write the state back.
+      if (this.#mustRestore) this.#bringUpToDate(connection);
+      if (connection.dataVersion() === this.#seenVersion) return undefined;
+      this.#prepareForReading(connection);
+      return this.#read(connection);
+    });
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#disconnect();
+    this.#known.clear();
+  }
+
+  #load(): readonly StoredBreaker[] {
+    const connection = this.#connect();
+    this.#prepareForReading(connection);
+    this.#deleteOldAudits(connection);
+    return this.#read(connection);
+  }
+
+  /**
+   * Brings the file up to date if it can be written. A file that cannot still has its trips read:
+   * refusing to read them would un-latch every breaker.
+   */
+  #prepareForReading(connection: Connection): void {
+    try {
+      this.#bringUpToDate(connection);
+    } catch (error) {
+      const isFatal = connection.isStuck || isCorruption(sqliteCode(error));
+      if (isFatal || !hasStateTable(connection.db)) throw error;
+    }
+  }
+
+  #bringUpToDate(connection: Connection): void {
+    const wallMs = this.#now();
+    connection.migrateOnce(wallMs);
+    if (!this.#mustRestore) return;
+    connection.transaction(() => this.#restore(connection, wallMs));
+    this.#mustRestore = false;
+  }
+
+  #deleteOldAudits(connection: Connection): void {
+    if (this.#retentionMs === undefined) return;
+    try {
+      connection.prepared(rows.DELETE_OLD_AUDITS).run(this.#now() - this.#retentionMs);
+    } catch (error) {
+      // Locked, full or read-only: they will be older still at the next start.
+      if (isCorruption(sqliteCode(error))) throw error;
+    }
+  }
+
+  #read(connection: Connection): readonly StoredBreaker[] {
+    // The version first: a write in between is then seen again rather than never.
+    const version = connection.dataVersion();
+    const stored = rows.allStored(connection.prepared(rows.SELECT_STATE), this.#now());
+    const known = new Map(this.#mustRestore ? this.#known : []);
+    for (const breaker of stored) known.set(breaker.upstream, breaker);
+    this.#known = known;
+    this.#seenVersion = version;
+    return [...known.values()];
+  }
+
+  #restore(connection: Connection, wallMs: number): void {
+    if (!this.#mustRestore) return;
+    const statement = connection.prepared(rows.INSERT_ABSENT_STATE);
+    for (const breaker of this.#known.values()) {
+      statement.run(...rows.stateParams(breaker, wallMs));
+    }
+  }
+
+  /** The open connection, or a new one when there is none to this very file. */
+  #connect(): Connection {
+    if (this.#connection?.isReplaced() === false) return this.#connection;
+    this.#disconnect();
+    if (this.location !== IN_MEMORY) mkdirSync(dirname(this.location), { recursive: true });
+    this.#connection = this.#open();
+    this.#isSuspect = false;
+    this.#seenVersion = undefined;
+    this.#mustRestore = this.#known.size > 0;
+    return this.#connection;
+  }
+
+  #open(): Connection {
+    const broken = this.#tryOpen();
+    if (broken instanceof Connection) return broken;
+    // Another process may have been faster; its new file is not the broken one.
+    if (fileIdentity(this.location) === broken.identity) {
+      this.#recoveredFrom = moveAside(this.location, this.#now());
+    }
+    const fresh = this.#tryOpen();
+    if (fresh instanceof Connection) return fresh;
+    throw fresh.error;
+  }
+
+  /** Throws, with nothing left open, unless the content is at fault and may be put aside. */
+  #tryOpen(): Connection | { readonly error: unknown; readonly identity: string } {
+    const db = this.#openHandle(this.location);
+    const connection = new Connection(db, this.location);
+    try {
+      connection.configure(this.#busyTimeoutMs, this.#isSuspect);
+      return connection;
+    } catch (error) {
+      const isBroken = this.#quarantines && isCorruption(sqliteCode(error));
+      if (isBroken) this.#salvage(connection);
+      closeQuietly(db);
+      if (!isBroken) throw error;
+      this.#isSuspect = false;
+      return { error, identity: connection.identity };
+    }
+  }
+
+  /** Often only a part is broken, and a trip in the rest is worth more than a clean start. */
+  #salvage(connection: Connection): void {
+    try {
+      const statement = connection.prepared(rows.SELECT_STATE);
+      for (const breaker of rows.allStored(statement, this.#now())) {
+        // What is known is newer than what a broken file says.
+        if (!this.#known.has(breaker.upstream)) this.#known.set(breaker.upstream, breaker);
+      }
+    } catch {
+      // Not readable; it starts anew.
+    }
+  }
+
+  #disconnect(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  #attempt<Result>(operation: string, work: () => Result): Result {
+    if (this.#isClosed) {
+      throw new StoreError(
+        "SQLITE_MISUSE",
+        `${operation} of ${this.location}: the store is closed`,
+      );
+    }
+    try {
+      return work();
+    } catch (cause) {
+      const error = toStoreError(operation, this.location, cause);
+      if (isCorruption(error.storeCode)) this.#isSuspect = true;
+      if (!keepsConnection(error.storeCode) || this.#connection?.isStuck === true) {
+        this.#disconnect();
+      }
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,173 @@
+// THE list of metrics. Names, labels and help texts are written here once; the recorder fills them,
+// exporters render them, rules and dashboards are held against them.
+//
+// No unit is declared anywhere: an exporter on the OTLP path would append it to the mandated names
+// (`circuit_breaker_latency_ms_milliseconds`). The help text says the unit.
+
+export type MetricType = "counter" | "gauge" | "histogram";
+
+export interface Metric {
+  readonly name: string;
+  readonly type: MetricType;
+  /** Exactly the labels that each sample carries, in this order. */
+  readonly labels: readonly string[];
+  readonly help: string;
+  /** How the upstreams beyond the bound are put together as `__overflow__`. */
+  readonly overflow: "sum" | "max";
+}
+
+function counter(name: string, labels: readonly string[], help: string): Metric {
+  return { name, type: "counter", labels, help, overflow: "sum" };
+}
+
+function gauge(name: string, labels: readonly string[], help: string, overflow: "sum" | "max"): Metric {
+  return { name, type: "gauge", labels, help, overflow };
+}
+
+const UPSTREAM = ["bookmaker"] as const;
+const OPERATION = ["bookmaker", "operation"] as const;
+const SINCE_START = "Counted since the process started.";
+
+export const METRICS = {
+  tripped: gauge(
+    "circuit_breaker_tripped",
+    UPSTREAM,
+    "1 while the breaker refuses calls, which includes its half-open probes; 0 while it is closed, and in the modes shadow and forced-closed, where nothing is refused.",
+    "max",
+  ),
+  failures: gauge(
+    "circuit_breaker_failures_1m",
+    UPSTREAM,
+    "Weighted failures since the last success or reset, a timeout counting less than a failure. In spite of its name this is no window of one minute: nothing decays.",
+    "max",
+  ),
+  tripCount: gauge(
+    "circuit_breaker_trip_count",
+    UPSTREAM,
+    "Trips since the breaker was first stored; outlives restarts. A gauge: use circuit_breaker_trips_total for rates.",
+    "sum",
+  ),
+  latency: gauge(
+    "circuit_breaker_latency_ms",
+    UPSTREAM,
+    "Exponentially weighted average of the successful calls' durations in milliseconds. Absent before the first.",
+    "max",
+  ),
+  rejected: counter(
+    "circuit_breaker_rejected_total",
+    ["bookmaker", "operation", "reason"],
+    `Calls that were refused and never reached the upstream, by reason: tripped, half_open_limit, load_shed or closing. ${SINCE_START}`,
+  ),
+  loadShed: counter(
+    "load_shed_rejected_total",
+    OPERATION,
+    'Calls refused because this process is loaded. The same calls as circuit_breaker_rejected_total{reason="load_shed"}: never add the two.',
+  ),
+  trips: counter(
+    "circuit_breaker_trips_total",
+    UPSTREAM,
+    `Transitions from closed to tripped, by failures or by hand. ${SINCE_START}`,
+  ),
+  resets: counter(
+    "circuit_breaker_resets_total",
+    UPSTREAM,
+    `Resets by people that were accepted. ${SINCE_START}`,
+  ),
+  resetsDenied: counter(
+    "circuit_breaker_reset_denied_total",
+    UPSTREAM,
+    `Resets by people that were denied, because the cooldown was running and force was not given. ${SINCE_START}`,
+  ),
+  late: counter(
+    "circuit_breaker_late_results_total",
+    ["bookmaker", "outcome"],
+    `Results of calls that were admitted before a trip, reset or recovery and came back after it, so that they moved nothing; outcome is success or failure. ${SINCE_START}`,
+  ),
+  invalidSamples: counter(
+    "circuit_breaker_invalid_samples_total",
+    UPSTREAM,
+    `Latencies that were no finite number of milliseconds from 0 on and were dropped; the outcomes counted all the same. ${SINCE_START}`,
+  ),
+  storeErrors: counter(
+    "circuit_breaker_persistence_errors_total",
+    ["op", "code"],
+    `Failed operations of the store, by operation (load, commit, poll, history) and the store's own code. Breakers go on from memory. ${SINCE_START}`,
+  ),
+  storeRecovered: gauge(
+    "circuit_breaker_store_recovered",
+    [],
+    "1 when the store's file was found broken at the start and put aside, so that earlier trips are lost to this process; 0 otherwise.",
+    "max",
+  ),
+  requests: counter(
+    "switchgear_requests_total",
+    ["bookmaker", "operation", "outcome"],
+    `Calls by outcome: ok, failed, timeout, ignored (says nothing about the upstream, such as an abort by the caller) or refused (never reached the upstream). ${SINCE_START}`,
+  ),
+  duration: {
+    name: "switchgear_request_duration_seconds",
+    type: "histogram",
+    labels: OPERATION,
+    help: "Durations of the calls that ended ok, failed or timeout, in seconds; refused and ignored calls are left out.",
+    overflow: "sum",
+  },
+  inFlight: gauge("switchgear_in_flight", UPSTREAM, "Calls whose callers wait, at this moment.", "sum"),
+  abandoned: gauge(
+    "switchgear_abandoned_calls",
+    UPSTREAM,
+    "Calls that timed out or were aborted and still run, at this moment. One that only grows never heeds its signal.",
+    "sum",
+  ),
+  shadowRefused: counter(
+    "switchgear_shadow_refused_total",
+    OPERATION,
+    `Calls that the breaker would have refused and that shadow mode admitted. ${SINCE_START}`,
+  ),
+  mode: gauge(
+    "switchgear_breaker_mode",
+    ["bookmaker", "mode"],
+    "1 for the mode that an operator set, 0 for the others: normal, shadow (reports and refuses nothing) and forced-closed (admits everything and learns nothing).",
+    "max",
+  ),
+  storeUp: gauge(
+    "switchgear_store_up",
+    [],
+    "1 while the store works; 0 while it fails and memory holds what disk does not.",
+    "max",
+  ),
+  storePending: gauge(
+    "switchgear_store_pending",
+    [],
+    "Upstreams whose last change waits for a failing store, at this moment. A restart would lose it.",
+    "sum",
+  ),
+  auditsDropped: counter(
+    "switchgear_audits_dropped_total",
+    [],
+    `Audit entries lost because the store failed for so long that the queue was full. ${SINCE_START}`,
+  ),
+  listenerErrors: counter(
+    "switchgear_listener_errors_total",
+    [],
+    `Errors thrown by the host's own event listeners, loggers included; calls are not affected. ${SINCE_START}`,
+  ),
+  evicted: counter(
+    "switchgear_upstreams_evicted_total",
+    [],
+    `Idle upstreams, created from traffic, that were forgotten to make room for others. ${SINCE_START}`,
+  ),
+  systemLoad: gauge(
+    "switchgear_system_load",
+    [],
+    "How loaded this process is, as the load shedder sees it: a ratio from 0 (idle) to 1 (saturated).",
+    "max",
+  ),
+  buildInfo: gauge(
+    "switchgear_build_info",
+    ["version", "runtime"],
+    "Always 1; the labels tell the version of Switchgear and the runtime.",
+    "max",
+  ),
+} as const satisfies Readonly<Record<string, Metric>>;
+
+export type MetricKey = keyof typeof METRICS;

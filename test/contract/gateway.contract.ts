@@ -1,0 +1,898 @@
+// What every transport of the gateway does, shown with raw sockets on both sides.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createServer } from "node:net";
+import { connect } from "node:net";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { gunzipSync, gzipSync } from "node:zlib";
+import type { Bench, Handler, Upstream } from "./gateway-harness.ts";
+import { eventually, listen, raw, startBench, startUpstream } from "./gateway-harness.ts";
+
+const HUNG_CALLS = new URL("gateway-hung-calls.ts", import.meta.url).pathname;
+const HOST = "Host: gateway.test";
+
+function get(target: string, ...headers: string[]): string {
+  return `${["GET " + target + " HTTP/1.1", HOST, ...headers].join("\r\n")}\r\n\r\n`;
+}
+
+function post(target: string, body: string, ...headers: string[]): string {
+  const lines = [`POST ${target} HTTP/1.1`, HOST, `Content-Length: ${body.length}`, ...headers];
+  return `${lines.join("\r\n")}\r\n\r\n${body}`;
+}
+
+/** Answers with what it received. */
+const echo: Handler = (request, response) => {
+  let received = 0;
+  request.on("data", (chunk: Buffer) => (received += chunk.length));
+  request.on("end", () => {
+    const { method, url, rawHeaders } = request;
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ method, url, received, headers: rawHeaders }));
+  });
+};
+
+interface Echo {
+  readonly method: string;
+  readonly url: string;
+  readonly received: number;
+  readonly headers: readonly string[];
+}
+
+function sentHeader(answer: { readonly body: string }, name: string): string | undefined {
+  const { headers } = JSON.parse(answer.body) as Echo;
+  const at = headers.findIndex((item, index) => index % 2 === 0 && item.toLowerCase() === name);
+  return at === -1 ? undefined : headers[at + 1];
+}
+
+export function gatewayContract(transport: "bun" | "node"): void {
+  const isBun = transport === "bun";
+
+  describe(`gateway on ${transport}`, () => {
+    let upstream: Upstream;
+    let bench: Bench;
+    let handler: Handler = echo;
+
+    before(async () => {
+      upstream = await startUpstream((request, response) => handler(request, response));
+      bench = await startBench(
+        {
+          url: upstream.url,
+          deadlineMs: 1_500,
+          operations: [
+            { name: "odds", path: "/odds", load: 15 },
+            { name: "deepProbe", path: "/odds/deep", load: 50, criticality: "critical" },
+            { name: "place", path: "/odds/deep", method: "POST", load: 7 },
+          ],
+        },
+        {
+          transport,
+          maxBodyBytes: 30_000_000,
+          isAdminToken: (value) => value === "Bearer admin-secret",
+        },
+        [
+          { name: "prefixed", url: `${upstream.url}/api/v1` },
+          { name: "dead", url: "http://127.0.0.1:1" },
+        ],
+      );
+    });
+    after(async () => {
+      await bench.gateway.stop(0);
+      upstream.close();
+    });
+    beforeEach(() => {
+      handler = echo;
+      upstream.requests.length = 0;
+      bench.guard.settled.length = 0;
+      bench.guard.asked.length = 0;
+      bench.guard.refusal = undefined;
+      bench.access.length = 0;
+    });
+
+    const ask = (text: string, waitMs?: number) => raw(bench.gateway.port, text, waitMs);
+
+    describe("routing", () => {
+      test("passes method, path, query and body on and settles ok with a latency", async () => {
+        const answer = await ask(
+          post("/draftkings/v1//odds;a=1/%2f%zz?q=a%20b&r=%0d/../x", "hello"),
+        );
+
+        assert.equal(answer.status, 200);
+        const seen = JSON.parse(answer.body) as Echo;
+        assert.equal(seen.method, "POST");
+        assert.equal(seen.url, "/v1//odds;a=1/%2f%zz?q=a%20b&r=%0d/../x");
+        assert.equal(seen.received, 5);
+        assert.equal(bench.guard.settled.length, 1);
+        assert.equal(bench.guard.settled[0]?.outcome, "ok");
+        assert.ok((bench.guard.settled[0]?.latencyMs ?? -1) > 0);
+        assert.equal(answer.headers.has("x-switchgear-reason"), false);
+        assert.equal(bench.gateway.inFlight(), 0);
+      });
+
+      test("puts the base URL's path before the rest", async () => {
+        const rest = await ask(get("/prefixed/odds?x=1"));
+        const bare = await ask(get("/prefixed"));
+
+        assert.equal((JSON.parse(rest.body) as Echo).url, "/api/v1/odds?x=1");
+        assert.equal((JSON.parse(bare.body) as Echo).url, "/api/v1");
+      });
+
+      test("answers an upstream without a rest with its root", async () => {
+        const answer = await ask(get("/draftkings?x=1"));
+
+        assert.equal((JSON.parse(answer.body) as Echo).url, "/?x=1");
+      });
+
+      test("answers unknown upstreams and the root with 404 and lists nothing", async () => {
+        for (const [target, reason] of [
+          ["/nobody/x", "unknown_upstream"],
+          [`/${"n".repeat(3_000)}/x`, "unknown_upstream"],
+          ["/%64raftkings/x", "unknown_upstream"],
+          ["/DraftKings/x", "unknown_upstream"],
+          ["//draftkings/x", "unknown_upstream"],
+          ["/__proto__/x", "unknown_upstream"],
+          ["/?q", "no_upstream"],
+          ["/", "no_upstream"],
+        ] as const) {
+          const answer = await ask(get(target));
+
+          assert.equal(answer.status, 404, target);
+          assert.deepEqual(answer.headers.get("x-switchgear-reason"), [reason], target);
+          assert.deepEqual(answer.headers.get("content-type"), ["application/problem+json"]);
+          const problem = JSON.parse(answer.body) as Record<string, unknown>;
+          assert.equal(problem["status"], 404);
+          assert.deepEqual(
+            ["type", "title", "detail"].map((member) => typeof problem[member]),
+            ["string", "string", "string"],
+          );
+          assert.ok(answer.body.length < 600, "the name is echoed within bounds");
+          assert.ok(!answer.body.includes('draftkings"') || target.includes("raftkings"));
+        }
+        assert.deepEqual(upstream.requests, []);
+        assert.deepEqual(bench.guard.asked, []);
+      });
+
+      // What reaches the upstream, or undefined when nothing may.
+      const tricks: readonly (readonly [
+        target: string,
+        onNode: string | undefined,
+        onBun: string | undefined,
+      ])[] = [
+        ["/draftkings/../x", undefined, undefined],
+        ["/draftkings/a/../b", undefined, "GET /b"],
+        ["/draftkings/%2e%2e/x", undefined, undefined],
+        ["/draftkings/a/.%2E/b", undefined, "GET /b"],
+        ["/draftkings/./b", undefined, "GET /b"],
+        ["/draftkings/..%2fadmin", undefined, undefined],
+        ["/draftkings/..%5Cadmin", undefined, undefined],
+        ["/draftkings/a%2f..%2f..%2fadmin", undefined, undefined],
+        ["/draftkings/a%5c%2e%2e", undefined, undefined],
+        ["/draftkings/..;/admin", undefined, undefined],
+        ["/draftkings/%2e%2e;x=1/admin", undefined, undefined],
+        ["/draftkings/a\\..\\..\\x", undefined, undefined],
+        ["/draftkings/%00", undefined, undefined],
+        ["/draftkings/x%0d%0aHost:%20evil", undefined, undefined],
+        ["/draftkings/x#frag", undefined, undefined],
+        ["/draftkings/@evil.test/x", "GET /@evil.test/x", "GET /@evil.test/x"],
+        ["/draftkings//evil.test/x", undefined, undefined],
+        ["/prefixed//evil.test/x", "GET /api/v1//evil.test/x", "GET /api/v1//evil.test/x"],
+        ["/draftkings@evil.test/x", undefined, undefined],
+        ["/draftkings:80@evil.test/x", undefined, undefined],
+        ["/draftkings/http://evil.test/x", "GET /http://evil.test/x", "GET /http://evil.test/x"],
+        ["/draftkings/a..b/...", "GET /a..b/...", "GET /a..b/..."],
+        ["/draftkings/%252e%252e/x", "GET /%252e%252e/x", "GET /%252e%252e/x"],
+        ["http://evil.test/draftkings/x", undefined, "GET /x"],
+        ["http://u:p@evil.test/draftkings/x", undefined, "GET /x"],
+        ["http://gateway.test/draftkings/x", "GET /x", "GET /x"],
+        ["*", undefined, undefined],
+        ["@evil.test/draftkings/x", undefined, undefined],
+        ["evil.test:80", undefined, undefined],
+      ];
+      for (const [target, onNode, onBun] of tricks) {
+        const expected = isBun ? onBun : onNode;
+        test(`${target} reaches ${expected ?? "nobody"}`, async () => {
+          const answer = await ask(get(target));
+
+          assert.deepEqual(upstream.requests, expected === undefined ? [] : [expected]);
+          if (expected === undefined) assert.ok([400, 404].includes(answer.status), answer.text);
+        });
+      }
+
+      test("never asks the host that a Host header names", async () => {
+        for (const host of ["evil.test", "127.0.0.1:1", "evil.test/fanduel/..", "a@b", "x?y#z"]) {
+          upstream.requests.length = 0;
+          const answer = await ask(`GET /draftkings/x HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+
+          if (answer.status === 200) {
+            assert.deepEqual(upstream.requests, ["GET /x"], host);
+            assert.equal(sentHeader(answer, "host"), new URL(upstream.url).host);
+          } else {
+            assert.deepEqual(upstream.requests, [], host);
+          }
+        }
+      });
+    });
+
+    describe("call headers", () => {
+      test("finds the operation by the longest path and the method", async () => {
+        await ask(get("/draftkings/odds"));
+        await ask(get("/draftkings/odds/deep/1"));
+        await ask(post("/draftkings/odds/deep", "x"));
+        await ask(get("/draftkings/oddsmaker"));
+
+        assert.deepEqual(bench.guard.asked, [
+          { operation: "odds", load: 15 },
+          { operation: "deepProbe", load: 50, criticality: "critical" },
+          { operation: "place", load: 7 },
+          {},
+        ]);
+      });
+
+      test("lets headers win over the path and forwards none of them", async () => {
+        const answer = await ask(
+          get(
+            "/draftkings/odds",
+            "X-Switchgear-Operation: line moves",
+            "x-switchgear-load: 120.5",
+            "x-switchgear-criticality: critical_plus",
+            "x-switchgear-timeout-ms: 900",
+            "x-switchgear-anything: 1",
+          ),
+        );
+
+        assert.deepEqual(bench.guard.asked, [
+          { operation: "line moves", load: 120.5, criticality: "critical_plus" },
+        ]);
+        assert.ok(!answer.body.toLowerCase().includes("x-switchgear"), answer.body);
+      });
+
+      test("refuses wrong values with 400, naming the header and not repeating the value", async () => {
+        for (const [name, value] of [
+          ["x-switchgear-load", "heavy"],
+          ["x-switchgear-load", "NaN"],
+          ["x-switchgear-load", "1e3"],
+          ["x-switchgear-criticality", "urgent"],
+          ["x-switchgear-timeout-ms", "0"],
+          ["x-switchgear-timeout-ms", "-5"],
+          ["x-switchgear-timeout-ms", "1.5"],
+          ["x-switchgear-operation", "o".repeat(129)],
+          ["x-switchgear-operation", "caf\xe9"],
+        ] as const) {
+          const answer = await ask(get("/draftkings/x", `${name}: ${value}`));
+
+          assert.equal(answer.status, 400, `${name}: ${value}`);
+          const problem = JSON.parse(answer.body) as { header: string; detail: string };
+          assert.equal(problem.header, name);
+          assert.match(problem.detail, /must be/);
+          assert.ok(!problem.detail.includes(value) || value === "0");
+        }
+        assert.deepEqual(upstream.requests, []);
+      });
+
+      test("shortens the deadline and never lengthens it", async () => {
+        handler = () => {};
+        const short = await ask(get("/draftkings/x", "x-switchgear-timeout-ms: 60"));
+        const long = await ask(get("/draftkings/x", "x-switchgear-timeout-ms: 60000"));
+
+        assert.equal((JSON.parse(short.body) as { deadlineMs: number }).deadlineMs, 60);
+        assert.equal((JSON.parse(long.body) as { deadlineMs: number }).deadlineMs, 1_500);
+      });
+    });
+
+    describe("refusals", () => {
+      test("answers a tripped breaker with 503 and no Retry-After when only a person can help", async () => {
+        bench.guard.refusal = { remainingMs: 41_000.5, manual: true };
+
+        const answer = await ask(post("/draftkings/odds", "unread"));
+
+        assert.equal(answer.status, 503);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["tripped"]);
+        assert.equal(answer.headers.has("retry-after"), false);
+        const { error, bookmaker, operation, remainingMs, manual } = JSON.parse(answer.body);
+        assert.deepEqual(
+          { error, bookmaker, operation, remainingMs, manual },
+          {
+            error: "circuit_tripped",
+            bookmaker: "draftkings",
+            operation: "odds",
+            remainingMs: 41_001,
+            manual: true,
+          },
+        );
+        assert.deepEqual(upstream.requests, []);
+        assert.equal(bench.access[0]?.outcome, "refused");
+        assert.equal(bench.access[0]?.status, 503);
+      });
+
+      test("rounds Retry-After up to whole seconds", async () => {
+        bench.guard.refusal = {
+          reason: "half_open_limit",
+          retryAfterMs: 1_001,
+          remainingMs: 1_001,
+        };
+
+        const answer = await ask(get("/draftkings/x"));
+
+        assert.deepEqual(answer.headers.get("retry-after"), ["2"]);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["half_open_limit"]);
+      });
+
+      test("answers shed load with 503, Retry-After 1 and both loads", async () => {
+        bench.guard.refusal = { reason: "load_shed", systemLoad: 0.9, operationLoad: 200 };
+
+        const answer = await ask(get("/draftkings/x"));
+
+        assert.equal(answer.status, 503);
+        assert.deepEqual(answer.headers.get("retry-after"), ["1"]);
+        const { error, systemLoad, operationLoad } = JSON.parse(answer.body);
+        assert.deepEqual(
+          { error, systemLoad, operationLoad },
+          { error: "load_shed", systemLoad: 0.9, operationLoad: 200 },
+        );
+      });
+
+      test("answers HEAD without a body", async () => {
+        bench.guard.refusal = {};
+
+        const answer = await ask(
+          "HEAD /draftkings/x HTTP/1.1\r\n" + HOST + "\r\nConnection: close\r\n\r\n",
+        );
+
+        assert.equal(answer.status, 503);
+        assert.equal(answer.body, "");
+      });
+    });
+
+    describe("headers", () => {
+      test("keeps hop-by-hop, proxy and forwarding fields back and sets the upstream's host", async () => {
+        const answer = await ask(
+          get(
+            "/draftkings/x",
+            "Connection: keep-alive, X-Private",
+            "X-Private: 1",
+            "Keep-Alive: timeout=9",
+            "TE: trailers",
+            "Proxy-Authorization: Basic x",
+            "Proxy-Connection: keep-alive",
+            "X-Forwarded-For: 10.0.0.1",
+            "X-Forwarded-Host: inner",
+            "Forwarded: for=10.0.0.1",
+            "X-Real-IP: 10.0.0.1",
+            "Upgrade: h2c",
+            "Authorization: Bearer bookmaker",
+            "Cookie: a=1",
+            "User-Agent: test",
+            "Accept-Encoding: gzip",
+          ),
+        );
+
+        assert.equal(answer.status, 200, answer.text);
+        for (const name of [
+          "x-private",
+          "te",
+          "proxy-authorization",
+          "proxy-connection",
+          "x-forwarded-for",
+          "x-forwarded-host",
+          "forwarded",
+          "x-real-ip",
+          "upgrade",
+        ]) {
+          assert.equal(sentHeader(answer, name), undefined, name);
+        }
+        assert.notEqual(sentHeader(answer, "keep-alive"), "timeout=9");
+        assert.equal(sentHeader(answer, "host"), new URL(upstream.url).host);
+        assert.equal(sentHeader(answer, "authorization"), "Bearer bookmaker");
+        assert.equal(sentHeader(answer, "cookie"), "a=1");
+        assert.equal(sentHeader(answer, "user-agent"), "test");
+        assert.equal(sentHeader(answer, "accept-encoding"), "gzip");
+      });
+
+      test("names itself for callers that do not, adds no encoding, and keeps the admin token back", async () => {
+        const answer = await ask(get("/draftkings/x", "Authorization: Bearer admin-secret"));
+
+        assert.equal(sentHeader(answer, "user-agent"), "switchgear/1.2.3");
+        assert.equal(sentHeader(answer, "accept-encoding"), undefined);
+        assert.equal(sentHeader(answer, "authorization"), undefined);
+      });
+
+      test("keeps the answer's hop-by-hop and forged fields back, and cookies apart", async () => {
+        handler = (_request, response) => {
+          response.writeHead(200, [
+            ["Set-Cookie", "a=1; Path=/"],
+            ["Set-Cookie", "b=2"],
+            ["Connection", "keep-alive, X-Hop"],
+            ["X-Hop", "1"],
+            ["Keep-Alive", "timeout=77"],
+            ["Proxy-Authenticate", "Basic"],
+            ["X-Switchgear-Reason", "tripped"],
+            ["X-Odds", "kept"],
+            ["Content-Length", "2"],
+          ]);
+          response.end("ok");
+        };
+
+        const answer = await ask(get("/draftkings/x"));
+
+        assert.equal(answer.status, 200);
+        assert.deepEqual(answer.headers.get("set-cookie"), ["a=1; Path=/", "b=2"]);
+        assert.deepEqual(answer.headers.get("x-odds"), ["kept"]);
+        for (const name of ["x-hop", "proxy-authenticate", "x-switchgear-reason"]) {
+          assert.equal(answer.headers.has(name), false, name);
+        }
+        assert.ok(!answer.text.includes("timeout=77"));
+        assert.equal(answer.body, "ok");
+      });
+
+      test("refuses upgrades, TRACE and unknown methods", async () => {
+        const websocket = await ask(
+          get(
+            "/draftkings/x",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+          ),
+        );
+        const trace = await ask(`TRACE /draftkings/x HTTP/1.1\r\n${HOST}\r\n\r\n`);
+        const propfind = await ask(`PROPFIND /draftkings/x HTTP/1.1\r\n${HOST}\r\n\r\n`);
+        await ask(`CONNECT evil.test:443 HTTP/1.1\r\n${HOST}\r\n\r\n`, 300);
+        await ask(`FOO /draftkings/x HTTP/1.1\r\n${HOST}\r\n\r\n`, 300);
+
+        assert.equal(websocket.status, 501);
+        assert.deepEqual(websocket.headers.get("x-switchgear-reason"), ["upgrade_unsupported"]);
+        assert.equal(trace.status, 405);
+        assert.match(trace.headers.get("allow")?.[0] ?? "", /GET/);
+        assert.equal(propfind.status, 501);
+        assert.deepEqual(upstream.requests, []);
+      });
+
+      test("refuses heads beyond the limit and framing that two readers could read differently", async () => {
+        const big = await ask(get("/draftkings/x", `X-Big: ${"a".repeat(40_000)}`));
+        assert.equal(big.status, 431);
+
+        for (const framing of [
+          "Content-Length: 5\r\nTransfer-Encoding: chunked",
+          "Content-Length: 5\r\nContent-Length: 6",
+          "Content-Length: -1",
+          "Content-Length : 5",
+          "Transfer-Encoding: chunked, identity",
+        ]) {
+          const answer = await ask(
+            `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\n${framing}\r\n\r\n0\r\n\r\nGET /draftkings/smuggled HTTP/1.1\r\n${HOST}\r\n\r\n`,
+          );
+
+          assert.ok(answer.status === 400 || answer.status === 0, `${framing}: ${answer.text}`);
+          assert.ok(!upstream.requests.includes("GET /smuggled"), framing);
+        }
+        assert.deepEqual(upstream.requests, []);
+      });
+    });
+
+    describe("answers", () => {
+      for (const [status, expected] of [
+        [200, { outcome: "ok" }],
+        [302, { outcome: "ok" }],
+        [404, { outcome: "ok" }],
+        [408, { outcome: "failed", timeout: true, error: "HTTP 408" }],
+        [429, { outcome: "ignored" }],
+        [500, { outcome: "failed", error: "HTTP 500" }],
+        [503, { outcome: "failed", error: "HTTP 503" }],
+        [504, { outcome: "failed", error: "HTTP 504" }],
+      ] as const) {
+        test(`passes ${status} through and counts it as ${expected.outcome}`, async () => {
+          handler = (_request, response) => {
+            response.writeHead(status, { location: "http://evil.test/", "content-length": "4" });
+            response.end("body");
+          };
+
+          const answer = await ask(get("/draftkings/x"));
+
+          assert.equal(answer.status, status);
+          assert.equal(answer.body, "body");
+          assert.deepEqual(answer.headers.get("location"), ["http://evil.test/"]);
+          assert.equal(answer.headers.has("x-switchgear-reason"), false);
+          const [{ latencyMs, ...outcome } = { latencyMs: undefined }] = bench.guard.settled;
+          assert.deepEqual(outcome, expected);
+          assert.ok(latencyMs !== undefined && latencyMs > 0);
+          assert.equal(bench.guard.settled.length, 1);
+        });
+      }
+
+      test("answers HEAD, 204 and 304 without a body, and keeps the connection usable", async () => {
+        handler = (request, response) => {
+          const status = Number(request.url?.slice(1));
+          response.writeHead(status, request.method === "HEAD" ? { "content-length": "1234" } : {});
+          response.end();
+        };
+
+        const head = await ask(`HEAD /draftkings/200 HTTP/1.1\r\n${HOST}\r\n\r\n`);
+        const empty = await ask(get("/draftkings/204"));
+        const unchanged = await ask(get("/draftkings/304"));
+
+        assert.deepEqual([head.status, head.body], [200, ""]);
+        assert.deepEqual(head.headers.get("content-length"), ["1234"]);
+        assert.deepEqual([empty.status, empty.body], [204, ""]);
+        assert.deepEqual([unchanged.status, unchanged.body], [304, ""]);
+        assert.equal(bench.guard.settled.length, 3);
+      });
+
+      test("passes compressed bodies on untouched, whole and streamed", async () => {
+        const packed = gzipSync("odds ".repeat(50));
+        for (const isChunked of [false, true]) {
+          handler = (_request, response) => {
+            response.setHeader("content-encoding", "gzip");
+            if (!isChunked) response.setHeader("content-length", packed.length);
+            response.end(packed);
+            if (isChunked) response.flushHeaders();
+          };
+
+          const answer = await ask(get("/draftkings/x", "Accept-Encoding: gzip"));
+
+          assert.deepEqual(answer.headers.get("content-encoding"), ["gzip"]);
+          if (!isChunked) {
+            assert.equal(
+              gunzipSync(Buffer.from(answer.body, "latin1")).toString(),
+              "odds ".repeat(50),
+            );
+          }
+        }
+      });
+
+      test("answers 502 when nobody listens, and tells nothing of the error", async () => {
+        const answer = await ask(get("/dead/x"));
+
+        assert.equal(answer.status, 502);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["upstream_error"]);
+        assert.ok(!answer.body.includes("127.0.0.1"));
+        assert.equal(bench.guard.settled[0]?.outcome, "failed");
+        assert.notEqual(bench.guard.settled[0]?.timeout, true);
+      });
+
+      test("answers 502 for what is no HTTP and repeats none of it", async () => {
+        const server = createServer((socket) => {
+          socket.on("error", () => {});
+          socket.once("data", () => socket.end("SSH-2.0-<script>hostile</script>\r\n"));
+        });
+        const port = await listen(server);
+        const local = await startBench({ url: `http://127.0.0.1:${port}` }, { transport });
+
+        const answer = await raw(local.gateway.port, get("/draftkings/x"));
+
+        assert.equal(answer.status, 502);
+        assert.ok(!answer.text.includes("hostile"));
+        assert.equal(local.guard.settled[0]?.outcome, "failed");
+        await local.gateway.stop(0);
+        server.close();
+      });
+    });
+
+    describe("deadlines and endings", () => {
+      test("answers 504 when no headers came in time, and closes the upstream's connection", async () => {
+        let isClosed = false;
+        handler = (_request, response) => response.once("close", () => (isClosed = true));
+
+        const answer = await ask(get("/draftkings/odds", "x-switchgear-timeout-ms: 80"));
+
+        assert.equal(answer.status, 504);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["upstream_timeout"]);
+        assert.equal((JSON.parse(answer.body) as { operation: string }).operation, "odds");
+        assert.equal(bench.guard.settled.length, 1);
+        assert.equal(bench.guard.settled[0]?.outcome, "failed");
+        assert.equal(bench.guard.settled[0]?.timeout, true);
+        assert.equal(bench.access[0]?.outcome, "timeout");
+        assert.equal(bench.access[0]?.status, 504);
+        await eventually(() => isClosed, "the upstream's connection closes");
+      });
+
+      test("cuts a streamed body at the deadline and counts a timeout", async () => {
+        handler = (_request, response) => {
+          response.writeHead(200, { "content-type": "text/plain" });
+          response.write("first");
+        };
+
+        const answer = await ask(get("/draftkings/x", "x-switchgear-timeout-ms: 150"));
+
+        assert.equal(answer.status, 200);
+        assert.ok(answer.body.includes("first"));
+        assert.ok(!answer.body.endsWith("0\r\n\r\n"), "the body is visibly not whole");
+        assert.equal(answer.isClosed, true);
+        assert.equal(bench.guard.settled.length, 1);
+        assert.equal(bench.guard.settled[0]?.timeout, true);
+      });
+
+      test("answers 504 when a short declared body does not become whole", async () => {
+        handler = (_request, response) => {
+          response.writeHead(200, { "content-length": "100" });
+          response.write("first");
+        };
+
+        const answer = await ask(get("/draftkings/x", "x-switchgear-timeout-ms: 100"));
+
+        assert.equal(answer.status, 504);
+        assert.equal(bench.guard.settled[0]?.timeout, true);
+        assert.equal(bench.access[0]?.status, 504);
+      });
+
+      test("counts a streamed body that the upstream breaks off, and cuts the answer", async () => {
+        handler = (_request, response) => {
+          response.writeHead(200);
+          response.write("first");
+          setTimeout(() => response.socket?.resetAndDestroy(), 50);
+        };
+
+        const answer = await ask(get("/draftkings/x"));
+
+        assert.equal(answer.status, 200);
+        assert.ok(!answer.body.endsWith("0\r\n\r\n"));
+        assert.equal(answer.isClosed, true);
+        assert.equal(bench.guard.settled.length, 1);
+        assert.equal(bench.guard.settled[0]?.outcome, "failed");
+        assert.notEqual(bench.guard.settled[0]?.timeout, true);
+      });
+
+      for (const [when, begin] of [
+        ["before the answer", false],
+        ["inside the answer", true],
+      ] as const) {
+        test(`ignores a caller that leaves ${when}, and lets go of the upstream`, async () => {
+          let isClosed = false;
+          handler = (_request, response) => {
+            response.once("close", () => (isClosed = true));
+            if (begin) {
+              response.writeHead(200);
+              response.write("first");
+            }
+          };
+          const socket = connect(bench.gateway.port, "127.0.0.1", () =>
+            socket.write(get("/draftkings/x")),
+          );
+          socket.on("error", () => {});
+          await eventually(() => upstream.requests.length === 1, "the request arrives");
+          await new Promise((resolve) => setTimeout(resolve, 30));
+
+          socket.destroy();
+
+          await eventually(() => bench.guard.settled.length === 1, "the call is settled");
+          await eventually(() => isClosed, "the upstream's connection closes");
+          assert.equal(bench.guard.settled[0]?.outcome, "ignored");
+          assert.equal(bench.gateway.inFlight(), 0);
+        });
+      }
+
+      test("ignores a caller that breaks off its own body", async () => {
+        const socket = connect(bench.gateway.port, "127.0.0.1", () =>
+          socket.write(
+            `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nContent-Length: 100000\r\n\r\nsome`,
+          ),
+        );
+        socket.on("error", () => {});
+        await eventually(() => bench.guard.asked.length === 1, "the call is admitted");
+        await new Promise((resolve) => setTimeout(resolve, 30));
+
+        socket.destroy();
+
+        await eventually(() => bench.guard.settled.length === 1, "the call is settled");
+        assert.equal(bench.guard.settled[0]?.outcome, "ignored");
+      });
+    });
+
+    describe("bodies", () => {
+      test("refuses a declared length beyond the limit before the guard and the upstream", async () => {
+        const answer = await ask(
+          `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nContent-Length: 30000001\r\n\r\n`,
+        );
+
+        assert.equal(answer.status, 413);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["body_too_large"]);
+        assert.deepEqual(upstream.requests, []);
+        assert.deepEqual(bench.guard.asked, []);
+      });
+
+      test("cuts an undeclared body at the limit and counts it neither way", async () => {
+        const local = await startBench({ url: upstream.url }, { transport, maxBodyBytes: 10 });
+        const chunked = (text: string): string =>
+          `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n${text}`;
+
+        const fits = await raw(
+          local.gateway.port,
+          chunked("5\r\nhello\r\n5\r\nthere\r\n0\r\n\r\n"),
+        );
+        const tooLong = await raw(
+          local.gateway.port,
+          chunked("5\r\nhello\r\n6\r\nthere!\r\n0\r\n\r\n"),
+        );
+
+        assert.equal((JSON.parse(fits.body) as Echo).received, 10);
+        assert.equal(tooLong.status, 413, tooLong.text);
+        await eventually(() => local.guard.settled.length === 2, "both calls are settled");
+        assert.equal(local.guard.settled[1]?.outcome, "ignored");
+        await local.gateway.stop(0);
+      });
+
+      test("streams 20 MB up and down at a slow reader's pace, holding little of it", async () => {
+        const size = 20 * 1024 * 1024;
+        const block = Buffer.alloc(64 * 1024, "x");
+        handler = (request, response) => {
+          response.writeHead(200, { "content-type": "application/octet-stream" });
+          request.on("end", () => response.end());
+          // An echo of the body, paced by whoever reads it.
+          request.on("data", (chunk: Buffer) => {
+            if (response.write(chunk)) return;
+            request.pause();
+            response.once("drain", () => request.resume());
+          });
+        };
+        const local = await startBench(
+          { url: upstream.url, deadlineMs: 60_000 },
+          { transport, maxBodyBytes: size },
+        );
+        const before = process.memoryUsage().rss;
+        let peak = before;
+        let received = 0;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const socket = connect(local.gateway.port, "127.0.0.1");
+        socket.write(`POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nContent-Length: ${size}\r\n\r\n`);
+        let left = size;
+        const send = (): void => {
+          while (left > 0) {
+            left -= block.length;
+            if (!socket.write(block)) {
+              socket.once("drain", send);
+              return;
+            }
+          }
+        };
+        send();
+        let tail = "";
+        socket.on("data", (chunk: Buffer) => {
+          received += chunk.length;
+          tail = (tail + chunk.subarray(-8).toString("latin1")).slice(-8);
+          peak = Math.max(peak, process.memoryUsage().rss);
+          if (tail.endsWith("0\r\n\r\n")) resolve();
+          if (received % 4 === 0) {
+            socket.pause();
+            setTimeout(() => socket.resume(), 1);
+          }
+        });
+
+        await promise;
+
+        assert.ok(received > size);
+        socket.destroy();
+        await eventually(() => local.guard.settled.length === 1, "the call is settled");
+        assert.equal(local.guard.settled[0]?.outcome, "ok");
+        // Upstream, gateway and client share this process: three sets of socket buffers.
+        assert.ok(peak - before < 120 * 1024 * 1024, `grew by ${peak - before} bytes`);
+        await local.gateway.stop(0);
+      });
+
+      test("stops reading an upstream whose caller does not read", async () => {
+        let written = 0;
+        handler = (_request, response) => {
+          const block = Buffer.alloc(256 * 1024);
+          const more = (): void => {
+            while (written < 200 * 1024 * 1024 && !response.destroyed) {
+              written += block.length;
+              if (!response.write(block)) {
+                response.once("drain", more);
+                return;
+              }
+            }
+          };
+          response.writeHead(200);
+          more();
+        };
+        const socket = connect(bench.gateway.port, "127.0.0.1", () =>
+          socket.write(get("/draftkings/x")),
+        );
+        socket.on("error", () => {});
+        socket.pause();
+
+        await new Promise((resolve) => setTimeout(resolve, 700));
+
+        assert.ok(written < 64 * 1024 * 1024, `${written} bytes were taken`);
+        socket.destroy();
+        await eventually(() => bench.guard.settled.length === 1, "the call is settled");
+        assert.equal(bench.guard.settled[0]?.outcome, "ignored");
+      });
+
+      test("delivers the first bytes of a stream before the last are made", async () => {
+        let finish = (): void => {};
+        handler = (_request, response) => {
+          response.writeHead(200, { "content-type": "text/event-stream" });
+          response.write("data: 1\n\n");
+          finish = () => response.end("data: 2\n\n");
+        };
+        let seen = "";
+        const socket = connect(bench.gateway.port, "127.0.0.1", () =>
+          socket.write(get("/draftkings/x")),
+        );
+        socket.on("data", (chunk) => (seen += chunk.toString()));
+
+        await eventually(() => seen.includes("data: 1"), "the first event arrives");
+        assert.equal(bench.gateway.inFlight(), 1);
+        finish();
+        await eventually(() => seen.endsWith("0\r\n\r\n"), "the stream ends");
+
+        assert.equal(bench.guard.settled[0]?.outcome, "ok");
+        socket.destroy();
+      });
+    });
+
+    describe("connections", () => {
+      test("reuses connections to the upstream", async () => {
+        let opened = 0;
+        const count = (): number => (opened += 1);
+        upstream.server.on("connection", count);
+
+        for (let at = 0; at < 10; at += 1) await ask(get("/draftkings/x"));
+
+        upstream.server.off("connection", count);
+        assert.ok(opened <= 2, `${opened} connections for 10 calls`);
+      });
+
+      test("does not let 600 hung calls hold up another upstream", () => {
+        const run = spawnSync(process.execPath, [HUNG_CALLS], {
+          env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "20000" },
+          encoding: "utf8",
+          timeout: 20_000,
+        });
+
+        assert.equal(run.status, 0, run.stderr);
+      });
+
+      test("stop lets a call in flight finish and takes no new connection", async () => {
+        let finish = (): void => {};
+        handler = (_request, response) => {
+          finish = () => response.end("done");
+        };
+        const local = await startBench({ url: upstream.url }, { transport });
+        const pending = raw(local.gateway.port, get("/draftkings/x"));
+        await eventually(() => upstream.requests.length === 1, "the request arrives");
+
+        const stopped = local.gateway.stop(5_000);
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        const late = await raw(local.gateway.port, get("/draftkings/x"), 500);
+        finish();
+
+        assert.ok((await pending).body.includes("done"));
+        assert.equal(late.status, 0);
+        await stopped;
+        assert.equal(local.guard.settled[0]?.outcome, "ok");
+      });
+
+      test("stop aborts what outlives the grace, and counts it neither way", async () => {
+        handler = () => {};
+        const local = await startBench({ url: upstream.url }, { transport });
+        const pending = raw(local.gateway.port, get("/draftkings/x"));
+        await eventually(() => local.gateway.inFlight() === 1, "the call is in flight");
+
+        await local.gateway.stop(50);
+
+        const answer = await pending;
+        assert.equal(answer.status, 503);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["closing"]);
+        assert.equal(local.guard.settled[0]?.outcome, "ignored");
+        assert.equal(local.gateway.inFlight(), 0);
+      });
+
+      test("a listener that throws harms no call", async () => {
+        const local = await startBench(
+          { url: upstream.url },
+          {
+            transport,
+            onAccess: () => {
+              throw new Error("disk full");
+            },
+          },
+        );
+
+        const answer = await raw(local.gateway.port, get("/draftkings/x"));
+
+        assert.equal(answer.status, 200);
+        await local.gateway.stop(0);
+      });
+    });
+  });
+}
