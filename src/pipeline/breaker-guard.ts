@@ -64,6 +64,8 @@ export class BreakerGuard implements Persisted {
   readonly #persistence: Persistence;
   readonly #emitter: Emitter;
   #mode: OperatorMode;
+  /** When it was last tripped or closed, wall clock. */
+  #orderedAt = 0;
 
   constructor(
     name: string,
@@ -214,28 +216,19 @@ export class BreakerGuard implements Persisted {
   /** Takes over what the previous process left. */
   restore(stored: StoredBreaker): void {
     this.#mode = stored.mode;
+    this.#orderedAt = orderedAt(stored);
     this.#machine.restore(stored.snapshot, this.#instant());
     this.#announce();
   }
 
   /**
-   * Takes over another process's order: a reset newer than ours and than our trip, or a trip newer
-   * than our reset. Counts are not merged; two processes that call one upstream count for themselves.
+   * Takes over what another process did to the same breaker: the newest trip or reset wins. Counts
+   * are not merged; two processes that call one upstream count for themselves.
    */
   adopt(stored: StoredBreaker): void {
-    // Ours is newer than anything stored: it only has not been written yet.
-    if (!this.isSaved) return;
-    const theirs = stored.snapshot;
-    const ours = this.snapshot();
-    if (stored.mode !== this.#mode) this.#mode = stored.mode;
-    const ourReset = ours.lastResetAt ?? 0;
-    const isReset =
-      (theirs.lastResetAt ?? 0) > ourReset && (theirs.lastResetAt ?? 0) >= (ours.trippedAt ?? 0);
-    const isTrip =
-      theirs.tripped &&
-      (theirs.trippedAt ?? 0) >= ourReset &&
-      (!ours.tripped || (theirs.trippedAt ?? 0) > (ours.trippedAt ?? 0));
-    if (isReset || isTrip) this.restore(stored);
+    if (orderedAt(stored) > this.#orderedAt) this.restore(stored);
+    // A mode has no date: ours stands only while it waits to be written.
+    else if (this.isSaved) this.#mode = stored.mode;
   }
 
   #afterEvidence(): void {
@@ -261,10 +254,12 @@ export class BreakerGuard implements Persisted {
         }
         break;
       case "trip":
+        this.#orderedAt = at;
         if (event.isNewTrip) this.counters.trips += 1;
         this.#persistence.saveNow(this, this.#audit("TRIP", event.reason, event.actor, at, false));
         break;
       case "reset":
+        this.#orderedAt = at;
         this.counters.resets += 1;
         this.#persistence.saveNow(
           this,
@@ -272,6 +267,7 @@ export class BreakerGuard implements Persisted {
         );
         break;
       case "recovery":
+        this.#orderedAt = at;
         this.#persistence.saveNow(this, this.#audit("RESET", event.reason, event.actor, at, false));
         break;
       case "reset-denied":
@@ -298,6 +294,10 @@ export class BreakerGuard implements Persisted {
   #instant(): Instant {
     return { nowMs: this.#clock.monotonic(), wallMs: this.#clock.now() };
   }
+}
+
+function orderedAt({ snapshot }: StoredBreaker): number {
+  return Math.max(snapshot.trippedAt ?? 0, snapshot.lastResetAt ?? 0);
 }
 
 /** Operators' words come from shells and JSON: anything but a text with content means the default. */

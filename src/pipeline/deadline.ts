@@ -100,7 +100,14 @@ export class DeadlineQueue {
   #lane(durationMs: number): Lane {
     let lane = this.#lanes.get(durationMs);
     if (lane === undefined) {
-      lane = { durationMs, head: undefined, tail: undefined, timer: undefined, timerDueMs: 0, stalled: false };
+      lane = {
+        durationMs,
+        head: undefined,
+        tail: undefined,
+        timer: undefined,
+        timerDueMs: 0,
+        stalled: false,
+      };
       this.#lanes.set(durationMs, lane);
     }
     return lane;

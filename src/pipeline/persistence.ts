@@ -158,8 +158,7 @@ export class Persistence {
     if (nowMs < this.#pollDueMs || this.#closed) return;
     this.#pollDueMs = nowMs + POLL_MS;
     try {
-      const stored = this.#store.poll?.();
-      if (stored !== undefined) this.#adopt(stored);
+      this.#pollNow();
     } catch (error) {
       this.#fail("poll", error);
       this.#retryLater();
@@ -186,6 +185,11 @@ export class Persistence {
     this.#write();
   };
 
+  #pollNow(): void {
+    const stored = this.#store.poll?.();
+    if (stored !== undefined) this.#adopt(stored);
+  }
+
   #tryLoad(): boolean {
     try {
       const stored = this.#store.load();
@@ -208,8 +212,10 @@ export class Persistence {
       return;
     }
     const upstreams = [...this.#changed.values()];
-    const breakers = this.#store.durable ? upstreams.map((upstream) => upstream.toStored()) : [];
     try {
+      // Somebody else's trip must not be written over by the average of our last second.
+      this.#pollNow();
+      const breakers = this.#store.durable ? upstreams.map((upstream) => upstream.toStored()) : [];
       this.#store.commit({ breakers, audits: this.#audits });
     } catch (error) {
       this.#fail("commit", error);

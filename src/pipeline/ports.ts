@@ -13,13 +13,7 @@ export interface StoredBreaker {
   readonly snapshot: BreakerSnapshot;
 }
 
-export type AuditAction =
-  | "TRIP"
-  | "RESET"
-  | "RESET_DENIED"
-  | "FORCE_CLOSED"
-  | "SHADOW"
-  | "NORMAL";
+export type AuditAction = "TRIP" | "RESET" | "RESET_DENIED" | "FORCE_CLOSED" | "SHADOW" | "NORMAL";
 
 /** Who did what to which upstream, and why. Written once, never changed. */
 export interface AuditEntry {

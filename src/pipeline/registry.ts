@@ -134,7 +134,9 @@ export class Switchgear implements AsyncDisposable {
   }
 
   /** Who did what, newest first. `limit` 1–1000, default 100. */
-  history(query: { readonly upstream?: string; readonly limit?: number } = {}): readonly AuditEntry[] {
+  history(
+    query: { readonly upstream?: string; readonly limit?: number } = {},
+  ): readonly AuditEntry[] {
     const limit = Math.min(
       Math.max(1, Math.floor(query.limit ?? HISTORY_LIMIT_DEFAULT)),
       HISTORY_LIMIT_MAX,
@@ -308,8 +310,10 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   throw new InvalidOptionsError("upstreams", [at("breaker must be made by latching({…})")]);
 }
 
-function withoutUndefined<T extends object>(given: T): { [Key in keyof T]: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== undefined),
-  ) as { [Key in keyof T]: Exclude<T[Key], undefined> };
+function withoutUndefined<T extends object>(
+  given: T,
+): { [Key in keyof T]: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]: Exclude<T[Key], undefined>;
+  };
 }

@@ -338,7 +338,8 @@ export class Upstream {
       return Promise.reject(error as Error);
     }
     // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
-    const promise = answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
+    const promise =
+      answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
     return promise.then(
       (value) => {
         this.#settleValue(operation, ticket, startMs, value);

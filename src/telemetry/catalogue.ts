@@ -20,7 +20,12 @@ function counter(name: string, labels: readonly string[], help: string): Metric 
   return { name, type: "counter", labels, help, overflow: "sum" };
 }
 
-function gauge(name: string, labels: readonly string[], help: string, overflow: "sum" | "max"): Metric {
+function gauge(
+  name: string,
+  labels: readonly string[],
+  help: string,
+  overflow: "sum" | "max",
+): Metric {
   return { name, type: "gauge", labels, help, overflow };
 }
 
@@ -111,7 +116,12 @@ export const METRICS = {
     help: "Durations of the calls that ended ok, failed or timeout, in seconds; refused and ignored calls are left out.",
     overflow: "sum",
   },
-  inFlight: gauge("switchgear_in_flight", UPSTREAM, "Calls whose callers wait, at this moment.", "sum"),
+  inFlight: gauge(
+    "switchgear_in_flight",
+    UPSTREAM,
+    "Calls whose callers wait, at this moment.",
+    "sum",
+  ),
   abandoned: gauge(
     "switchgear_abandoned_calls",
     UPSTREAM,

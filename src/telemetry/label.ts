@@ -34,7 +34,7 @@ function cut(text: string): string {
   let bytes = 0;
   let length = 0;
   for (const character of text) {
-    const codePoint = character.codePointAt(0) as number;
+    const codePoint = character.codePointAt(0) ?? 0;
     codePoints += 1;
     bytes += utf8Bytes(codePoint);
     if (codePoints > CODE_POINTS_MAX || bytes > BYTES_MAX) break;

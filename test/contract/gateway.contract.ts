@@ -39,8 +39,28 @@ interface Echo {
   readonly headers: readonly string[];
 }
 
+function echoOf({ body }: { readonly body: string }): Echo {
+  const seen: Echo = JSON.parse(body);
+  return seen;
+}
+
+interface ProblemBody {
+  readonly [member: string]: unknown;
+  readonly header: string;
+  readonly detail: string;
+}
+
+function problemOf({ body }: { readonly body: string }): ProblemBody {
+  const problem: ProblemBody = JSON.parse(body);
+  return problem;
+}
+
+function chunkedPost(text: string): string {
+  return `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n${text}`;
+}
+
 function sentHeader(answer: { readonly body: string }, name: string): string | undefined {
-  const { headers } = JSON.parse(answer.body) as Echo;
+  const { headers } = echoOf(answer);
   const at = headers.findIndex((item, index) => index % 2 === 0 && item.toLowerCase() === name);
   return at === -1 ? undefined : headers[at + 1];
 }
@@ -98,7 +118,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
         );
 
         assert.equal(answer.status, 200);
-        const seen = JSON.parse(answer.body) as Echo;
+        const seen = echoOf(answer);
         assert.equal(seen.method, "POST");
         assert.equal(seen.url, "/v1//odds;a=1/%2f%zz?q=a%20b&r=%0d/../x");
         assert.equal(seen.received, 5);
@@ -113,14 +133,14 @@ export function gatewayContract(transport: "bun" | "node"): void {
         const rest = await ask(get("/prefixed/odds?x=1"));
         const bare = await ask(get("/prefixed"));
 
-        assert.equal((JSON.parse(rest.body) as Echo).url, "/api/v1/odds?x=1");
-        assert.equal((JSON.parse(bare.body) as Echo).url, "/api/v1");
+        assert.equal(echoOf(rest).url, "/api/v1/odds?x=1");
+        assert.equal(echoOf(bare).url, "/api/v1");
       });
 
       test("answers an upstream without a rest with its root", async () => {
         const answer = await ask(get("/draftkings?x=1"));
 
-        assert.equal((JSON.parse(answer.body) as Echo).url, "/?x=1");
+        assert.equal(echoOf(answer).url, "/?x=1");
       });
 
       test("answers unknown upstreams and the root with 404 and lists nothing", async () => {
@@ -139,7 +159,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
           assert.equal(answer.status, 404, target);
           assert.deepEqual(answer.headers.get("x-switchgear-reason"), [reason], target);
           assert.deepEqual(answer.headers.get("content-type"), ["application/problem+json"]);
-          const problem = JSON.parse(answer.body) as Record<string, unknown>;
+          const problem = problemOf(answer);
           assert.equal(problem["status"], 404);
           assert.deepEqual(
             ["type", "title", "detail"].map((member) => typeof problem[member]),
@@ -261,7 +281,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
           const answer = await ask(get("/draftkings/x", `${name}: ${value}`));
 
           assert.equal(answer.status, 400, `${name}: ${value}`);
-          const problem = JSON.parse(answer.body) as { header: string; detail: string };
+          const problem = problemOf(answer);
           assert.equal(problem.header, name);
           assert.match(problem.detail, /must be/);
           assert.ok(!problem.detail.includes(value) || value === "0");
@@ -274,8 +294,8 @@ export function gatewayContract(transport: "bun" | "node"): void {
         const short = await ask(get("/draftkings/x", "x-switchgear-timeout-ms: 60"));
         const long = await ask(get("/draftkings/x", "x-switchgear-timeout-ms: 60000"));
 
-        assert.equal((JSON.parse(short.body) as { deadlineMs: number }).deadlineMs, 60);
-        assert.equal((JSON.parse(long.body) as { deadlineMs: number }).deadlineMs, 1_500);
+        assert.equal(problemOf(short).deadlineMs, 60);
+        assert.equal(problemOf(long).deadlineMs, 1_500);
       });
     });
 
@@ -288,7 +308,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.equal(answer.status, 503);
         assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["tripped"]);
         assert.equal(answer.headers.has("retry-after"), false);
-        const { error, bookmaker, operation, remainingMs, manual } = JSON.parse(answer.body);
+        const { error, bookmaker, operation, remainingMs, manual } = problemOf(answer);
         assert.deepEqual(
           { error, bookmaker, operation, remainingMs, manual },
           {
@@ -324,7 +344,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
 
         assert.equal(answer.status, 503);
         assert.deepEqual(answer.headers.get("retry-after"), ["1"]);
-        const { error, systemLoad, operationLoad } = JSON.parse(answer.body);
+        const { error, systemLoad, operationLoad } = problemOf(answer);
         assert.deepEqual(
           { error, systemLoad, operationLoad },
           { error: "load_shed", systemLoad: 0.9, operationLoad: 200 },
@@ -576,7 +596,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
 
         assert.equal(answer.status, 504);
         assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["upstream_timeout"]);
-        assert.equal((JSON.parse(answer.body) as { operation: string }).operation, "odds");
+        assert.equal(problemOf(answer).operation, "odds");
         assert.equal(bench.guard.settled.length, 1);
         assert.equal(bench.guard.settled[0]?.outcome, "failed");
         assert.equal(bench.guard.settled[0]?.timeout, true);
@@ -691,19 +711,17 @@ export function gatewayContract(transport: "bun" | "node"): void {
 
       test("cuts an undeclared body at the limit and counts it neither way", async () => {
         const local = await startBench({ url: upstream.url }, { transport, maxBodyBytes: 10 });
-        const chunked = (text: string): string =>
-          `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n${text}`;
 
         const fits = await raw(
           local.gateway.port,
-          chunked("5\r\nhello\r\n5\r\nthere\r\n0\r\n\r\n"),
+          chunkedPost("5\r\nhello\r\n5\r\nthere\r\n0\r\n\r\n"),
         );
         const tooLong = await raw(
           local.gateway.port,
-          chunked("5\r\nhello\r\n6\r\nthere!\r\n0\r\n\r\n"),
+          chunkedPost("5\r\nhello\r\n6\r\nthere!\r\n0\r\n\r\n"),
         );
 
-        assert.equal((JSON.parse(fits.body) as Echo).received, 10);
+        assert.equal(echoOf(fits).received, 10);
         assert.equal(tooLong.status, 413, tooLong.text);
         await eventually(() => local.guard.settled.length === 2, "both calls are settled");
         assert.equal(local.guard.settled[1]?.outcome, "ignored");
@@ -798,11 +816,11 @@ export function gatewayContract(transport: "bun" | "node"): void {
       });
 
       test("delivers the first bytes of a stream before the last are made", async () => {
-        let finish = (): void => {};
+        const finish = Promise.withResolvers<void>();
         handler = (_request, response) => {
           response.writeHead(200, { "content-type": "text/event-stream" });
           response.write("data: 1\n\n");
-          finish = () => response.end("data: 2\n\n");
+          void finish.promise.then(() => response.end("data: 2\n\n"));
         };
         let seen = "";
         const socket = connect(bench.gateway.port, "127.0.0.1", () =>
@@ -812,7 +830,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
 
         await eventually(() => seen.includes("data: 1"), "the first event arrives");
         assert.equal(bench.gateway.inFlight(), 1);
-        finish();
+        finish.resolve();
         await eventually(() => seen.endsWith("0\r\n\r\n"), "the stream ends");
 
         assert.equal(bench.guard.settled[0]?.outcome, "ok");
@@ -843,9 +861,9 @@ export function gatewayContract(transport: "bun" | "node"): void {
       });
 
       test("stop lets a call in flight finish and takes no new connection", async () => {
-        let finish = (): void => {};
+        const finish = Promise.withResolvers<void>();
         handler = (_request, response) => {
-          finish = () => response.end("done");
+          void finish.promise.then(() => response.end("done"));
         };
         const local = await startBench({ url: upstream.url }, { transport });
         const pending = raw(local.gateway.port, get("/draftkings/x"));
@@ -854,7 +872,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
         const stopped = local.gateway.stop(5_000);
         await new Promise((resolve) => setTimeout(resolve, 30));
         const late = await raw(local.gateway.port, get("/draftkings/x"), 500);
-        finish();
+        finish.resolve();
 
         assert.ok((await pending).body.includes("done"));
         assert.equal(late.status, 0);

@@ -1,0 +1,260 @@
+// `switchgear/pino`: what happens to breakers, as log lines of fixed shapes (spec A-14).
+//
+// The texts are an interface: people search for them and alerts match them, so they change like one.
+// A logger that throws harms nobody: the registry contains its listeners' errors and counts them.
+
+import { percent } from "../core/errors.ts";
+import type { EventOf, EventType } from "../core/events.ts";
+import { activeTrace } from "./active-trace.ts";
+import { oneLine } from "./escape.ts";
+
+export {
+  createLogger,
+  hyperBunFormat,
+  hyperBunStream,
+  type LoggerOptions,
+  type LogDestination,
+  type SwitchgearLogger,
+} from "./pino-logger.ts";
+
+/** What is listened to: a registry. */
+export interface LoggingSource {
+  on<Type extends EventType>(type: Type, listener: (event: EventOf<Type>) => unknown): () => void;
+  storeHealth(): { readonly location: string; readonly recoveredFrom: string | null };
+}
+
+type LogMethod = (fields: Record<string, unknown>, message: string) => unknown;
+
+/** Any pino logger, or what looks like one. */
+export interface PinoLike {
+  readonly fatal: LogMethod;
+  readonly error: LogMethod;
+  readonly warn: LogMethod;
+  readonly info: LogMethod;
+}
+
+export interface LoggingOptions {
+  /**
+   * Logs the first of so many rejections of each upstream and reason, with the number left out as
+   * `suppressed`. A whole number from 1 on. Default 1: every rejection is logged.
+   */
+  readonly rejectionSampling?: number | undefined;
+}
+
+/** `HBCB-…` are Hyper-Bun's own codes; the others are ours. */
+export const LOG_CODES = {
+  recovered: "HBCB-001",
+  tripped: "HBCB-002",
+  rejected: "HBCB-003",
+  loadShed: "HBCB-004",
+  reset: "HBCB-005",
+  trippedByHand: "HBCB-006",
+  alertFailed: "HBCB-007",
+  mode: "SG_MODE",
+  store: "SG_STORE",
+} as const;
+
+const PREFIX = "[CIRCUIT_BREAKER]";
+
+/** Upstreams whose rejections are sampled apart; the rest share one count. */
+const SAMPLED_MAX = 1000;
+
+/** Logs what happens in the registry from now on. The answer ends it. */
+export function attachLogging(
+  gear: LoggingSource,
+  logger: PinoLike,
+  options: LoggingOptions = {},
+): () => void {
+  const log = new BreakerLog(logger, new Sampling(options.rejectionSampling ?? 1));
+  log.start(gear.storeHealth());
+  const ends = [
+    gear.on("trip", (event) => log.trip(event)),
+    gear.on("reset", (event) => log.reset(event)),
+    gear.on("reset-denied", (event) => log.resetDenied(event)),
+    gear.on("recovery", (event) => log.recovery(event)),
+    gear.on("refused", (event) => log.refused(event)),
+    gear.on("mode", (event) => log.mode(event)),
+    gear.on("store-error", (event) => log.storeError(event)),
+    gear.on("store-recovered", (event) => log.storeRecovered(event)),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+/** For hosts with an alert callback of their own: says that it failed (HBCB-007). Never throws. */
+export function logAlertFailure(logger: PinoLike, upstream: string, error: unknown): void {
+  const why = oneLine(error instanceof Error ? error.message : String(error));
+  try {
+    const fields = { code: LOG_CODES.alertFailed, bookmaker: oneLine(upstream), error: why };
+    logger.error(fields, `${PREFIX} The alert callback for ${oneLine(upstream)} failed: ${why}`);
+  } catch {
+    // There is nobody left to tell.
+  }
+}
+
+class BreakerLog {
+  readonly #logger: PinoLike;
+  readonly #sampling: Sampling;
+
+  constructor(logger: PinoLike, sampling: Sampling) {
+    this.#logger = logger;
+    this.#sampling = sampling;
+  }
+
+  start(store: { readonly location: string; readonly recoveredFrom: string | null }): void {
+    if (store.recoveredFrom === null) return;
+    try {
+      this.#write(
+        "fatal",
+        { code: LOG_CODES.store, store: store.location, recoveredFrom: store.recoveredFrom },
+        `Store ${store.location} was broken and put aside as ${store.recoveredFrom}. Earlier trips are lost: every breaker starts closed.`,
+      );
+    } catch {
+      // The host goes on without this line, as it would without any later one.
+    }
+  }
+
+  trip(event: EventOf<"trip">): void {
+    const { manual, failureCount, lastError, actor, reason, upstream } = event;
+    this.#write(
+      manual ? "warn" : "error",
+      {
+        code: manual ? LOG_CODES.trippedByHand : LOG_CODES.tripped,
+        bookmaker: upstream,
+        reason,
+        user: actor,
+        manual,
+        failures: failureCount,
+      },
+      `TRIPPED: ${upstream} after ${failureCount} failures. Last error: ${lastError}. Manual intervention required.`,
+    );
+  }
+
+  reset({ upstream, actor, reason, forced }: EventOf<"reset">): void {
+    this.#write(
+      "info",
+      { code: LOG_CODES.reset, bookmaker: upstream, reason, user: actor, forced },
+      `RESET: ${upstream} by ${actor}. Reason: ${reason}${forced ? " (FORCED)" : ""}`,
+    );
+  }
+
+  resetDenied({ upstream, actor, reason, remainingMs }: EventOf<"reset-denied">): void {
+    const remaining = wholeMs(remainingMs);
+    this.#write(
+      "warn",
+      {
+        code: LOG_CODES.reset,
+        bookmaker: upstream,
+        reason,
+        user: actor,
+        denied: true,
+        remainingMs: remaining,
+      },
+      `RESET DENIED: ${upstream} by ${actor} (${remaining}ms of the cooldown remaining). Reason: ${reason}`,
+    );
+  }
+
+  recovery({ upstream, latencyMs }: EventOf<"recovery">): void {
+    const latency = Number.isFinite(latencyMs) ? String(Math.round(latencyMs)) : "unknown ";
+    this.#write(
+      "info",
+      { code: LOG_CODES.recovered, bookmaker: upstream },
+      `SUCCESS: ${upstream} recovered. Latency: ${latency}ms. Failure count reset to 0.`,
+    );
+  }
+
+  refused(event: EventOf<"refused">): void {
+    const { upstream, operation, reason, shadow, manual } = event;
+    const suppressed = this.#sampling.take(upstream, reason);
+    if (suppressed === undefined) return;
+    const fields = {
+      code: reason === "load_shed" ? LOG_CODES.loadShed : LOG_CODES.rejected,
+      bookmaker: upstream,
+      operation,
+      reason,
+      ...(suppressed === 0 ? {} : { suppressed }),
+    };
+    const call = `${operation} for ${upstream}`;
+    if (reason === "load_shed") {
+      const { systemLoad = 0, operationLoad = 0 } = event;
+      this.#write(
+        "warn",
+        { ...fields, systemLoad, operationLoad },
+        `Load shed ${call}: system load ${percent(systemLoad)}, operation load ${operationLoad}`,
+      );
+    } else if (reason === "closing") {
+      this.#write("warn", fields, `Rejected ${call}: closing`);
+    } else {
+      const remainingMs = wholeMs(event.remainingMs);
+      const why = `circuit tripped (${remainingMs}ms remaining)`;
+      this.#write(
+        shadow ? "info" : "warn",
+        { ...fields, manual, remainingMs, ...(shadow ? { shadow } : {}) },
+        shadow ? `Shadow mode admitted ${call}: ${why}` : `Rejected ${call}: ${why}`,
+      );
+    }
+  }
+
+  mode({ upstream, from, to, actor, reason }: EventOf<"mode">): void {
+    this.#write(
+      "warn",
+      { code: LOG_CODES.mode, bookmaker: upstream, reason, user: actor, from, to },
+      `MODE: ${upstream} from ${from} to ${to} by ${actor}. Reason: ${reason}`,
+    );
+  }
+
+  storeError({ op, code, message, suppressed }: EventOf<"store-error">): void {
+    const more = suppressed === 0 ? "" : ` ${suppressed} more like it were not logged.`;
+    this.#write(
+      "error",
+      { code: LOG_CODES.store, op, storeCode: code, ...(suppressed === 0 ? {} : { suppressed }) },
+      `Store ${op} failed: ${code}: ${message}. Breakers go on from memory.${more}`,
+    );
+  }
+
+  storeRecovered(_event: EventOf<"store-recovered">): void {
+    this.#write(
+      "info",
+      { code: LOG_CODES.store },
+      "Store works again. Nothing waits to be written.",
+    );
+  }
+
+  #write(level: keyof PinoLike, fields: Record<string, unknown>, message: string): void {
+    const safe: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(fields)) {
+      safe[key] = typeof value === "string" ? oneLine(value) : value;
+    }
+    this.#logger[level]({ ...safe, ...activeTrace() }, `${PREFIX} ${oneLine(message)}`);
+  }
+}
+
+/** Waits are promises to people: rounded up, and never negative. */
+function wholeMs(ms: number): number {
+  return Number.isFinite(ms) ? Math.max(0, Math.ceil(ms)) : 0;
+}
+
+/** Counts rejections, and picks the first of each `every`. */
+class Sampling {
+  readonly #every: number;
+  readonly #seen = new Map<string, number>();
+
+  constructor(every: number) {
+    if (!Number.isInteger(every) || every < 1) {
+      throw new RangeError(`rejectionSampling must be a whole number from 1 on, not ${every}`);
+    }
+    this.#every = every;
+  }
+
+  /** How many were left out since the last one picked; undefined when this one is left out. */
+  take(upstream: string, reason: string): number | undefined {
+    if (this.#every === 1) return 0;
+    const own = `${reason} ${upstream}`;
+    const key = this.#seen.has(own) || this.#seen.size < SAMPLED_MAX ? own : reason;
+    const seen = this.#seen.get(key) ?? 0;
+    this.#seen.set(key, seen + 1);
+    if (seen % this.#every !== 0) return undefined;
+    return seen === 0 ? 0 : this.#every - 1;
+  }
+}

@@ -1,0 +1,117 @@
+// The process's own logger: pino, as JSON lines or as Hyper-Bun's lines.
+
+import { pino, type DestinationStream, type Logger } from "pino";
+import { oneLine } from "./escape.ts";
+
+/** Where lines go. */
+export interface LogDestination {
+  write(line: string): unknown;
+}
+
+export interface LoggerOptions {
+  /** Default `info`. */
+  readonly level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent" | undefined;
+  /** `json` (default): a JSON object per line. `hyper-bun`: `DATE TIME | LEVEL | CODE | SOURCE | MESSAGE`. */
+  readonly format?: "json" | "hyper-bun" | undefined;
+  /** Default: standard output, written at once, so that the last line of a dying process is seen. */
+  readonly destination?: LogDestination | undefined;
+}
+
+export type SwitchgearLogger = Logger;
+
+const SECRET_KEYS = [
+  "token",
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "set-cookie",
+  "password",
+  "secret",
+  "apiKey",
+  "x-api-key",
+] as const;
+
+/** Keys of that name up to three levels down, which is as deep as anything is logged here. */
+const REDACTED_PATHS: readonly string[] = SECRET_KEYS.flatMap((key) => {
+  const quoted = `["${key}"]`;
+  return [quoted, `*${quoted}`, `*.*${quoted}`];
+});
+
+const STANDARD_OUTPUT = 1;
+
+export function createLogger(options: LoggerOptions = {}): SwitchgearLogger {
+  const { level = "info", format = "json" } = options;
+  const output: DestinationStream = destinationOf(options.destination);
+  return pino(
+    {
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: [...REDACTED_PATHS], censor: "***" },
+    },
+    format === "json" ? output : hyperBunStream(output),
+  );
+}
+
+function destinationOf(destination: LogDestination | undefined): DestinationStream {
+  if (destination === undefined) return pino.destination({ dest: STANDARD_OUTPUT, sync: true });
+  return { write: (line) => void destination.write(line) };
+}
+
+/** A pino destination that rewrites each line as `hyperBunFormat` does. */
+export function hyperBunStream(destination: LogDestination): DestinationStream {
+  return {
+    write(line: string): void {
+      destination.write(`${hyperBunFormat(line)}\n`);
+    },
+  };
+}
+
+const NO_CODE = "-";
+const SOURCE_BREAKER = "ProductionCircuitBreaker";
+const SOURCE_OTHER = "Switchgear";
+
+const LEVEL_NAMES: Readonly<Record<string, string>> = {
+  10: "TRACE",
+  20: "DEBUG",
+  30: "INFO",
+  40: "WARN",
+  50: "ERROR",
+  60: "FATAL",
+};
+
+/** One line of pino's JSON as `YYYY-MM-DD HH:MM:SS.ms | LEVEL | CODE | SOURCE | MESSAGE`, in UTC. */
+export function hyperBunFormat(line: string): string {
+  const record = parse(line);
+  if (record === undefined) return oneLine(line.trimEnd());
+  const message = textOf(record["msg"], "");
+  const source = message.startsWith("[CIRCUIT_BREAKER]") ? SOURCE_BREAKER : SOURCE_OTHER;
+  const level = textOf(record["level"], "info");
+  return [
+    when(record["time"]),
+    LEVEL_NAMES[level] ?? level.toUpperCase(),
+    textOf(record["code"], NO_CODE),
+    textOf(record["source"], source),
+    message,
+  ]
+    .map(oneLine)
+    .join(" | ");
+}
+
+function parse(line: string): Record<string, unknown> | undefined {
+  try {
+    const record: unknown = JSON.parse(line);
+    return typeof record === "object" && record !== null ? { ...record } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(value: unknown, otherwise: string): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : otherwise;
+}
+
+function when(time: unknown): string {
+  const date = new Date(typeof time === "string" || typeof time === "number" ? time : Number.NaN);
+  return Number.isNaN(date.getTime()) ? "-" : date.toISOString().replace("T", " ").replace("Z", "");
+}

@@ -1,0 +1,344 @@
+// From a registry's plain counters to samples: the only such mapping. Everything is read when
+// somebody scrapes, so that calls pay nothing for metrics.
+//
+// The number of label values is bounded, whatever the names do. The first 1,000 upstreams, the
+// configured ones before those from traffic, keep series of their own for as long as they exist; the
+// rest is put together as `__overflow__`. A tripped one beyond the bound still shows in the gauges,
+// since that is what people are called for. Counters never move between the two, and the overflow's
+// never fall when an upstream is forgotten: a counter that falls reads as a burst of new events.
+
+import type { OperatorMode } from "../core/events.ts";
+import { DURATION_BUCKETS_SECONDS, OVERFLOW_NAME } from "../pipeline/call-stats.ts";
+import { METRICS, type Metric, type MetricKey } from "./catalogue.ts";
+import { labelValue } from "./label.ts";
+import { REFUSAL_REASONS, UpstreamRow, type OperationCounts, type OperationRow } from "./rows.ts";
+
+/** What is read of a registry; `Switchgear` has it all. */
+export interface MetricSource {
+  /** The configured ones first. */
+  eachUpstream(): Iterable<MeteredUpstream>;
+  storeHealth(): {
+    readonly ok: boolean;
+    readonly pending: number;
+    readonly auditsDropped: number;
+    readonly recoveredFrom: string | null;
+  };
+  counters(): {
+    readonly storeErrors: readonly {
+      readonly op: string;
+      readonly code: string;
+      readonly count: number;
+    }[];
+    readonly listenerErrors: number;
+    readonly evicted: number;
+  };
+  systemLoad(): number;
+}
+
+export interface MeteredUpstream {
+  readonly name: string;
+  readonly isTripped: boolean;
+  readonly mode: OperatorMode;
+  readonly inFlight: number;
+  readonly abandoned: number;
+  readonly operations: Iterable<OperationCounts>;
+  readonly counters: {
+    readonly trips: number;
+    readonly resets: number;
+    readonly resetsDenied: number;
+    readonly lateOk: number;
+    readonly lateFailed: number;
+    readonly invalidSamples: number;
+  };
+  snapshot(): {
+    readonly failureCount: number;
+    readonly tripCount: number;
+    readonly avgLatencyMs: number | null;
+  };
+}
+
+export interface BuildInfo {
+  readonly version: string;
+  /** Such as `bun 1.4.5`. */
+  readonly runtime: string;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Sample {
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+export interface HistogramSample {
+  readonly labels: Labels;
+  readonly count: number;
+  readonly sum: number;
+  /** Observations per bucket, not cumulative; one more than `bounds`. */
+  readonly buckets: readonly number[];
+}
+
+/** One metric with all its samples. Families without samples are left out. */
+export type MetricFamily =
+  | {
+      readonly type: "counter" | "gauge";
+      readonly metric: Metric;
+      readonly samples: readonly Sample[];
+    }
+  | {
+      readonly type: "histogram";
+      readonly metric: Metric;
+      readonly bounds: readonly number[];
+      readonly samples: readonly HistogramSample[];
+    };
+
+/** Upstreams with series of their own (G-7). */
+const UPSTREAMS_MAX = 1000;
+
+/** Tripped ones shown beyond them. With more, `__overflow__` stands for the rest, and shows 1. */
+const TRIPPED_EXTRA_MAX = 1000;
+
+/** Distinct operation names (G-7), over all upstreams. */
+const OPERATIONS_MAX = 200;
+
+/**
+ * Pairs of upstream and operation with series of their own. Names may come from callers' headers,
+ * and 1,000 × 200 pairs of 20 series each would be the end of the scrape and of the process.
+ */
+const PAIRS_MAX = 5000;
+
+const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
+
+interface Member {
+  readonly label: string;
+  readonly operations: Set<string>;
+  /** The scrape that saw it last. */
+  seen: number;
+}
+
+export class Recorder {
+  readonly #source: MetricSource;
+  readonly #build: BuildInfo | undefined;
+  readonly #members = new Map<string, Member>();
+  readonly #operations = new Set<string>();
+  readonly #overflow = new Floors();
+  #pairs = 0;
+  #scrape = 0;
+
+  constructor(source: MetricSource, build?: BuildInfo) {
+    this.#source = source;
+    this.#build = build;
+  }
+
+  /** Everything as of now. */
+  collect(): MetricFamily[] {
+    this.#scrape += 1;
+    const rows = this.#readRows();
+    this.#forgetTheGone();
+    const families = new Families();
+    for (const row of rows) this.#writeRow(families, row);
+    this.#writeRegistry(families);
+    return families.all();
+  }
+
+  #readRows(): UpstreamRow[] {
+    const rows = new Map<string, UpstreamRow>();
+    // By label and not by name: two hostile names may share one, and no series may come twice.
+    const rowOf = (label: string): UpstreamRow => {
+      let row = rows.get(label);
+      if (row === undefined) {
+        row = new UpstreamRow(label);
+        rows.set(label, row);
+      }
+      return row;
+    };
+    let extra = 0;
+    for (const upstream of this.#source.eachUpstream()) {
+      const member = this.#memberOf(upstream.name);
+      if (member !== undefined) {
+        const row = rowOf(member.label);
+        row.addGauges(upstream);
+        row.addCounters(upstream.counters);
+        for (const counts of upstream.operations) {
+          row.operation(this.#operationLabel(counts.name, member)).add(counts);
+        }
+        continue;
+      }
+      const rest = rowOf(OVERFLOW_NAME);
+      const isShown = upstream.isTripped && extra < TRIPPED_EXTRA_MAX;
+      if (isShown) extra += 1;
+      (isShown ? rowOf(labelValue(upstream.name)) : rest).addGauges(upstream);
+      rest.addCounters(upstream.counters);
+      for (const counts of upstream.operations) {
+        rest.operation(this.#operationLabel(counts.name, undefined)).add(counts);
+      }
+    }
+    return [...rows.values()].toSorted((a, b) => (a.label < b.label ? -1 : 1));
+  }
+
+  #memberOf(name: string): Member | undefined {
+    let member = this.#members.get(name);
+    if (member === undefined) {
+      if (name === OVERFLOW_NAME || this.#members.size >= UPSTREAMS_MAX) return undefined;
+      member = { label: labelValue(name), operations: new Set(), seen: 0 };
+      this.#members.set(name, member);
+    }
+    member.seen = this.#scrape;
+    return member;
+  }
+
+  #operationLabel(name: string, member: Member | undefined): string {
+    if (member?.operations.has(name) === true) return labelValue(name);
+    if (!this.#operations.has(name)) {
+      if (this.#operations.size >= OPERATIONS_MAX) return OVERFLOW_NAME;
+      this.#operations.add(name);
+    }
+    if (member === undefined) return labelValue(name);
+    if (this.#pairs >= PAIRS_MAX) return OVERFLOW_NAME;
+    this.#pairs += 1;
+    member.operations.add(name);
+    return labelValue(name);
+  }
+
+  #forgetTheGone(): void {
+    for (const [name, member] of this.#members) {
+      if (member.seen === this.#scrape) continue;
+      this.#members.delete(name);
+      this.#pairs -= member.operations.size;
+    }
+  }
+
+  #writeRow(families: Families, row: UpstreamRow): void {
+    const bookmaker = row.label;
+    const isOverflow = bookmaker === OVERFLOW_NAME;
+    const count = (key: MetricKey, labels: Labels, value: number): void =>
+      families.add(key, labels, isOverflow ? this.#overflow.raise(key, labels, value) : value);
+    const labels = { bookmaker };
+    if (row.hasGauges) writeGauges(families, row, labels);
+    if (!row.hasCounters) return;
+    count("trips", labels, row.trips);
+    count("resets", labels, row.resets);
+    count("resetsDenied", labels, row.resetsDenied);
+    count("late", { bookmaker, outcome: "success" }, row.lateOk);
+    count("late", { bookmaker, outcome: "failure" }, row.lateFailed);
+    count("invalidSamples", labels, row.invalidSamples);
+    for (const [operation, counts] of row.operations) {
+      this.#writeOperation(families, { bookmaker, operation }, counts, count, isOverflow);
+    }
+  }
+
+  #writeOperation(
+    families: Families,
+    labels: { readonly bookmaker: string; readonly operation: string },
+    counts: OperationRow,
+    count: (key: MetricKey, labels: Labels, value: number) => void,
+    isOverflow: boolean,
+  ): void {
+    let refused = 0;
+    for (const reason of REFUSAL_REASONS) {
+      const times = counts.refused[reason];
+      if (times === undefined) continue;
+      refused += times;
+      count("rejected", { ...labels, reason }, times);
+    }
+    if (counts.refused.load_shed !== undefined) count("loadShed", labels, counts.refused.load_shed);
+    if (counts.shadowRefused > 0) count("shadowRefused", labels, counts.shadowRefused);
+    count("requests", { ...labels, outcome: "ok" }, counts.ok);
+    count("requests", { ...labels, outcome: "failed" }, counts.failed);
+    count("requests", { ...labels, outcome: "timeout" }, counts.timeout);
+    count("requests", { ...labels, outcome: "ignored" }, counts.ignored);
+    count("requests", { ...labels, outcome: "refused" }, refused);
+    if (counts.durationCount === 0) return;
+    const floor = (part: string, value: number): number =>
+      isOverflow ? this.#overflow.raise("duration", { ...labels, part }, value) : value;
+    const buckets = counts.buckets.map((value, index) => floor(String(index), value));
+    families.addHistogram({
+      labels,
+      buckets,
+      sum: floor("sum", counts.durationSumMs / 1000),
+      // The sum of what is shown, so that the last bucket and the count always agree.
+      count: buckets.reduce((total, value) => total + value, 0),
+    });
+  }
+
+  #writeRegistry(families: Families): void {
+    const health = this.#source.storeHealth();
+    const { storeErrors, listenerErrors, evicted } = this.#source.counters();
+    for (const { op, code, count } of storeErrors) {
+      families.add("storeErrors", { op, code: labelValue(code) }, count);
+    }
+    families.add("storeRecovered", {}, health.recoveredFrom === null ? 0 : 1);
+    families.add("storeUp", {}, health.ok ? 1 : 0);
+    families.add("storePending", {}, health.pending);
+    families.add("auditsDropped", {}, health.auditsDropped);
+    families.add("listenerErrors", {}, listenerErrors);
+    families.add("evicted", {}, evicted);
+    const load = this.#source.systemLoad();
+    // Not a number is no sample: parsers disagree about its spelling.
+    families.add("systemLoad", {}, Number.isFinite(load) ? Math.min(Math.max(load, 0), 1) : 0);
+    if (this.#build === undefined) return;
+    const { version, runtime } = this.#build;
+    families.add("buildInfo", { version: labelValue(version), runtime: labelValue(runtime) }, 1);
+  }
+}
+
+function writeGauges(families: Families, row: UpstreamRow, labels: { bookmaker: string }): void {
+  families.add("tripped", labels, row.tripped);
+  families.add("failures", labels, row.failures);
+  families.add("tripCount", labels, row.tripCount);
+  if (row.latencyMs !== undefined) families.add("latency", labels, row.latencyMs);
+  families.add("inFlight", labels, row.inFlight);
+  families.add("abandoned", labels, row.abandoned);
+  for (const mode of MODES) {
+    families.add("mode", { bookmaker: labels.bookmaker, mode }, row.modes[mode]);
+  }
+}
+
+const ENTRIES: readonly (readonly [string, Metric])[] = Object.entries(METRICS);
+
+/** Samples by metric, in the order of the catalogue. */
+class Families {
+  readonly #scalars = new Map<string, Sample[]>();
+  readonly #histogram: HistogramSample[] = [];
+
+  add(key: MetricKey, labels: Labels, value: number): void {
+    const samples = this.#scalars.get(key);
+    if (samples === undefined) this.#scalars.set(key, [{ labels, value }]);
+    else samples.push({ labels, value });
+  }
+
+  addHistogram(sample: HistogramSample): void {
+    this.#histogram.push(sample);
+  }
+
+  all(): MetricFamily[] {
+    const families: MetricFamily[] = [];
+    for (const [key, metric] of ENTRIES) {
+      const samples = this.#scalars.get(key) ?? [];
+      if (metric.type !== "histogram") {
+        if (samples.length > 0) families.push({ type: metric.type, metric, samples });
+      } else if (this.#histogram.length > 0) {
+        const bounds = DURATION_BUCKETS_SECONDS;
+        families.push({ type: "histogram", metric, bounds, samples: this.#histogram });
+      }
+    }
+    return families;
+  }
+}
+
+/** Keeps sums from falling when one of their parts leaves. As many entries as series in overflow. */
+class Floors {
+  readonly #entries = new Map<string, { last: number; offset: number }>();
+
+  raise(key: string, labels: Labels, value: number): number {
+    const id = `${key} ${Object.values(labels).join("\0")}`;
+    const entry = this.#entries.get(id);
+    if (entry === undefined) {
+      this.#entries.set(id, { last: value, offset: 0 });
+      return value;
+    }
+    if (value < entry.last) entry.offset += entry.last - value;
+    entry.last = value;
+    return value + entry.offset;
+  }
+}
