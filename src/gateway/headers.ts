@@ -113,9 +113,12 @@ function joined(raw: readonly string[], wanted: string): string | undefined {
 /** Takes the fields that stay here out of a `Headers`, in place. */
 export function stripRequestHeaders(headers: Headers, rules: RequestHeaderRules): void {
   const nominated = nominatedBy(headers.get("connection"));
-  // Collected first: deleting while iterating skips neighbours.
+  // Collected first: deleting while iterating skips neighbours. `forEach` is half of `keys()`.
   const dropped: string[] = [];
-  for (const name of headers.keys()) if (dropsRequestHeader(name)) dropped.push(name);
+  headers.forEach((_value, name) => {
+    // Set below, which is cheaper than deleting it first.
+    if (name !== "host" && dropsRequestHeader(name)) dropped.push(name);
+  });
   for (const name of dropped) headers.delete(name);
   for (const name of nominated) if (isToken(name)) headers.delete(name);
   const authorization = rules.isAdminToken === undefined ? null : headers.get("authorization");
@@ -130,7 +133,9 @@ export function stripRequestHeaders(headers: Headers, rules: RequestHeaderRules)
 export function stripResponseHeaders(headers: Headers): void {
   const nominated = nominatedBy(headers.get("connection"));
   const dropped: string[] = [];
-  for (const name of headers.keys()) if (dropsResponseHeader(name)) dropped.push(name);
+  headers.forEach((_value, name) => {
+    if (dropsResponseHeader(name)) dropped.push(name);
+  });
   for (const name of dropped) headers.delete(name);
   for (const name of nominated) if (isToken(name)) headers.delete(name);
 }

@@ -157,6 +157,9 @@ export function targetPath(destination: Destination, path: string, query: string
   return (joined === "" ? "/" : joined) + query;
 }
 
+/** Nothing here means anything to a URL parser but `/` and `?`: no dots, no escapes, no `@`. */
+const PLAIN_TARGET = /^\/(?:[\w~!$&'()*+,;=:/?-])*$/;
+
 /**
  * The last guard: whatever the rules above let through, a target that a URL parser reads as
  * another origin, as carrying credentials, or as leaving the prefix is not asked.
@@ -164,10 +167,16 @@ export function targetPath(destination: Destination, path: string, query: string
 export function staysInside(destination: Destination, target: string): boolean {
   // Elsewhere the beginning of a host's name, and Bun's `fetch` (1.4.5) sends it as one slash.
   if (target.startsWith("//")) return false;
+  // Parsing is worth two per cent of a proxied call, and would change nothing in a plain target.
+  if (PLAIN_TARGET.test(target)) return startsWithin(destination.prefix, target);
   const url = URL.parse(destination.origin + target);
   if (url === null || url.origin !== destination.origin) return false;
   if (url.username !== "" || url.password !== "") return false;
-  const { prefix } = destination;
-  if (!url.pathname.startsWith(prefix)) return false;
-  return url.pathname.length === prefix.length || url.pathname[prefix.length] === "/";
+  return startsWithin(destination.prefix, url.pathname);
+}
+
+function startsWithin(prefix: string, path: string): boolean {
+  if (!path.startsWith(prefix)) return false;
+  const next = path[prefix.length];
+  return next === undefined || next === "/" || next === "?";
 }

@@ -16,16 +16,20 @@ const NONE: TraceFields = Object.freeze({});
 const INVALID_TRACE_ID = "0".repeat(32);
 
 let api: TraceApi | undefined;
+let loading: Promise<void> | undefined;
 
 /** Settles once the API was found or is known to be absent. Never rejects. */
-export const traceApiLoaded: Promise<void> = import("@opentelemetry/api").then(
-  ({ trace }) => {
-    api = trace;
-  },
-  () => {
+export function loadTraceApi(): Promise<void> {
+  return (loading ??= load());
+}
+
+async function load(): Promise<void> {
+  try {
+    api = (await import("@opentelemetry/api")).trace;
+  } catch {
     // Not installed: lines go without ids.
-  },
-);
+  }
+}
 
 export function activeTrace(): TraceFields {
   try {

@@ -5,7 +5,7 @@
 
 import { percent } from "../core/errors.ts";
 import type { EventOf, EventType } from "../core/events.ts";
-import { activeTrace } from "./active-trace.ts";
+import { activeTrace, loadTraceApi } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
 
 export {
@@ -66,6 +66,7 @@ export function attachLogging(
   options: LoggingOptions = {},
 ): () => void {
   const log = new BreakerLog(logger, new Sampling(options.rejectionSampling ?? 1));
+  void loadTraceApi();
   log.start(gear.storeHealth());
   const ends = [
     gear.on("trip", (event) => log.trip(event)),

@@ -1,0 +1,106 @@
+// All checks and all tests, on both runtimes, counted. Ends with one line: `N passed, N failed`.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+interface Count {
+  passed: number;
+  failed: number;
+}
+
+interface Step {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+  /** A JUnit report to count; without one the exit code is the only result. */
+  readonly report?: string;
+}
+
+/** A step that takes longer hangs. */
+const STEP_MS_MAX = 20 * 60_000;
+
+const folder = mkdtempSync(join(tmpdir(), "switchgear-test-"));
+const nodeReport = join(folder, "node.xml");
+const bunReport = join(folder, "bun.xml");
+
+const STEPS: readonly Step[] = [
+  { name: "types", command: ["tsc", "--noEmit"] },
+  { name: "lint", command: ["oxlint", "--type-aware", "--deny-warnings"] },
+  { name: "format", command: ["prettier", "--check", "--log-level", "warn", "."] },
+  { name: "build", command: ["npm", "run", "--silent", "build"] },
+  {
+    name: "tests on Node",
+    command: [
+      "node",
+      "--test",
+      "--test-reporter=spec",
+      "--test-reporter-destination=stdout",
+      "--test-reporter=junit",
+      `--test-reporter-destination=${nodeReport}`,
+      "test/**/*.test.ts",
+    ],
+    report: nodeReport,
+  },
+  {
+    name: "tests on Bun",
+    command: [
+      "bun",
+      "test",
+      "--timeout=120000",
+      "--reporter=junit",
+      `--reporter-outfile=${bunReport}`,
+      "test/",
+    ],
+    report: bunReport,
+  },
+];
+
+function run({ command: [program, ...args] }: Step): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: "inherit", timeout: STEP_MS_MAX });
+    child.on("error", () => resolve(false));
+    child.on("close", (code) => resolve(code === 0));
+  });
+}
+
+/** Counts `<testcase>` elements: failed ones hold a failure or error, skipped ones count as neither. */
+function countReport(path: string): Count {
+  const count = { passed: 0, failed: 0 };
+  let text = "";
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return { passed: 0, failed: 1 };
+  }
+  for (const [, attributes = "", body = ""] of text.matchAll(
+    /<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g,
+  )) {
+    if (/<(failure|error)\b/.test(body) || /\bfailure=/.test(attributes)) count.failed += 1;
+    else if (!/<skipped\b/.test(body)) count.passed += 1;
+  }
+  return count;
+}
+
+const total: Count = { passed: 0, failed: 0 };
+const summary: string[] = [];
+for (const step of STEPS) {
+  console.log(`\n== ${step.name}`);
+  const started = performance.now();
+  const isGood = await run(step);
+  const count =
+    step.report === undefined
+      ? { passed: Number(isGood), failed: Number(!isGood) }
+      : countReport(step.report);
+  // A runner that dies without a failed test has failed all the same.
+  if (!isGood && count.failed === 0) count.failed = 1;
+  total.passed += count.passed;
+  total.failed += count.failed;
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  summary.push(`${step.name}: ${count.passed} passed, ${count.failed} failed (${seconds} s)`);
+}
+rmSync(folder, { recursive: true, force: true });
+
+console.log(`\n${summary.join("\n")}`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;
