@@ -4,7 +4,8 @@
 import type { BreakerPolicy } from "./core/breaker/machine.ts";
 import type { Scheduler } from "./core/clock.ts";
 import type { LoadSampler, Store } from "./pipeline/ports.ts";
-import { Switchgear, type RegistryOptions, type UpstreamOptions } from "./pipeline/registry.ts";
+import type { RegistryOptions, UpstreamOptions } from "./pipeline/registry-options.ts";
+import { Switchgear } from "./pipeline/registry.ts";
 import type { Upstream } from "./pipeline/upstream.ts";
 import { systemClock } from "./runtime/system-clock.ts";
 import { SystemLoad } from "./runtime/system-load.ts";
@@ -54,9 +55,11 @@ export type {
   Store,
   StoredBreaker,
 } from "./pipeline/ports.ts";
-export type { RegistryLimits, Switchgear, UpstreamOptions } from "./pipeline/registry.ts";
+export type { RegistryLimits, UpstreamOptions } from "./pipeline/registry-options.ts";
+export type { Switchgear } from "./pipeline/registry.ts";
 export type { UpstreamStatus } from "./pipeline/status.ts";
-export type { ResultClass, Upstream } from "./pipeline/upstream.ts";
+export type { ResultClass } from "./pipeline/settlement.ts";
+export type { Upstream } from "./pipeline/upstream.ts";
 
 export interface SwitchgearOptions extends RegistryOptions {
   /** Where state outlives the process, such as `sqliteStore(path)`. Default: in memory. */

@@ -2,7 +2,7 @@
 // value of the wrong type is refused with the list of what would be right, since a misspelt `force`
 // must not become a reset without it.
 
-import { OPERATOR_MODES } from "./modes.ts";
+import type { OperatorMode } from "../core/events.ts";
 import { problem } from "./answers.ts";
 
 /** A reason is kept up to 1,024 characters; anything near this bound is a mistake. */
@@ -11,6 +11,12 @@ const BODY_BYTES_MAX = 64 * 1024;
 const ACTOR_HEADER = "x-switchgear-actor";
 const ACTOR = /^[\x20-\x7e]{1,128}$/;
 const ACTOR_DEFAULT = "api";
+
+const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
+
+export function isMode(value: unknown): value is OperatorMode {
+  return MODES.some((mode) => mode === value);
+}
 
 interface Field {
   readonly expects: string;
@@ -31,8 +37,8 @@ export const FORCE: Field = {
 };
 
 export const MODE: Field = {
-  expects: `one of ${OPERATOR_MODES.join(", ")}`,
-  isValid: (value) => OPERATOR_MODES.some((mode) => mode === value),
+  expects: `one of ${MODES.join(", ")}`,
+  isValid: isMode,
   isRequired: true,
 };
 
@@ -55,7 +61,12 @@ export async function readOrder(
     }
   }
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    return problem(400, "not_an_object", "No object", `The body must be an object: ${list(fields)}`);
+    return problem(
+      400,
+      "not_an_object",
+      "No object",
+      `The body must be an object: ${list(fields)}`,
+    );
   }
   return checked(new Map(Object.entries(body)), fields);
 }

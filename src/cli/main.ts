@@ -88,9 +88,7 @@ function program(): Command {
     .option("-n, --limit <count>", "at most this many, 1 to 1000", historyLimit, 20)
     .option("--json", "for programs")
     .addHelpText("after", SERVER_HELP)
-    .action((name: string | undefined, options) =>
-      historyCommand(adminClient(env), name, options),
-    );
+    .action((name: string | undefined, options) => historyCommand(adminClient(env), name, options));
 
   return root;
 }

@@ -12,7 +12,7 @@ import { latching } from "../core/breaker/latching.ts";
 import type { GatewayUpstream } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
 import { createSwitchgear, memoryStore, type Store, type Switchgear } from "../index.ts";
-import type { UpstreamOptions } from "../pipeline/registry.ts";
+import type { UpstreamOptions } from "../pipeline/registry-options.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
 import { sqliteStore } from "../store/sqlite.ts";
 import { attachLogging, createLogger } from "../telemetry/logging.ts";
@@ -25,6 +25,9 @@ const DRAIN_MS = 5000;
 
 /** A stop that hangs in spite of all bounds must still end. */
 const STOP_MS_MAX = 7000;
+
+/** One Ctrl-C arrives twice: from the terminal, and from npm, which passes it on. */
+const SAME_SIGNAL_MS = 1000;
 
 export async function serveCommand(file: string | undefined, env: Environment): Promise<void> {
   const config = loadConfig(file, env);
@@ -147,11 +150,11 @@ async function listening<Server>(
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let asked = false;
+    let askedMs = Number.POSITIVE_INFINITY;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.on(signal, () => {
-        if (asked) process.exit(EXIT.failed);
-        asked = true;
+        if (performance.now() - askedMs > SAME_SIGNAL_MS) process.exit(EXIT.failed);
+        askedMs = Math.min(askedMs, performance.now());
         resolve();
       });
     }

@@ -72,7 +72,7 @@ function toResponse(problem: Problem, method: string): Response {
   return new Response(method === "HEAD" ? null : problem.body, { status: problem.status, headers });
 }
 
-/** One function on purpose: each further `async` frame costs a proxied call two per cent. */
+/** One function on purpose: further `async` frames are paid by every proxied call. */
 async function forward(
   desk: FrontDesk,
   request: Request,

@@ -113,7 +113,7 @@ function joined(raw: readonly string[], wanted: string): string | undefined {
 /** Takes the fields that stay here out of a `Headers`, in place. */
 export function stripRequestHeaders(headers: Headers, rules: RequestHeaderRules): void {
   const nominated = nominatedBy(headers.get("connection"));
-  // Collected first: deleting while iterating skips neighbours. `forEach` is half of `keys()`.
+  // Collected first: deleting while iterating skips neighbours.
   const dropped: string[] = [];
   headers.forEach((_value, name) => {
     // Set below, which is cheaper than deleting it first.

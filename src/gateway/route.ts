@@ -167,7 +167,7 @@ const PLAIN_TARGET = /^\/(?:[\w~!$&'()*+,;=:/?-])*$/;
 export function staysInside(destination: Destination, target: string): boolean {
   // Elsewhere the beginning of a host's name, and Bun's `fetch` (1.4.5) sends it as one slash.
   if (target.startsWith("//")) return false;
-  // Parsing is worth two per cent of a proxied call, and would change nothing in a plain target.
+  // Parsing costs half a microsecond and would change nothing in a plain target.
   if (PLAIN_TARGET.test(target)) return startsWithin(destination.prefix, target);
   const url = URL.parse(destination.origin + target);
   if (url === null || url.origin !== destination.origin) return false;

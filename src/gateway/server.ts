@@ -1,7 +1,9 @@
 // The HTTP egress gateway: `ANY /{upstream}/{rest…}` → the configured upstream's base URL + rest.
 //
 // Two transports, one behaviour, held by one contract suite (test/contract/gateway.contract.ts).
-// Parsing and writing HTTP is the runtimes' business. What they do differently:
+// Parsing and writing HTTP is the runtimes' business. On both, targets that would begin with `//`
+// at the upstream get a 400, trailers stay here, and answers of a short declared length are sent
+// in one piece. What they do differently:
 //
 //   on Bun                                          on Node
 //   dot segments and `\` are resolved before we     the raw target is seen: dot segments, `\` and

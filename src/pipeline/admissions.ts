@@ -1,14 +1,21 @@
-// The answers of `tryAcquire`, as classes: their shape is known before the first one is made, and a
-// refusal's times are only computed for those who ask.
+// Refusals as values and as errors, and the admissions of `tryAcquire`. Classes, because their shape is
+// then known before the first one is made; a refusal's times are only computed for those who ask.
 
 import type { MachineRefusal, Ticket } from "../core/breaker/machine.ts";
+import {
+  BreakerOpenError,
+  ClosingError,
+  LoadShedError,
+  withoutStack,
+  type RefusedError,
+} from "../core/errors.ts";
 import type { RefusalReason } from "../core/events.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Admitted, Refused } from "./admission.ts";
 import type { OperationStats } from "./call-stats.ts";
 
 /** Load is measured anew within a second. */
-export const SHED_RETRY_MS = 1000;
+const SHED_RETRY_MS = 1000;
 
 /** Who takes the outcome. */
 export interface Settler {
@@ -43,7 +50,7 @@ interface RefusalSource {
   refusal(): MachineRefusal;
 }
 
-export class TrippedCall implements Refused {
+class TrippedCall implements Refused {
   readonly admitted = false;
   readonly reason: RefusalReason;
   readonly operation: string;
@@ -74,7 +81,7 @@ export class TrippedCall implements Refused {
   }
 }
 
-export class ShedCall implements Refused {
+class ShedCall implements Refused {
   readonly admitted = false;
   readonly reason = "load_shed";
   readonly retryAfterMs = SHED_RETRY_MS;
@@ -93,7 +100,7 @@ export class ShedCall implements Refused {
   }
 }
 
-export class ClosingCall implements Refused {
+class ClosingCall implements Refused {
   readonly admitted = false;
   readonly reason = "closing";
   /** A closing process never admits again. */
@@ -109,4 +116,42 @@ export class ClosingCall implements Refused {
     this.upstream = upstream;
     this.operation = operation;
   }
+}
+
+/** How loaded we were, and how heavy the call: meaningful for a shed call only. */
+interface Load {
+  readonly systemLoad: number;
+  readonly operationLoad: number;
+}
+
+export function refusalOf(
+  reason: RefusalReason,
+  source: RefusalSource,
+  operation: string,
+  load: Load,
+): Refused {
+  if (reason === "load_shed") {
+    return new ShedCall(source.name, operation, load.systemLoad, load.operationLoad);
+  }
+  return reason === "closing"
+    ? new ClosingCall(source.name, operation)
+    : new TrippedCall(source, operation, reason);
+}
+
+export function refusalError(
+  reason: RefusalReason,
+  source: RefusalSource,
+  operation: string,
+  load: Load & { readonly threshold: number },
+): RefusedError {
+  const facts = { upstream: source.name, operation, reason };
+  if (reason === "closing") {
+    return withoutStack(() => new ClosingError({ ...facts, retryAfterMs: undefined }));
+  }
+  if (reason === "load_shed") {
+    return withoutStack(() => new LoadShedError({ ...facts, retryAfterMs: SHED_RETRY_MS }, load));
+  }
+  const refusal = source.refusal();
+  const tripped = { ...facts, retryAfterMs: refusal.retryAfterMs };
+  return withoutStack(() => new BreakerOpenError(tripped, refusal));
 }

@@ -148,10 +148,11 @@ export class BreakerGuard implements Persisted {
     else this.#persistence.saveSoon(this);
   }
 
-  settleFailed(ticket: Ticket, failure: Failure, latencyMs: number): void {
+  settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, nowMs: number): void {
     if (ticket < 0) return;
     if (!isLatency(latencyMs)) this.counters.invalidSamples += 1;
-    if (!this.#machine.settleFailed(ticket, failure, latencyMs, this.#instant())) {
+    const at = { nowMs, wallMs: this.#clock.now() };
+    if (!this.#machine.settleFailed(ticket, failure, latencyMs, at)) {
       this.counters.lateFailed += 1;
     }
     this.#afterEvidence();

@@ -1,52 +1,28 @@
 // Name → upstream, with what they share: store, deadlines, load sampler, listeners. Names come from
 // a configuration, or from traffic where `otherUpstreams` allows it; the number is bounded either way.
 
-import type { BreakerPolicy } from "../core/breaker/machine.ts";
-import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
-import type { EventType, OperatorMode, StoreOperation } from "../core/events.ts";
-import { checkOptions } from "../core/options.ts";
-import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
+import { UnknownUpstreamError } from "../core/errors.ts";
+import type { EventType, StoreOperation } from "../core/events.ts";
 import { BreakerGuard } from "./breaker-guard.ts";
 import { OVERFLOW_NAME } from "./call-stats.ts";
 import { DeadlineQueue } from "./deadline.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import { Persistence, type StoreHealth } from "./persistence.ts";
 import type { AuditEntry, LoadSampler, Scheduler, Store, StoredBreaker } from "./ports.ts";
+import {
+  registrySettings,
+  type RegistryOptions,
+  type RegistrySettings,
+  type UpstreamOptions,
+} from "./registry-options.ts";
 import type { UpstreamStatus } from "./status.ts";
-import { Upstream, type Classifiers, type UpstreamPorts } from "./upstream.ts";
-
-/** How one upstream is guarded. */
-export interface UpstreamOptions extends Classifiers {
-  /** `latching({…})` or another machine. */
-  readonly breaker: BreakerPolicy;
-  /** Milliseconds above 0 until a call is given up and counted as a timeout. Default: none. */
-  readonly deadlineMs?: number | undefined;
-  /** Default `normal`. An operator's order, once stored, wins over it. */
-  readonly mode?: OperatorMode | undefined;
-}
-
-export interface RegistryLimits {
-  /** Upstreams created from traffic under `otherUpstreams`; the idle ones make room first. Default 100,000. */
-  readonly upstreams?: number | undefined;
-  /** Operation names counted apart for each upstream; further ones count as `__overflow__`. Default 200. */
-  readonly operations?: number | undefined;
-}
-
-export interface RegistryOptions {
-  readonly upstreams?: Readonly<Record<string, UpstreamOptions>> | undefined;
-  /** Guards names that are not listed. Default: asking for one throws `UnknownUpstreamError`. */
-  readonly otherUpstreams?: UpstreamOptions | undefined;
-  readonly loadShedding?: Partial<LoadShedding> | undefined;
-  readonly limits?: RegistryLimits | undefined;
-}
+import { Upstream, type UpstreamPorts } from "./upstream.ts";
 
 export interface RegistryPorts {
   readonly scheduler: Scheduler;
   readonly store: Store;
   readonly sampler: LoadSampler;
 }
-
-const LIMITS_DEFAULT = { upstreams: 100_000, operations: 200 } as const;
 
 /** How many of the longest unused are looked at for one that can be forgotten. */
 const EVICTION_SCAN_MAX = 64;
@@ -59,7 +35,7 @@ export class Switchgear implements AsyncDisposable {
   readonly #persistence: Persistence;
   readonly #ports: RegistryPorts;
   readonly #upstreamPorts: UpstreamPorts;
-  readonly #limits: { readonly upstreams: number; readonly operations: number };
+  readonly #limits: RegistrySettings["limits"];
   readonly #other: UpstreamOptions | undefined;
   readonly #listed = new Map<string, Upstream>();
   /** In order of use, the longest unused first. */
@@ -70,16 +46,15 @@ export class Switchgear implements AsyncDisposable {
   readonly #gate = { isClosing: false };
 
   constructor(options: RegistryOptions, ports: RegistryPorts) {
-    checkRegistryOptions(options);
+    const { limits, loadShedding } = registrySettings(options);
     this.#ports = ports;
-    this.#limits = { ...LIMITS_DEFAULT, ...withoutUndefined(options.limits ?? {}) };
+    this.#limits = limits;
     this.#other = options.otherUpstreams;
-    const shedding = { ...LOAD_SHEDDING_DEFAULTS, ...withoutUndefined(options.loadShedding ?? {}) };
     this.#upstreamPorts = {
       clock: ports.scheduler,
       deadlines: new DeadlineQueue(ports.scheduler),
       sampler: ports.sampler,
-      loadShedding: Object.freeze(shedding),
+      loadShedding,
       gate: this.#gate,
     };
     this.#persistence = new Persistence(ports.store, ports.scheduler, {
@@ -259,61 +234,4 @@ export class Switchgear implements AsyncDisposable {
 
 function byName(a: Upstream, b: Upstream): number {
   return a.name < b.name ? -1 : Number(a.name > b.name);
-}
-
-function checkRegistryOptions(options: RegistryOptions): void {
-  const named = Object.entries(options.upstreams ?? {});
-  const faults: string[] = [];
-  const collect = (check: () => void): void => {
-    try {
-      check();
-    } catch (error) {
-      if (!(error instanceof InvalidOptionsError)) throw error;
-      faults.push(...error.faults);
-    }
-  };
-  for (const [name, upstream] of [...named, ["otherUpstreams", options.otherUpstreams] as const]) {
-    if (upstream === undefined && name === "otherUpstreams") continue;
-    if (name === "") faults.push("an upstream's name must not be empty");
-    collect(() => checkUpstreamOptions(name, upstream as UpstreamOptions));
-  }
-  collect(() =>
-    checkOptions("loadShedding", options.loadShedding ?? {}, {
-      threshold: { least: 0, most: 1 },
-      operationLoad: { least: 0 },
-    }),
-  );
-  collect(() =>
-    checkOptions("limits", options.limits ?? {}, {
-      upstreams: { least: 1, whole: true },
-      operations: { least: 1, whole: true },
-    }),
-  );
-  if (faults.length > 0) throw new InvalidOptionsError("createSwitchgear", faults);
-}
-
-function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
-  const at = (fault: string): string => `${JSON.stringify(name)}: ${fault}`;
-  try {
-    checkOptions(name, options, {
-      breaker: { is: "object" },
-      deadlineMs: { above: 0 },
-      mode: { oneOf: ["normal", "shadow", "forced-closed"] },
-      classifyError: { is: "function" },
-      classifyResult: { is: "function" },
-    });
-  } catch (error) {
-    if (!(error instanceof InvalidOptionsError)) throw error;
-    throw new InvalidOptionsError("upstreams", error.faults.map(at));
-  }
-  if (typeof options.breaker?.createMachine === "function") return;
-  throw new InvalidOptionsError("upstreams", [at("breaker must be made by latching({…})")]);
-}
-
-function withoutUndefined<T extends object>(
-  given: T,
-): { [Key in keyof T]: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]: Exclude<T[Key], undefined>;
-  };
 }

@@ -5,19 +5,11 @@
 // A refusal is a value until `execute` turns it into an error. Only what the upstream did moves its
 // breaker; our own refusals never do. Bookkeeping never replaces the result or the error of a call.
 
-import { classifyError, errorText, type ErrorClass } from "../core/classify.ts";
 import { REFUSED, type Ticket } from "../core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../core/breaker/snapshot.ts";
-import {
-  BreakerOpenError,
-  ClosingError,
-  DeadlineError,
-  LoadShedError,
-  withoutStack,
-  type RefusedError,
-} from "../core/errors.ts";
+import type { RefusedError } from "../core/errors.ts";
 import type { EventType, OperatorMode, RefusalReason } from "../core/events.ts";
-import { isLatency, toThousandths, type Outcome } from "../core/outcome.ts";
+import type { Outcome } from "../core/outcome.ts";
 import {
   clampOperationLoad,
   clampSystemLoad,
@@ -25,8 +17,8 @@ import {
   type LoadShedding,
 } from "../core/overload/load-shedder.ts";
 import type { Admission, CallOptions, Refused } from "./admission.ts";
-import { AdmittedCall, ClosingCall, SHED_RETRY_MS, ShedCall, TrippedCall } from "./admissions.ts";
-import { BoundedCall, type CallOwner, type CallRecord } from "./bounded-call.ts";
+import { AdmittedCall, refusalError, refusalOf } from "./admissions.ts";
+import { BoundedCall } from "./bounded-call.ts";
 import {
   UNTRACKED,
   type BreakerCounters,
@@ -40,17 +32,8 @@ import { OperationTable, type OperationStats } from "./call-stats.ts";
 import type { DeadlineQueue } from "./deadline.ts";
 import type { Emitter, Listener } from "./emitter.ts";
 import type { Clock, LoadSampler } from "./ports.ts";
+import { Settlement, type Classifiers } from "./settlement.ts";
 import type { UpstreamStatus } from "./status.ts";
-
-/** What a fulfilled value says about the upstream. `success` and `failure` are spec's own words. */
-export type ResultClass = "success" | "failure" | "timeout" | "ignore";
-
-export interface Classifiers {
-  /** How an error counts. Default: timeouts are recognised, aborts and refusals are ignored. */
-  readonly classifyError?: ((error: unknown) => ErrorClass) | undefined;
-  /** How a fulfilled value counts; the value is returned all the same. Default: success. */
-  readonly classifyResult?: ((value: unknown) => ResultClass) | undefined;
-}
 
 /** What all upstreams of a registry share. */
 export interface UpstreamPorts {
@@ -75,11 +58,9 @@ export class Upstream {
   readonly #emitter: Emitter;
   readonly #ports: UpstreamPorts;
   readonly #clock: Clock;
-  readonly #settings: UpstreamSettings;
+  readonly #deadlineMs: number | undefined;
+  readonly #settlement: Settlement;
   readonly #operations: OperationTable;
-  #owner: CallOwner | undefined = undefined;
-  #inFlight = 0;
-  #abandoned = 0;
   /** What the last refused admission was refused for; read at once by the one who asked. */
   #refusedFor: RefusalReason = "tripped";
   #shedAt = 0;
@@ -93,7 +74,8 @@ export class Upstream {
     this.name = guard.name;
     this.#guard = guard;
     this.#emitter = emitter;
-    this.#settings = settings;
+    this.#deadlineMs = settings.deadlineMs;
+    this.#settlement = new Settlement(guard, emitter, ports.clock, settings);
     this.#ports = ports;
     this.#clock = ports.clock;
     this.#operations = new OperationTable(settings.operationsMax);
@@ -113,7 +95,7 @@ export class Upstream {
     const operation = this.#operations.get(options.operation);
     const ticket = this.#admit(operation, options.load);
     if (ticket === REFUSED) return Promise.reject(this.#refusalError(operation, options.load));
-    const deadlineMs = shorter(this.#settings.deadlineMs, options.deadlineMs);
+    const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
     return deadlineMs === undefined && signal === undefined
       ? this.#run(fn, operation, ticket)
       : this.#runBounded(fn, operation, ticket, deadlineMs, signal);
@@ -137,12 +119,12 @@ export class Upstream {
     const ticket = this.#admit(operation, options.load);
     return ticket === REFUSED
       ? this.#refusal(operation, this.#refusedFor, options.load)
-      : new AdmittedCall(this, operation, ticket, this.#clock.monotonic());
+      : new AdmittedCall(this.#settlement, operation, ticket, this.#clock.monotonic());
   }
 
   /** Evidence that came by another way than a call, such as a health check. */
   record(outcome: Outcome): void {
-    const failure = outcome.outcome === "failed" ? this.#failure(outcome) : undefined;
+    const failure = outcome.outcome === "failed" ? this.#settlement.failureOf(outcome) : undefined;
     this.#guard.record(outcome.outcome, failure, outcome.latencyMs);
   }
 
@@ -198,8 +180,8 @@ export class Upstream {
       failureThreshold: policy.failureThreshold,
       cooldownRemainingMs: this.#guard.cooldownRemainingMs(),
       persisted: this.#guard.isSaved,
-      inFlight: this.#inFlight,
-      abandoned: this.#abandoned,
+      inFlight: this.#settlement.inFlight,
+      abandoned: this.#settlement.abandonedCalls,
     };
   }
 
@@ -218,16 +200,18 @@ export class Upstream {
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#settlement.inFlight;
   }
 
   get abandoned(): number {
-    return this.#abandoned;
+    return this.#settlement.abandonedCalls;
   }
 
   /** Whether forgetting this upstream would lose nothing. */
   get isIdle(): boolean {
-    return this.#guard.isIdle && this.#inFlight === 0 && this.#abandoned === 0;
+    return (
+      this.#guard.isIdle && this.#settlement.inFlight === 0 && this.#settlement.abandonedCalls === 0
+    );
   }
 
   #admit(operation: OperationStats, load: number | undefined): Ticket {
@@ -245,7 +229,7 @@ export class Upstream {
       this.#guard.settleIgnored(ticket);
       return this.#refuse(operation, "load_shed", load);
     }
-    this.#inFlight += 1;
+    this.#settlement.inFlight += 1;
     return ticket;
   }
 
@@ -294,33 +278,18 @@ export class Upstream {
   }
 
   #refusal(operation: OperationStats, reason: RefusalReason, load: number | undefined): Refused {
-    if (reason === "load_shed") {
-      return new ShedCall(this.name, operation.name, this.#shedAt, clampOperationLoad(load));
-    }
-    return reason === "closing"
-      ? new ClosingCall(this.name, operation.name)
-      : new TrippedCall(this.#guard, operation.name, reason);
+    return refusalOf(reason, this.#guard, operation.name, {
+      systemLoad: this.#shedAt,
+      operationLoad: clampOperationLoad(load),
+    });
   }
 
   #refusalError(operation: OperationStats, load: number | undefined): RefusedError {
-    const reason = this.#refusedFor;
-    const facts = { upstream: this.name, operation: operation.name, reason };
-    if (reason === "closing") {
-      return withoutStack(() => new ClosingError({ ...facts, retryAfterMs: undefined }));
-    }
-    if (reason === "load_shed") {
-      const { threshold } = this.#ports.loadShedding;
-      const details = {
-        systemLoad: this.#shedAt,
-        operationLoad: clampOperationLoad(load),
-        threshold,
-      };
-      const shed = { ...facts, retryAfterMs: SHED_RETRY_MS };
-      return withoutStack(() => new LoadShedError(shed, details));
-    }
-    const refusal = this.#guard.refusal();
-    const tripped = { ...facts, retryAfterMs: refusal.retryAfterMs };
-    return withoutStack(() => new BreakerOpenError(tripped, refusal));
+    return refusalError(this.#refusedFor, this.#guard, operation.name, {
+      systemLoad: this.#shedAt,
+      operationLoad: clampOperationLoad(load),
+      threshold: this.#ports.loadShedding.threshold,
+    });
   }
 
   /** The common case: nothing bounds the call but the function itself. */
@@ -329,12 +298,13 @@ export class Upstream {
     operation: OperationStats,
     ticket: Ticket,
   ): Promise<Awaited<Result>> {
+    const settlement = this.#settlement;
     const startMs = this.#clock.monotonic();
     let answer: Result | PromiseLike<Result>;
     try {
       answer = fn(new PlainContext());
     } catch (error) {
-      this.#settleError(operation, ticket, startMs, error);
+      settlement.error(operation, ticket, startMs, error);
       return Promise.reject(error as Error);
     }
     // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
@@ -342,11 +312,11 @@ export class Upstream {
       answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
     return promise.then(
       (value) => {
-        this.#settleValue(operation, ticket, startMs, value);
+        settlement.value(operation, ticket, startMs, value);
         return value as Awaited<Result>;
       },
       (error: unknown) => {
-        this.#settleError(operation, ticket, startMs, error);
+        settlement.error(operation, ticket, startMs, error);
         throw error;
       },
     );
@@ -361,7 +331,7 @@ export class Upstream {
   ): Promise<Awaited<Result>> {
     const startMs = this.#clock.monotonic();
     const call = new BoundedCall<Result>(
-      (this.#owner ??= this.#makeOwner()),
+      this.#settlement,
       { operation, ticket, startMs, deadlineMs },
       this.#ports.deadlines,
       signal,
@@ -369,137 +339,10 @@ export class Upstream {
     call.start(fn);
     return call.promise as Promise<Awaited<Result>>;
   }
-
-  #makeOwner(): CallOwner {
-    return {
-      ok: (call, value) => this.#settleValue(call.operation, call.ticket, call.startMs, value),
-      failed: (call, error) => this.#settleError(call.operation, call.ticket, call.startMs, error),
-      expired: (call, stalled) => this.#settleExpired(call, stalled),
-      aborted: ({ operation, ticket, startMs }) =>
-        this.#finish(operation, ticket, "ignored", this.#clock.monotonic() - startMs),
-      abandoned: (change) => {
-        this.#abandoned += change;
-      },
-    };
-  }
-
-  #settleValue(operation: OperationStats, ticket: Ticket, startMs: number, value: unknown): void {
-    const nowMs = this.#clock.monotonic();
-    const { classifyResult } = this.#settings;
-    if (classifyResult === undefined) {
-      this.#finishOk(operation, ticket, nowMs - startMs, nowMs);
-      return;
-    }
-    const result = safely(() => classifyResult(value), "success");
-    if (result === "success") this.#finishOk(operation, ticket, nowMs - startMs, nowMs);
-    else if (result === "ignore") this.#finish(operation, ticket, "ignored", nowMs - startMs);
-    else {
-      const error = `the result was classified as ${result}`;
-      const kind = result === "timeout" ? "timeout" : "failed";
-      this.#finish(operation, ticket, kind, nowMs - startMs, error);
-    }
-  }
-
-  #settleError(operation: OperationStats, ticket: Ticket, startMs: number, error: unknown): void {
-    const latencyMs = this.#clock.monotonic() - startMs;
-    const classify = this.#settings.classifyError ?? classifyError;
-    const kind = safely(() => classify(error), "failed");
-    this.#finish(operation, ticket, kind, latencyMs, error);
-  }
-
-  #settleExpired(call: CallRecord, stalled: boolean): DeadlineError {
-    const { operation, ticket, startMs, deadlineMs = 0 } = call;
-    const facts = {
-      upstream: this.name,
-      operation: operation.name,
-      reason: "deadline",
-      retryAfterMs: undefined,
-    } as const;
-    const error = withoutStack(() => new DeadlineError(facts, deadlineMs));
-    const latencyMs = this.#clock.monotonic() - startMs;
-    this.#finish(operation, ticket, stalled ? "ignored" : "timeout", latencyMs, error);
-    return error;
-  }
-
-  /** For `AdmittedCall` only. */
-  settle(operation: OperationStats, ticket: Ticket, startMs: number, outcome: Outcome): void {
-    const nowMs = this.#clock.monotonic();
-    const latencyMs = outcome.latencyMs ?? nowMs - startMs;
-    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs);
-    else if (outcome.outcome === "ignored") this.#finish(operation, ticket, "ignored", latencyMs);
-    else {
-      const kind = outcome.timeout === true ? "timeout" : "failed";
-      this.#finish(operation, ticket, kind, latencyMs, outcome.error, outcome.weight);
-    }
-  }
-
-  #finishOk(operation: OperationStats, ticket: Ticket, latencyMs: number, nowMs: number): void {
-    this.#inFlight -= 1;
-    operation.ok += 1;
-    operation.countDuration(latencyMs);
-    this.#guard.settleOk(ticket, latencyMs, nowMs);
-    if (this.#emitter.hears("settled")) this.#tellSettled(operation, "ok", latencyMs);
-  }
-
-  #finish(
-    operation: OperationStats,
-    ticket: Ticket,
-    kind: ErrorClass,
-    latencyMs: number,
-    error?: unknown,
-    weight?: number,
-  ): void {
-    this.#inFlight -= 1;
-    operation[kind] += 1;
-    if (kind === "ignored") this.#guard.settleIgnored(ticket);
-    else {
-      operation.countDuration(latencyMs);
-      const failure = this.#failure({
-        outcome: "failed",
-        timeout: kind === "timeout",
-        error,
-        ...(weight === undefined ? {} : { weight }),
-      });
-      this.#guard.settleFailed(ticket, failure, latencyMs);
-    }
-    if (this.#emitter.hears("settled")) this.#tellSettled(operation, kind, latencyMs);
-  }
-
-  #failure(outcome: Outcome): { weightThousandths: number; message: string } {
-    const { policy } = this.#guard;
-    const { weight, timeout } = outcome;
-    const isUsable = weight !== undefined && isLatency(weight);
-    const usual =
-      timeout === true ? policy.timeoutWeightThousandths : policy.failureWeightThousandths;
-    return {
-      weightThousandths: isUsable ? toThousandths(weight) : usual,
-      message: outcome.error === undefined ? "no reason given" : errorText(outcome.error),
-    };
-  }
-
-  #tellSettled(operation: OperationStats, outcome: "ok" | ErrorClass, latencyMs: number): void {
-    this.#emitter.emit({
-      type: "settled",
-      upstream: this.name,
-      operation: operation.name,
-      outcome,
-      latencyMs,
-      at: this.#clock.now(),
-    });
-  }
 }
 
 /** A caller's deadline may only shorten the upstream's. */
 function shorter(upstream: number | undefined, call: number | undefined): number | undefined {
   if (call === undefined || !(call > 0)) return upstream;
   return upstream === undefined ? call : Math.min(upstream, call);
-}
-
-/** Classifiers are the host's code: what they throw must not replace a call's result. */
-function safely<Value>(run: () => Value, otherwise: Value): Value {
-  try {
-    return run();
-  } catch {
-    return otherwise;
-  }
 }

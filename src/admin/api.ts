@@ -1,0 +1,251 @@
+// The admin interface: metrics, probes, the REST contract of spec A-18, events, the status page.
+//
+// Reading is open, since nothing that is shown is secret; changing needs the token. There is no CORS,
+// no cookie and no form, so a web page elsewhere can neither read nor order anything. `Host` is not
+// believed and not used: every link is relative.
+
+import { Hono, type Context } from "hono";
+import type { Secret } from "../config/secret.ts";
+import { ResetDeniedError, UnknownUpstreamError } from "../core/errors.ts";
+import type { Switchgear } from "../pipeline/registry.ts";
+import type { Upstream } from "../pipeline/upstream.ts";
+import { json, notFound, problem } from "./answers.ts";
+import { requireToken } from "./auth.ts";
+import { FORCE, MODE, REASON, isMode, readActor, readOrder, type Fields } from "./body.ts";
+import { EventStream, type EventStreamLimits } from "./event-stream.ts";
+import { PAGE_POLICY, statusPage, type Summary } from "./page.ts";
+import { auditView, bookmakerView } from "./views.ts";
+
+export interface AdminOptions {
+  readonly gear: Switchgear;
+  /** Without one, every change is answered 403. */
+  readonly token: Secret | undefined;
+  /** What `/metrics` shows. */
+  readonly metrics: { collect(): Promise<{ readonly contentType: string; readonly body: string }> };
+  readonly version: string;
+  readonly isShuttingDown: () => boolean;
+  /** Shown on the status page. */
+  readonly summary?: Summary | undefined;
+  readonly events?: EventStreamLimits | undefined;
+  /** Told of errors that were answered with 500. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+const API = "/api/circuit-breakers";
+
+export function createAdminApp(options: AdminOptions): Hono {
+  const { gear, metrics } = options;
+  const app = new Hono();
+  const events = new EventStream(gear, options.events);
+  const tell = (error: unknown): void => {
+    try {
+      options.onError?.(error);
+    } catch {
+      // The answer matters more than the one who listens.
+    }
+  };
+
+  app.use(async (context, next) => {
+    await next();
+    const { headers } = context.res;
+    headers.set("x-content-type-options", "nosniff");
+    headers.set("cache-control", "no-store");
+    headers.set("referrer-policy", "no-referrer");
+    headers.set("x-frame-options", "DENY");
+    if (!headers.has("content-security-policy")) {
+      headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+    }
+  });
+  app.onError((error) => {
+    tell(error);
+    return problem(500, "internal_error", "Internal error", "The request failed here; see the log");
+  });
+  app.notFound(() =>
+    problem(404, "no_such_route", "Not found", "Nothing is here; / lists what there is"),
+  );
+
+  for (const path of ["/metrics", "/api/metrics"]) {
+    app.get(path, async () => {
+      try {
+        const { contentType, body } = await metrics.collect();
+        return new Response(body, { headers: { "content-type": contentType } });
+      } catch (error) {
+        tell(error);
+        // Never 200: an empty page would read as "nothing is tripped".
+        return new Response("# metrics could not be collected\n", {
+          status: 500,
+          headers: { "content-type": "text/plain; charset=utf-8" },
+        });
+      }
+    });
+  }
+  app.get("/livez", () => json(200, { status: "alive" }));
+  app.get("/readyz", () => readiness(options));
+  app.get("/api/events", (context) => events.open(context.req.raw.signal));
+  app.get("/", () => {
+    const headers = {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": PAGE_POLICY,
+    };
+    return new Response(statusPage(gear, options.version, options.summary ?? {}), { headers });
+  });
+
+  addReads(app, gear);
+  addOrders(app, gear, options.token);
+  return app;
+}
+
+/**
+ * Ready means: send traffic here. A tripped breaker or a failing disk must not take this process out
+ * of service, since it then still does its work, and its replicas would be no better off; the body
+ * and the metrics tell of it. Only a process that is about to end is not ready.
+ */
+function readiness({ gear, isShuttingDown }: AdminOptions): Response {
+  const { kind, ok, pending, lastError, recoveredFrom } = gear.storeHealth();
+  const store = { kind, ok, pending, lastError };
+  if (isShuttingDown()) {
+    return json(503, { status: "stopping", reasons: ["the process is shutting down"], store });
+  }
+  const reasons = [
+    ...(ok ? [] : [`the store fails (${lastError ?? "unknown"}); breakers go on from memory`]),
+    ...(recoveredFrom === null
+      ? []
+      : ["the store was broken at the start and put aside; earlier trips are lost"]),
+  ];
+  // A broken file that was replaced is history and not a state: only a failing store degrades.
+  return json(200, { status: ok ? "ready" : "degraded", reasons, store });
+}
+
+function addReads(app: Hono, gear: Switchgear): void {
+  // Before the names: `status` and `history` are reserved, and no upstream is reached under them.
+  app.get(`${API}/status`, () => {
+    const bookmakers = gear.statuses().map(bookmakerView);
+    const trippedCount = bookmakers.filter(({ tripped }) => tripped).length;
+    const total = bookmakers.length;
+    return json(200, { bookmakers, total, trippedCount, healthyCount: total - trippedCount });
+  });
+  app.get(`${API}/history`, (context) => history(context, gear, undefined));
+  app.get(`${API}/:bookmaker/history`, (context) => {
+    const name = bookmakerName(context);
+    return name === undefined ? notFound() : history(context, gear, name);
+  });
+  app.get(`${API}/:bookmaker`, (context) => {
+    const status = find(gear, bookmakerName(context))?.status();
+    return status === undefined ? notFound() : json(200, bookmakerView(status));
+  });
+}
+
+function history(context: Context, gear: Switchgear, upstream: string | undefined): Response {
+  const given = context.req.query("limit");
+  const limit = given === undefined ? undefined : Number(given);
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000)) {
+    return problem(
+      400,
+      "bad_limit",
+      "Limit not understood",
+      "limit must be a whole number from 1 to 1000",
+    );
+  }
+  const entries = gear.history({
+    ...(upstream === undefined ? {} : { upstream }),
+    ...(limit === undefined ? {} : { limit }),
+  });
+  // An upstream that is gone from the configuration may still have a past.
+  if (upstream !== undefined && entries.length === 0 && find(gear, upstream) === undefined) {
+    return notFound();
+  }
+  return json(200, { history: entries.map(auditView) });
+}
+
+function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void {
+  const authorised = requireToken(token);
+
+  const order = (path: string, fields: Fields, apply: (given: Order) => Response): void => {
+    app.post(`${API}/:bookmaker/${path}`, authorised, async (context) => {
+      const request = context.req.raw;
+      const actor = readActor(request);
+      if (actor instanceof Response) return actor;
+      const values = await readOrder(request, fields);
+      if (values instanceof Response) return values;
+      const name = bookmakerName(context);
+      if (name === undefined) return notFound();
+      return apply({ name, actor, values, reason: textOf(values.get("reason")) });
+    });
+  };
+
+  order("trip", { reason: REASON }, ({ name, actor, reason = "Manual trip via API" }) => {
+    // Where names come from traffic, one may be stopped before its first call.
+    const upstream = find(gear, name) ?? created(gear, name);
+    if (upstream === undefined) return notFound();
+    upstream.trip({ reason, actor });
+    return done(name, `Circuit breaker for ${name} tripped`);
+  });
+
+  order("reset", { reason: REASON, force: FORCE }, (given) => {
+    const { name, actor, values, reason = "Manual reset via API" } = given;
+    const upstream = find(gear, name);
+    if (upstream === undefined) return notFound();
+    try {
+      upstream.reset({ reason, actor, force: values.get("force") === true });
+    } catch (error) {
+      if (error instanceof ResetDeniedError) return json(400, { error: error.message });
+      throw error;
+    }
+    return done(name, `Circuit breaker for ${name} reset`);
+  });
+
+  order("mode", { mode: MODE, reason: REASON }, ({ name, actor, values, reason }) => {
+    const upstream = find(gear, name);
+    const mode = values.get("mode");
+    if (upstream === undefined || !isMode(mode)) return notFound();
+    upstream.setMode({ mode, actor, reason: reason ?? `Mode ${mode} via API` });
+    return done(name, `Circuit breaker for ${name} set to ${mode}`);
+  });
+}
+
+interface Order {
+  readonly name: string;
+  readonly actor: string;
+  readonly values: ReadonlyMap<string, unknown>;
+  readonly reason: string | undefined;
+}
+
+function done(bookmaker: string, message: string): Response {
+  return json(200, { success: true, bookmaker, message });
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function created(gear: Switchgear, name: string): Upstream | undefined {
+  try {
+    return gear.upstream(name);
+  } catch (error) {
+    if (error instanceof UnknownUpstreamError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Among all of them, since going through them takes over what another process ordered, and finds the
+ * one that all upstreams beyond the bound share.
+ */
+function find(gear: Switchgear, name: string | undefined): Upstream | undefined {
+  for (const upstream of gear.eachUpstream()) if (upstream.name === name) return upstream;
+  return undefined;
+}
+
+/**
+ * The name in the path, decoded exactly once and from the path as it was sent: a router that decodes
+ * on its way would turn `%252f` into a slash. Undefined when it is no encoded text.
+ */
+function bookmakerName(context: Context): string | undefined {
+  const segment = new URL(context.req.url).pathname.split("/")[3] ?? "";
+  try {
+    const name = decodeURIComponent(segment);
+    return name === "" ? undefined : name;
+  } catch {
+    return undefined;
+  }
+}

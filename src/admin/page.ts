@@ -1,0 +1,92 @@
+// The status page: one table, made here, with nothing loaded from anywhere and no script at all.
+
+import { createHash } from "node:crypto";
+import type { Switchgear } from "../pipeline/registry.ts";
+import type { UpstreamStatus } from "../pipeline/status.ts";
+
+/** More rows help nobody; the tripped ones come first. */
+const ROWS_MAX = 500;
+
+const REFRESH_SECONDS = 5;
+
+const STYLE = `:root{color-scheme:light dark}
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem;max-width:80rem}
+table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.35rem .75rem;border-bottom:1px solid #8884;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+tr.tripped{background:#d332}
+tr.tripped td:nth-child(2){font-weight:700}
+td.e{overflow-wrap:anywhere;max-width:28rem}
+.bad{color:#c22}`;
+
+const STYLE_HASH = createHash("sha256").update(STYLE).digest("base64");
+
+export const PAGE_POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+
+/** What the operator of this process configured, in words: shown as it is, so it holds no secret. */
+export type Summary = Readonly<Record<string, string | number | boolean>>;
+
+export function statusPage(gear: Switchgear, version: string, summary: Summary): string {
+  const statuses = gear.statuses();
+  const tripped = statuses.filter((status) => status.tripped);
+  const rows = [...tripped, ...statuses.filter((status) => !status.tripped)].slice(0, ROWS_MAX);
+  const store = gear.storeHealth();
+  const left = statuses.length - rows.length;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="${REFRESH_SECONDS}">
+<title>Switchgear: ${tripped.length} of ${statuses.length} tripped</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<h1>Switchgear</h1>
+<p>${tripped.length} of ${statuses.length} breakers tripped. Store: ${escapeHtml(store.kind)}, ${
+    store.ok
+      ? "working"
+      : `<strong class="bad">failing</strong> (${escapeHtml(store.lastError ?? "")}); breakers go on from memory`
+  }.</p>
+<table>
+<thead><tr><th>Upstream</th><th>State</th><th>Failures</th><th>Trips</th><th>Latency</th><th>In flight</th><th>Tripped at (UTC)</th><th>Last error</th></tr></thead>
+<tbody>
+${rows.map((status) => tableRow(status)).join("\n")}
+</tbody>
+</table>
+${left > 0 ? `<p>${left} more are in the JSON.</p>` : ""}
+<p><a href="api/circuit-breakers/status">Status as JSON</a> · <a href="api/circuit-breakers/history">History</a> · <a href="metrics">Metrics</a> · <a href="readyz">Readiness</a></p>
+<p>Version ${escapeHtml(version)}${Object.entries(summary)
+    .map(([key, value]) => ` · ${escapeHtml(key)}: ${escapeHtml(String(value))}`)
+    .join("")}</p>
+</body>
+</html>
+`;
+}
+
+function tableRow(status: UpstreamStatus): string {
+  const state = status.tripped
+    ? `${status.state}${status.manual ? ", by hand" : ""}`
+    : status.state;
+  const mode = status.mode === "normal" ? "" : ` (${status.mode})`;
+  const latency = status.avgLatencyMs === null ? "–" : `${status.avgLatencyMs.toFixed(1)} ms`;
+  return `<tr${status.tripped ? ' class="tripped"' : ""}><td>${escapeHtml(status.upstream)}</td><td>${escapeHtml(state + mode)}</td><td class="n">${status.failureCount} / ${status.failureThreshold}</td><td class="n">${status.tripCount}</td><td class="n">${latency}</td><td class="n">${status.inFlight}</td><td>${when(status.trippedAt)}</td><td class="e">${escapeHtml(status.lastError ?? "–")}</td></tr>`;
+}
+
+function when(at: number | null): string {
+  if (at === null) return "–";
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? "–" : date.toISOString().slice(0, 19).replace("T", " ");
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+export function escapeHtml(text: string): string {
+  return text.toWellFormed().replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+}

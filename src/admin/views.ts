@@ -1,0 +1,82 @@
+// What the REST contract shows of an upstream and of the audit (spec ). Every key is always
+// there: what is absent is null.
+
+import type { AuditEntry } from "../pipeline/ports.ts";
+import type { UpstreamStatus } from "../pipeline/status.ts";
+
+export interface BookmakerView {
+  readonly bookmaker: string;
+  readonly tripped: boolean;
+  /** The same number twice: Hyper-Bun's routes read one name and its metrics the other. */
+  readonly failures: number;
+  readonly failureCount: number;
+  readonly failureThreshold: number;
+  readonly lastError: string | null;
+  /** Milliseconds. */
+  readonly avgLatency: number | null;
+  readonly lastFailureAt: number | null;
+  readonly tripCount: number;
+  readonly lastResetAt: number | null;
+  readonly lastResetBy: string | null;
+  readonly lastResetReason: string | null;
+  readonly state: string;
+  readonly manual: boolean;
+  readonly trippedAt: number | null;
+  readonly trippedUntil: number | null;
+  readonly cooldownRemainingMs: number;
+  readonly lastSuccessAt: number | null;
+  readonly mode: string;
+  readonly kind: string;
+  readonly persisted: boolean;
+  readonly inFlight: number;
+  readonly abandoned: number;
+}
+
+export function bookmakerView(status: UpstreamStatus): BookmakerView {
+  return {
+    bookmaker: status.upstream,
+    tripped: status.tripped,
+    failures: status.failureCount,
+    failureCount: status.failureCount,
+    failureThreshold: status.failureThreshold,
+    lastError: status.lastError,
+    avgLatency: status.avgLatencyMs,
+    lastFailureAt: status.lastFailureAt,
+    tripCount: status.tripCount,
+    lastResetAt: status.lastResetAt,
+    lastResetBy: status.lastResetBy,
+    lastResetReason: status.lastResetReason,
+    state: status.state,
+    manual: status.manual,
+    trippedAt: status.trippedAt,
+    trippedUntil: status.trippedUntil,
+    cooldownRemainingMs: status.cooldownRemainingMs,
+    lastSuccessAt: status.lastSuccessAt,
+    mode: status.mode,
+    kind: status.kind,
+    persisted: status.persisted,
+    inFlight: status.inFlight,
+    abandoned: status.abandoned,
+  };
+}
+
+/** Named as the columns of the audit table. */
+export interface AuditView {
+  readonly bookmaker: string;
+  readonly action: string;
+  readonly reason: string;
+  readonly user: string;
+  readonly timestamp: number;
+  readonly forced: boolean;
+}
+
+export function auditView(entry: AuditEntry): AuditView {
+  return {
+    bookmaker: entry.upstream,
+    action: entry.action,
+    reason: entry.reason,
+    user: entry.actor,
+    timestamp: entry.at,
+    forced: entry.forced,
+  };
+}

@@ -1,0 +1,107 @@
+// What a registry is made of: options, defaults, ranges, and every fault listed at once.
+
+import type { BreakerPolicy } from "../core/breaker/machine.ts";
+import { InvalidOptionsError } from "../core/errors.ts";
+import type { OperatorMode } from "../core/events.ts";
+import { checkOptions } from "../core/options.ts";
+import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
+import type { Classifiers } from "./settlement.ts";
+
+/** How one upstream is guarded. */
+export interface UpstreamOptions extends Classifiers {
+  /** `latching({…})` or another machine. */
+  readonly breaker: BreakerPolicy;
+  /** Milliseconds above 0 until a call is given up and counted as a timeout. Default: none. */
+  readonly deadlineMs?: number | undefined;
+  /** Default `normal`. An operator's order, once stored, wins over it. */
+  readonly mode?: OperatorMode | undefined;
+}
+
+export interface RegistryLimits {
+  /** Upstreams created from traffic under `otherUpstreams`; the idle ones make room first. Default 100,000. */
+  readonly upstreams?: number | undefined;
+  /** Operation names counted apart for each upstream; further ones count as `__overflow__`. Default 200. */
+  readonly operations?: number | undefined;
+}
+
+export interface RegistryOptions {
+  readonly upstreams?: Readonly<Record<string, UpstreamOptions>> | undefined;
+  /** Guards names that are not listed. Default: asking for one throws `UnknownUpstreamError`. */
+  readonly otherUpstreams?: UpstreamOptions | undefined;
+  readonly loadShedding?: Partial<LoadShedding> | undefined;
+  readonly limits?: RegistryLimits | undefined;
+}
+
+/** Validated, with the defaults filled in. */
+export interface RegistrySettings {
+  readonly limits: { readonly upstreams: number; readonly operations: number };
+  readonly loadShedding: LoadShedding;
+}
+
+const LIMITS_DEFAULT = { upstreams: 100_000, operations: 200 } as const;
+
+/** Throws `InvalidOptionsError` with every fault of every upstream. */
+export function registrySettings(options: RegistryOptions): RegistrySettings {
+  checkRegistryOptions(options);
+  return Object.freeze({
+    limits: { ...LIMITS_DEFAULT, ...withoutUndefined(options.limits ?? {}) },
+    loadShedding: { ...LOAD_SHEDDING_DEFAULTS, ...withoutUndefined(options.loadShedding ?? {}) },
+  });
+}
+
+function checkRegistryOptions(options: RegistryOptions): void {
+  const named = Object.entries(options.upstreams ?? {});
+  const faults: string[] = [];
+  const collect = (check: () => void): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof InvalidOptionsError)) throw error;
+      faults.push(...error.faults);
+    }
+  };
+  for (const [name, upstream] of [...named, ["otherUpstreams", options.otherUpstreams] as const]) {
+    if (upstream === undefined && name === "otherUpstreams") continue;
+    if (name === "") faults.push("an upstream's name must not be empty");
+    collect(() => checkUpstreamOptions(name, upstream as UpstreamOptions));
+  }
+  collect(() =>
+    checkOptions("loadShedding", options.loadShedding ?? {}, {
+      threshold: { least: 0, most: 1 },
+      operationLoad: { least: 0 },
+    }),
+  );
+  collect(() =>
+    checkOptions("limits", options.limits ?? {}, {
+      upstreams: { least: 1, whole: true },
+      operations: { least: 1, whole: true },
+    }),
+  );
+  if (faults.length > 0) throw new InvalidOptionsError("createSwitchgear", faults);
+}
+
+function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
+  const at = (fault: string): string => `${JSON.stringify(name)}: ${fault}`;
+  try {
+    checkOptions(name, options, {
+      breaker: { is: "object" },
+      deadlineMs: { above: 0 },
+      mode: { oneOf: ["normal", "shadow", "forced-closed"] },
+      classifyError: { is: "function" },
+      classifyResult: { is: "function" },
+    });
+  } catch (error) {
+    if (!(error instanceof InvalidOptionsError)) throw error;
+    throw new InvalidOptionsError("upstreams", error.faults.map(at));
+  }
+  if (typeof options.breaker?.createMachine === "function") return;
+  throw new InvalidOptionsError("upstreams", [at("breaker must be made by latching({…})")]);
+}
+
+function withoutUndefined<T extends object>(
+  given: T,
+): { [Key in keyof T]: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]: Exclude<T[Key], undefined>;
+  };
+}
