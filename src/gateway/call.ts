@@ -1,24 +1,28 @@
 // One call's life between the server that received it and the client that forwards it: admitted
 // once, settled once, whichever of answer, error, deadline, caller and shutdown comes first.
 
-import type { Admitted } from "../pipeline/admission.ts";
+import type { Clock, Scheduler } from "../core/clock.ts";
 import type { Outcome } from "../core/outcome.ts";
+import type { Admitted } from "../pipeline/admission.ts";
+import type { DeadlineEntry, Expiring } from "../pipeline/deadline.ts";
+import { DeadlineQueue } from "../pipeline/deadline.ts";
 import type { Ending } from "./classify.ts";
 import { outcomeOfEnding, outcomeOfError, outcomeOfStatus } from "./classify.ts";
-import type { DeadlineHandle } from "./deadlines.ts";
-import { Deadlines } from "./deadlines.ts";
 import type { AccessEntry, GatewayCallOptions, GatewayOptions } from "./ports.ts";
 import type { Problem } from "./problem.ts";
 import type { Destination } from "./route.ts";
 
 /** What all calls of one gateway share. */
 export class CallBook {
-  readonly deadlines = new Deadlines();
+  readonly clock: Clock;
+  readonly deadlines: DeadlineQueue;
   readonly #open = new Set<Call>();
   readonly #onAccess: GatewayOptions["onAccess"];
   #onIdle: (() => void) | undefined;
 
-  constructor(onAccess: GatewayOptions["onAccess"]) {
+  constructor(scheduler: Scheduler, onAccess: GatewayOptions["onAccess"]) {
+    this.clock = scheduler;
+    this.deadlines = new DeadlineQueue(scheduler);
     this.#onAccess = onAccess;
   }
 
@@ -88,7 +92,7 @@ export class CallBook {
   }
 }
 
-export class Call {
+export class Call implements Expiring {
   readonly destination: Destination;
   readonly deadlineMs: number;
   readonly method: string;
@@ -101,7 +105,7 @@ export class Call {
   readonly #options: GatewayCallOptions;
   readonly #admitted: Admitted;
   readonly #startedMs: number;
-  readonly #deadline: DeadlineHandle;
+  readonly #deadline: DeadlineEntry;
   #latencyMs: number | undefined;
   #isSettled = false;
   #isStreaming = false;
@@ -125,7 +129,7 @@ export class Call {
     this.#book = book;
     this.#options = facts.options;
     this.#admitted = facts.admitted;
-    this.#startedMs = performance.now();
+    this.#startedMs = book.clock.monotonic();
     this.#deadline = book.deadlines.add(this, facts.deadlineMs, this.#startedMs);
     book.opened(this);
   }
@@ -140,7 +144,7 @@ export class Call {
 
   /** Marks the arrival of the answer's headers: that is its latency. */
   headersArrived(status: number): void {
-    this.#latencyMs = performance.now() - this.#startedMs;
+    this.#latencyMs = this.#book.clock.monotonic() - this.#startedMs;
     this.#sentStatus = status;
   }
 
@@ -170,8 +174,8 @@ export class Call {
     this.abort?.(ending);
   }
 
-  onDue(): void {
-    this.end("deadline");
+  expire(stalled: boolean): void {
+    this.end(stalled ? "stalled" : "deadline");
   }
 
   #answerWith(answer: Problem | undefined): void {
@@ -181,7 +185,7 @@ export class Call {
   }
 
   #elapsedMs(): number {
-    return this.#latencyMs ?? performance.now() - this.#startedMs;
+    return this.#latencyMs ?? this.#book.clock.monotonic() - this.#startedMs;
   }
 
   #settle(outcome: Outcome, ending?: Ending): void {
@@ -209,7 +213,7 @@ export class Call {
       outcome: outcome.timeout === true ? "timeout" : outcome.outcome,
       reason: sent.reason,
       latencyMs: this.#elapsedMs(),
-      durationMs: performance.now() - this.#startedMs,
+      durationMs: this.#book.clock.monotonic() - this.#startedMs,
       criticality: this.#options.criticality ?? null,
     });
   }
@@ -218,6 +222,7 @@ export class Call {
 /** What a caller is sent when the call ends before the answer's headers went out. */
 const SENT_ON_ENDING: Readonly<Record<Ending, { status: number; reason: string | null }>> = {
   deadline: { status: 504, reason: "upstream_timeout" },
+  stalled: { status: 504, reason: "upstream_timeout" },
   caller_left: { status: 0, reason: null },
   body_too_large: { status: 413, reason: "body_too_large" },
   stopping: { status: 503, reason: "closing" },

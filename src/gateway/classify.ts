@@ -8,8 +8,11 @@ import { classifyError } from "../core/classify.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { GatewayUpstream } from "./ports.ts";
 
-/** Why a call ended before its answer did. */
-export type Ending = "deadline" | "caller_left" | "body_too_large" | "stopping";
+/**
+ * Why a call ended before its answer did. `stalled` is a deadline that passed while this process
+ * stood still: the caller is told the same, but it is no evidence.
+ */
+export type Ending = "deadline" | "stalled" | "caller_left" | "body_too_large" | "stopping";
 
 export function outcomeOfStatus(
   status: number,

@@ -1,6 +1,7 @@
 // What the gateway is given and what it gives: everything it needs is handed in, so that it knows
 // neither breakers nor stores nor logs.
 
+import type { Scheduler } from "../core/clock.ts";
 import type { Admission, CallOptions } from "../pipeline/admission.ts";
 
 /** Who suffers when the call is not made, from the most to the least. */
@@ -65,6 +66,8 @@ export interface GatewayOptions {
   readonly maxBodyBytes: number;
   /** Longest request head, on Node; Bun's limit is its own, about 16 kB. */
   readonly maxHeaderBytes: number;
+  /** Dates calls and ends them at their deadlines; in a process, `runtime/system-clock.ts`. */
+  readonly scheduler: Scheduler;
   /** Default: the running runtime's own. */
   readonly transport?: "bun" | "node";
   /** Told once per answer. Its errors harm nobody. */

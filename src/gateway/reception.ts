@@ -55,7 +55,7 @@ export class FrontDesk {
   readonly #lanes = new Map<string, Lane>();
 
   constructor(options: GatewayOptions) {
-    this.book = new CallBook(options.onAccess);
+    this.book = new CallBook(options.scheduler, options.onAccess);
     this.maxBodyBytes = options.maxBodyBytes;
     for (const [name, upstream] of options.upstreams) {
       const destination = toDestination(upstream);
@@ -138,7 +138,7 @@ export class FrontDesk {
 
   /** What a caller is told when its call ended early and nothing was sent yet. */
   endingProblem(call: Call, ending: Exclude<Ending, "caller_left">): Problem {
-    if (ending === "deadline") {
+    if (ending === "deadline" || ending === "stalled") {
       return timeoutProblem(call.destination, call.operation, call.deadlineMs);
     }
     return ending === "stopping" ? closingProblem() : bodyTooLargeProblem(this.maxBodyBytes);

@@ -124,25 +124,40 @@ export class DeadlineQueue {
     const nowMs = this.#scheduler.monotonic();
     const lateMs = nowMs - lane.timerDueMs;
     const { stalled } = lane;
-    lane.stalled = lateMs > Math.max(STALL_MS_MIN, lane.durationMs / 10);
+    // One turn and no more: a loop that is late every time must not keep its calls for ever.
+    lane.stalled = !stalled && lateMs > Math.max(STALL_MS_MIN, lane.durationMs / 10);
     if (lane.stalled && lane.head !== undefined) {
       this.#arm(lane, 1);
       return;
     }
+    try {
+      this.#expireDue(lane, nowMs, stalled);
+    } finally {
+      // Also when an expiry threw: those behind it have deadlines too. It may itself have started
+      // calls of the same duration, and armed the timer or a new lane.
+      if (lane.timer === undefined) {
+        if (lane.head === undefined) this.#forget(lane);
+        else this.#arm(lane, Math.max(1, Math.ceil(lane.head.dueMs - nowMs)));
+      }
+    }
+  }
+
+  #expireDue(lane: Lane, nowMs: number, stalled: boolean): void {
     while (lane.head !== undefined && lane.head.dueMs <= nowMs) {
       const { head } = lane;
       this.remove(head);
       head.target.expire(stalled);
     }
-    // An expiry may have started calls of the same duration, and armed the timer or a new lane.
-    if (lane.timer !== undefined) return;
-    if (lane.head !== undefined) this.#arm(lane, Math.max(1, Math.ceil(lane.head.dueMs - nowMs)));
-    else if (this.#lanes.get(lane.durationMs) === lane) this.#lanes.delete(lane.durationMs);
+  }
+
+  /** Another lane of the same duration may have taken its place since. */
+  #forget(lane: Lane): void {
+    if (this.#lanes.get(lane.durationMs) === lane) this.#lanes.delete(lane.durationMs);
   }
 
   #drop(lane: Lane): void {
     lane.timer?.cancel();
     lane.timer = undefined;
-    this.#lanes.delete(lane.durationMs);
+    this.#forget(lane);
   }
 }

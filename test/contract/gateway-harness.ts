@@ -13,6 +13,7 @@ import type {
 import type { AccessEntry, Gateway } from "../../src/gateway/ports.ts";
 import type { Admission, Refused } from "../../src/pipeline/admission.ts";
 import { startGateway } from "../../src/gateway/server.ts";
+import { systemClock } from "../../src/runtime/system-clock.ts";
 
 /** Admits all, or refuses all with `refusal`; remembers what it was asked and told. */
 export class RecordingGuard {
@@ -119,6 +120,7 @@ export async function startBench(
     upstreams,
     maxBodyBytes: 64 * 1024 * 1024,
     maxHeaderBytes: 16_384,
+    scheduler: systemClock,
     onAccess: (entry) => access.push(entry),
     version: "1.2.3",
     ...options,

@@ -67,7 +67,7 @@ export function sanitiseLatching(
   updatedAt: unknown,
 ): LatchingSnapshot {
   const date = (value: unknown): number | null =>
-    typeof value === "number" && Number.isFinite(value) && value > 0
+    typeof value === "number" && Number.isFinite(value) && value >= 1
       ? Math.min(Math.floor(value), wallMs)
       : null;
   const count = (value: unknown): number =>

@@ -401,11 +401,13 @@ function failingPeers(
   }));
 }
 
+function makeOpossum(): Opossum<[], typeof ODDS> {
+  return new Opossum(failToFetch, { timeout: false, errorThresholdPercentage: 100 });
+}
+
 /** Little is held: what each turn adds is taken back before the next. */
 function failingSet(): CaseSet {
   const guarded = switchgear({ threshold: NEVER_TRIPS });
-  const makeOpossum = () =>
-    new Opossum(failToFetch, { timeout: false, errorThresholdPercentage: 100 });
   let opossum = makeOpossum();
   const policies = Object.fromEntries(
     Object.entries(neverTripping()).map(([kind, breaker]) => [kind, cockatiel(breaker)]),

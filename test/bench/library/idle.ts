@@ -69,7 +69,7 @@ async function make(name: IdleName, count: number): Promise<void> {
     }
     case "opossum":
       for (const upstream of names) {
-        held.push(new Opossum(() => Promise.resolve(1), { timeout: false, name: upstream }));
+        held.push(new Opossum(() => Promise.resolve(upstream), { timeout: false }));
       }
       return;
     case "cockatiel":
@@ -136,7 +136,7 @@ async function liveBytes(): Promise<number> {
   }
   const { gc } = globalThis;
   if (gc === undefined) throw new Error("start with --expose-gc");
-  await gc();
+  gc();
   return process.memoryUsage().heapUsed;
 }
 

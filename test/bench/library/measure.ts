@@ -6,7 +6,7 @@ import type { SeededRandom } from "../../../src/testing/index.ts";
 
 export interface Case {
   readonly id: string;
-  /** Runs `count` calls. Each case has its own loop: shared ones would share type feedback. */
+  /** Runs `count` calls, in a loop of its library's own: shared loops would share type feedback. */
   run(count: number): Promise<void> | void;
   /** Before each of its turns, outside the measured time. */
   prepare?(): void;
@@ -73,12 +73,10 @@ async function turn(subject: Case, calls: number): Promise<number> {
 }
 
 function shuffled<Item>(items: readonly Item[], random: SeededRandom): Item[] {
-  const order = [...items];
-  for (let last = order.length - 1; last > 0; last -= 1) {
-    const other = random.integer(last + 1);
-    [order[last], order[other]] = [order[other] as Item, order[last] as Item];
-  }
-  return order;
+  return items
+    .map((item) => ({ item, place: random.next() }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ item }) => item);
 }
 
 export function median(values: readonly number[]): number {

@@ -55,7 +55,7 @@ describe("outcomeOfEnding", () => {
     });
   });
 
-  for (const ending of ["caller_left", "body_too_large", "stopping"] as const) {
+  for (const ending of ["stalled", "caller_left", "body_too_large", "stopping"] as const) {
     test(`takes ${ending} for no evidence`, () => {
       assert.deepEqual(outcomeOfEnding(ending, 500, 9), { outcome: "ignored", latencyMs: 9 });
     });

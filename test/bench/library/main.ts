@@ -1,0 +1,131 @@
+// npm run bench: what one call costs, Switchgear and its peers, on Node and on Bun.
+//
+// Each set of cases runs in fresh processes, interleaved (measure.ts). Nothing here fails because
+// something is slow: it reports, and says which targets were reached.
+
+import { parseArgs } from "node:util";
+import { describeMachine, machineLines, packageVersion } from "../support/machine.ts";
+import {
+  beside,
+  CURRENT_RUNTIME,
+  runProgram,
+  runtimeVersions,
+  type Runtime,
+} from "../support/runtimes.ts";
+import { writeReport } from "../support/table.ts";
+import { SET_NAMES } from "./calls.ts";
+import type { IdleCost, IdleName } from "./idle.ts";
+import type { Samples } from "./measure.ts";
+import { runtimeReport, summarise, type RuntimeResult, type SetResult } from "./report.ts";
+
+const USAGE = `usage: npm run bench -- [options]
+  --quick          a smoke run of a few seconds; its numbers mean nothing and are not kept
+  --runtime NAME   node or bun alone; its numbers are not kept
+  --seed N         seed of the order of cases (1)
+  --json           print the results as JSON instead of tables
+`;
+
+/** Compilers decide differently from process to process, so one is not enough. */
+const PROCESSES = 3;
+
+const WORKER_MS_MAX = 180_000;
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    runtime: { type: "string" },
+    seed: { type: "string", default: "1" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+if (values.runtime !== undefined && values.runtime !== "node" && values.runtime !== "bun") {
+  process.stderr.write(`bench: --runtime is node or bun\n${USAGE}`);
+  process.exit(2);
+}
+
+const runtimes: readonly Runtime[] =
+  values.runtime === undefined ? ["node", "bun"] : [values.runtime];
+const quick = values.quick ? ["--quick"] : [];
+const seed = Number(values.seed);
+
+/** What the worker prints, as text: the caller knows its type. */
+function work(runtime: Runtime, args: readonly string[]): Promise<string> {
+  const gc = runtime === "node" ? ["--expose-gc"] : [];
+  const file = beside(import.meta.filename, "worker.ts");
+  return runProgram(runtime, [...gc, file, ...args, ...quick], WORKER_MS_MAX);
+}
+
+function tell(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+async function measureRuntime(runtime: Runtime): Promise<RuntimeResult> {
+  const sets: Record<string, SetResult> = {};
+  for (const set of SET_NAMES) {
+    tell(`${runtime}: ${set}`);
+    const processes: Samples[] = [];
+    for (let n = 0; n < (values.quick ? 1 : PROCESSES); n += 1) {
+      processes.push(JSON.parse(await work(runtime, ["--set", set, "--seed", String(seed + n)])));
+    }
+    sets[set] = summarise(set, processes);
+  }
+  const idle = async (name: IdleName): Promise<IdleCost> => {
+    tell(`${runtime}: idle ${name}`);
+    const cost: IdleCost = JSON.parse(await work(runtime, ["--idle", name]));
+    return cost;
+  };
+  return {
+    sets,
+    idle: {
+      sg: await idle("sg"),
+      "sg.used": await idle("sg.used"),
+      opossum: await idle("opossum"),
+      cockatiel: await idle("cockatiel"),
+    },
+  };
+}
+
+const INTRODUCTION = `# Cost per call
+
+Written by \`npm run bench\`. Ratios are medians of per-round ratios within one process, cases
+interleaved in shuffled order, ${PROCESSES} fresh processes for each set. \`× raw\` compares with the raw
+\`await fn()\`, \`× floor\` with what the case has to do anyway: throw a static error, or make and
+throw the failing function's own. Nanoseconds belong to this machine and this day. Counters,
+latency and events of Switchgear are always on. Targets are set for Node; the Bun column of the
+same comparison is there to be read.
+
+How the peers are used: opossum with its defaults but for \`timeout\`, and with
+\`errorThresholdPercentage: 100\` where calls fail; with little held it is made anew for each turn of
+at most 200 calls. cockatiel's \`CountBreaker\` and \`SamplingBreaker\` hold counts, its
+\`ConsecutiveBreaker\` holds one number; where calls fail their thresholds are out of reach. "Much
+held" is after 100,000 successes, and for all but opossum 100,000 failures more.`;
+
+if (!values.quick) tell("about two minutes; nothing else should run meanwhile");
+const versions = {
+  ...(values.quick ? {} : await runtimeVersions()),
+  switchgear: packageVersion("switchgear"),
+  opossum: packageVersion("opossum"),
+  cockatiel: packageVersion("cockatiel"),
+};
+const machine = describeMachine(versions);
+const results: Partial<Record<Runtime, RuntimeResult>> = {};
+for (const runtime of runtimes) results[runtime] = await measureRuntime(runtime);
+
+const reports = Object.entries(results).map(([runtime, result]) =>
+  runtimeReport(runtime === "node" ? "Node" : "Bun", result),
+);
+if (values.json) process.stdout.write(`${JSON.stringify({ machine, seed, results })}\n`);
+else process.stdout.write(`${[machineLines(machine), ...reports].join("\n\n")}\n`);
+
+const isWhole = !values.quick && values.runtime === undefined;
+if (isWhole && CURRENT_RUNTIME === "node") {
+  const markdown = [INTRODUCTION, machineLines(machine), ...reports].join("\n\n");
+  await writeReport("library", markdown, { machine, seed, results });
+  tell("written to test/bench/results/library.md and library.json");
+}

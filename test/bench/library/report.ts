@@ -1,0 +1,229 @@
+// From samples to tables: which case is shown under which name, and how the targets are judged.
+
+import { IDLE_NAMES, type IdleCost, type IdleName } from "./idle.ts";
+import { median, type Samples } from "./measure.ts";
+import { figure, markdownTable, targetTable, type Row, type Target } from "../support/table.ts";
+
+export interface CaseResult {
+  readonly nsMin: number;
+  readonly nsMedian: number;
+  /** Median of the per-round ratios to the raw `await fn()`. */
+  readonly toRaw: number;
+  /** Median of the per-round ratios to the case's own floor, where it has one. */
+  readonly toFloor: number | undefined;
+}
+
+export type SetResult = Readonly<Record<string, CaseResult>>;
+
+export interface RuntimeResult {
+  readonly sets: Readonly<Record<string, SetResult>>;
+  readonly idle: Readonly<Record<IdleName, IdleCost>>;
+}
+
+/** What a set's cases have to do anyway, guarded or not. */
+const FLOORS: Readonly<Record<string, string>> = {
+  refusing: "raw.static-error",
+  failing: "raw.failing",
+  held: "raw.failing",
+};
+
+/** Pools the rounds of several processes; a ratio never crosses rounds. */
+export function summarise(set: string, processes: readonly Samples[]): SetResult {
+  const floorId = FLOORS[set];
+  const ids = Object.keys(processes[0] ?? {});
+  return Object.fromEntries(
+    ids.map((id) => {
+      const ns = processes.flatMap((samples) => samples[id] ?? []);
+      const ratios = (to: string): number[] =>
+        processes.flatMap((samples) =>
+          (samples[id] ?? []).map((value, round) => value / (samples[to]?.[round] ?? Number.NaN)),
+        );
+      const result: CaseResult = {
+        nsMin: Math.min(...ns),
+        nsMedian: median(ns),
+        toRaw: median(ratios("raw")),
+        toFloor: floorId === undefined ? undefined : median(ratios(floorId)),
+      };
+      return [id, result];
+    }),
+  );
+}
+
+const TITLES: Readonly<Record<string, string>> = {
+  closed: "Closed, success",
+  bounded: "Closed, with a deadline or a signal",
+  durable: "With the SQLite store",
+  refusing: "Refusing",
+  failing: "Failing, little held",
+  held: "Failing, much held",
+};
+
+const LABELS: Readonly<Record<string, string>> = {
+  raw: "raw `await fn()`",
+  "raw.static-error": "floor: a static error thrown",
+  "raw.failing": "floor: raw failing `await fn()`",
+  "sg.execute": "Switchgear `execute(fn)`",
+  "sg.execute.operation": "Switchgear `execute(fn, { operation })`",
+  "sg.wrap": "Switchgear `wrap(fn)`",
+  "sg.tryAcquire.await": "Switchgear `tryAcquire`, `await fn()`, `settle`",
+  "sg.tryAcquire.sync": "Switchgear `tryAcquire`, `settle` alone",
+  opossum: "opossum, `timeout: false`",
+  "cockatiel.consecutive": "cockatiel, `ConsecutiveBreaker`",
+  "cockatiel.count": "cockatiel, `CountBreaker`",
+  "cockatiel.sampling": "cockatiel, `SamplingBreaker`",
+  "sg.deadline": "Switchgear, `deadlineMs: 2000`",
+  "sg.deadline.signal-read": "Switchgear, `deadlineMs: 2000`, `fn` takes the signal",
+  "sg.signal": "Switchgear, caller's signal",
+  "opossum.timeout": "opossum, `timeout: 2000`",
+  "cockatiel.timeout": "cockatiel, `CountBreaker` and `timeout(2000)`",
+  "sg.sqlite": "Switchgear, closed",
+  "sg.sqlite.failing": "Switchgear, failing: each failure durable",
+  "sg.tryAcquire.refused": "Switchgear `tryAcquire`",
+  "sg.throw": "Switchgear `execute`",
+  "opossum.open": "opossum",
+  "cockatiel.open": "cockatiel",
+  "sg.failing": "Switchgear",
+  "opossum.failing": "opossum",
+  "cockatiel.consecutive.failing": "cockatiel, `ConsecutiveBreaker`",
+  "cockatiel.count.failing": "cockatiel, `CountBreaker`",
+  "cockatiel.sampling.failing": "cockatiel, `SamplingBreaker`",
+  "sg.held": "Switchgear",
+  "opossum.held": "opossum",
+  "cockatiel.consecutive.held": "cockatiel, `ConsecutiveBreaker`",
+  "cockatiel.count.held": "cockatiel, `CountBreaker`",
+  "cockatiel.sampling.held": "cockatiel, `SamplingBreaker`",
+};
+
+const IDLE_LABELS: Readonly<Record<IdleName, string>> = {
+  sg: "Switchgear, never called",
+  "sg.used": "Switchgear, called once",
+  opossum: "opossum, `timeout: false`",
+  cockatiel: "cockatiel, `CountBreaker` of 100",
+};
+
+export function callTable({ sets }: RuntimeResult): string {
+  const rows: Row[] = [];
+  for (const [set, results] of Object.entries(sets)) {
+    rows.push([`**${TITLES[set] ?? set}**`]);
+    for (const [id, result] of Object.entries(results)) {
+      rows.push([
+        LABELS[id] ?? id,
+        figure(result.toRaw),
+        result.toFloor === undefined || id === "raw" ? "" : figure(result.toFloor),
+        figure(result.nsMin),
+        figure(result.nsMedian),
+      ]);
+    }
+  }
+  return markdownTable(["per call", "× raw", "× floor", "ns min", "ns median"], rows);
+}
+
+export function idleTable({ idle }: RuntimeResult): string {
+  const rows = IDLE_NAMES.map((name) => ({ name, cost: idle[name] })).map(({ name, cost }) => [
+    IDLE_LABELS[name],
+    figure(cost.bytesEach),
+    String(cost.timers),
+    String(cost.activeResources),
+    `${(cost.cpuShare * 100).toFixed(1)} %`,
+  ]);
+  const { breakers } = idle.sg;
+  return markdownTable(
+    [`${breakers} idle breakers`, "bytes each", "timers", "keeping open", "CPU"],
+    rows,
+  );
+}
+
+/** Bytes; the issue says 1 KB. */
+const IDLE_BYTES_MAX = 1024;
+
+/** Two medians of one run may differ by this much without anything being different. */
+const NOISE = 0.15;
+
+/** Less than this of one core is the process itself: its own readings and its collector. */
+const IDLE_CPU_MAX = 0.01;
+
+export function judge({ sets, idle }: RuntimeResult): Target[] {
+  const of = (set: string, id: string): CaseResult => {
+    const result = sets[set]?.[id];
+    if (result === undefined) throw new Error(`${set} has no case ${id}`);
+    return result;
+  };
+  const closed = of("closed", "sg.execute");
+  const peer = cheapest(sets["closed"] ?? {}, (id) => /^(?:opossum|cockatiel)/.test(id));
+  const refused = of("refusing", "sg.tryAcquire.refused");
+  const thrown = of("refusing", "sg.throw");
+  const peerThrown = cheapest(sets["refusing"] ?? {}, (id) => id.endsWith(".open"));
+  const failing = of("failing", "sg.failing");
+  const held = of("held", "sg.held");
+  const drift = (held.toFloor ?? Number.NaN) / (failing.toFloor ?? Number.NaN);
+  const throwShare = thrown.toRaw / peerThrown.result.toRaw;
+  return [
+    {
+      what: "closed, `execute(fn)`",
+      wanted: "≤ 3.0 × raw",
+      measured: `${figure(closed.toRaw)} ×`,
+      reached: closed.toRaw <= 3,
+    },
+    {
+      what: "closed, against every peer",
+      wanted: "below each",
+      measured: `${figure(closed.toRaw / peer.result.toRaw)} of ${LABELS[peer.id]}`,
+      reached: closed.toRaw < peer.result.toRaw,
+    },
+    {
+      what: "refusal by `tryAcquire`",
+      wanted: "≤ 20 ns",
+      measured: `${figure(refused.nsMedian)} ns`,
+      reached: refused.nsMedian <= 20,
+    },
+    {
+      what: "refusal by throw, against the cheaper peer",
+      wanted: "≤ 0.25",
+      measured: `${figure(throwShare)} of ${LABELS[peerThrown.id]}`,
+      reached: throwShare <= 0.25,
+    },
+    {
+      what: "failing call",
+      wanted: "≤ 1.3 × raw failing",
+      measured: `${figure(failing.toFloor ?? Number.NaN)} ×`,
+      reached: (failing.toFloor ?? Number.NaN) <= 1.3,
+    },
+    {
+      what: "failing call, much held against little",
+      wanted: `1 ± ${NOISE}`,
+      measured: `${figure(drift)} ×`,
+      reached: Math.abs(drift - 1) <= NOISE,
+    },
+    ...(["sg", "sg.used"] as const).map((name) => ({
+      what: `idle breaker, ${IDLE_LABELS[name].replace("Switchgear, ", "")}: memory`,
+      wanted: "≤ 1,024 bytes",
+      measured: `${figure(idle[name].bytesEach)} bytes`,
+      reached: idle[name].bytesEach <= IDLE_BYTES_MAX,
+    })),
+    {
+      what: "idle breakers: timers, CPU",
+      wanted: "0, 0 %",
+      measured: `${idle["sg.used"].timers}, ${(idle["sg.used"].cpuShare * 100).toFixed(1)} %`,
+      reached: idle["sg.used"].timers === 0 && idle["sg.used"].cpuShare < IDLE_CPU_MAX,
+    },
+  ];
+}
+
+function cheapest(
+  set: SetResult,
+  isPeer: (id: string) => boolean,
+): { readonly id: string; readonly result: CaseResult } {
+  let best: { readonly id: string; readonly result: CaseResult } | undefined;
+  for (const [id, result] of Object.entries(set)) {
+    if (!isPeer(id)) continue;
+    if (best === undefined || result.toRaw < best.result.toRaw) best = { id, result };
+  }
+  if (best === undefined) throw new Error("there is no peer to compare with");
+  return best;
+}
+
+export function runtimeReport(title: string, result: RuntimeResult): string {
+  return [`## ${title}`, targetTable(judge(result)), callTable(result), idleTable(result)].join(
+    "\n\n",
+  );
+}
