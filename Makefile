@@ -1,13 +1,18 @@
 # Needs: npm (any Node ≥ 20 to start it), make. Node 24 and Bun come as npm packages.
 
+SHELL := bash
+
 .PHONY: run test check build bench bench-gateway clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch node_modules
 
+# On a terminal the demo is a job of its own: Ctrl-C then reaches it and not make, which would not
+# wait for its clean end, and would not exit 0.
 run: node_modules ## starts two simulated bookmakers and Switchgear in front of them
-	@npm run --silent demo
+	@if [ -t 0 ]; then set -m; node_modules/.bin/node scripts/demo.ts; \
+	else exec node_modules/.bin/node scripts/demo.ts; fi
 
 test: node_modules ## checks, and all tests on Node and on Bun
 	@npm run --silent test

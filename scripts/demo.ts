@@ -75,6 +75,8 @@ const server = spawn(
       SWITCHGEAR_ADMIN_TOKEN: token,
       SWITCHGEAR_PORT: String(gatewayPort),
       SWITCHGEAR_ADMIN_PORT: String(adminPort),
+      // Bun reads it once, before any of our code runs: a hung bookmaker must not starve the others.
+      BUN_CONFIG_MAX_HTTP_REQUESTS: env["BUN_CONFIG_MAX_HTTP_REQUESTS"] ?? "65000",
       DRAFTKINGS_URL: draftkings.url,
       FANDUEL_URL: fanduel.url,
     },

@@ -4,6 +4,7 @@
 // no cookie and no form, so a web page elsewhere can neither read nor order anything. `Host` is not
 // believed and not used: every link is relative.
 
+import { ServerResponse } from "node:http";
 import { Hono, type Context } from "hono";
 import type { Secret } from "../config/secret.ts";
 import { ResetDeniedError, UnknownUpstreamError } from "../core/errors.ts";
@@ -81,7 +82,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   }
   app.get("/livez", () => json(200, { status: "alive" }));
   app.get("/readyz", () => readiness(options));
-  app.get("/api/events", (context) => events.open(context.req.raw.signal));
+  app.get("/api/events", (context) => events.open(context.req.raw.signal, cutOf(context.env)));
   app.get("/", () => {
     const headers = {
       "content-type": "text/html; charset=utf-8",
@@ -93,6 +94,14 @@ export function createAdminApp(options: AdminOptions): Hono {
   addReads(app, gear);
   addOrders(app, gear, options.token);
   return app;
+}
+
+/** Node's adaptor writes an error to standard error for each stream that fails; closing is silent. */
+function cutOf(bindings: unknown): (() => void) | undefined {
+  if (typeof bindings !== "object" || bindings === null || !("outgoing" in bindings))
+    return undefined;
+  const { outgoing } = bindings;
+  return outgoing instanceof ServerResponse ? () => void outgoing.destroy() : undefined;
 }
 
 /**

@@ -101,14 +101,6 @@ function isJson(contentType: string | null): boolean {
 
 /** Counts while it reads: the declared length is the sender's word. */
 async function readText(request: Request): Promise<string | Response> {
-  const tooLarge = (): Response =>
-    problem(
-      413,
-      "body_too_large",
-      "Body too large",
-      `The body may hold at most ${BODY_BYTES_MAX} bytes`,
-    );
-  if (Number(request.headers.get("content-length") ?? 0) > BODY_BYTES_MAX) return tooLarge();
   if (request.body === null) return "";
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
@@ -119,7 +111,12 @@ async function readText(request: Request): Promise<string | Response> {
     sizeBytes += value.byteLength;
     if (sizeBytes > BODY_BYTES_MAX) {
       await reader.cancel();
-      return tooLarge();
+      return problem(
+        413,
+        "body_too_large",
+        "Body too large",
+        `The body may hold at most ${BODY_BYTES_MAX} bytes`,
+      );
     }
     chunks.push(value);
   }

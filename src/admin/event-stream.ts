@@ -17,8 +17,8 @@ export interface EventStreamLimits {
 /** Each costs a socket; a team's dashboards fit. */
 const CLIENTS_MAX = 32;
 
-/** Some hundred events: more than a client of normal speed can fall behind. */
-const BUFFER_BYTES_MAX = 64 * 1024;
+/** Some hundred events: a hundred upstreams that trip at once must not cost anybody the stream. */
+const BUFFER_BYTES_MAX = 256 * 1024;
 
 /** Proxies close what is silent for half a minute. */
 const HEARTBEAT_MS = 10_000;
@@ -38,6 +38,7 @@ const TYPES = [
 
 interface Client {
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
+  readonly cut: (() => void) | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -67,8 +68,11 @@ export class EventStream {
     return this.#clients.size;
   }
 
-  /** One more client, or 503 when there are enough. */
-  open(signal: AbortSignal): Response {
+  /**
+   * One more client, or 503 when there are enough. `cut` closes its connection, where failing the
+   * stream is not the way to do that.
+   */
+  open(signal: AbortSignal, cut?: () => void): Response {
     if (this.#clients.size >= this.#limits.clients) {
       const detail = `${this.#limits.clients} clients listen already; close one, or poll the status`;
       return problem(503, "too_many_clients", "Too many listeners", detail, {
@@ -82,7 +86,7 @@ export class EventStream {
     const body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
-          client = { controller };
+          client = { controller, cut };
           this.#add(client);
         },
         cancel: leave,
@@ -154,7 +158,8 @@ export class EventStream {
   #drop(client: Client): void {
     if (!this.#clients.delete(client)) return;
     try {
-      client.controller.error(new Error("the client reads too slowly"));
+      if (client.cut === undefined) client.controller.error(new Error("reads too slowly"));
+      else client.cut();
     } catch {
       // It is gone already.
     }

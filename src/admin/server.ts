@@ -14,7 +14,7 @@ export interface AdminServerOptions {
   readonly host: string;
   /** 0 for any free one. */
   readonly port: number;
-  readonly app: { fetch(request: Request): Response | Promise<Response> };
+  readonly app: { fetch(request: Request, bindings?: object): Response | Promise<Response> };
 }
 
 /** Longer than the pause between two heartbeats of an event stream, which keeps it open. */
@@ -56,7 +56,7 @@ function startOnBun({ host, port, app }: AdminServerOptions): AdminServer {
 async function startOnNode({ host, port, app }: AdminServerOptions): Promise<AdminServer> {
   const { createAdaptorServer } = await import("@hono/node-server");
   const server = createAdaptorServer({
-    fetch: (request) => app.fetch(request),
+    fetch: (request, bindings) => app.fetch(request, bindings),
     overrideGlobalObjects: false,
     serverOptions: { requestTimeout: IDLE_SECONDS * 1000, keepAliveTimeout: IDLE_SECONDS * 1000 },
   });

@@ -98,7 +98,9 @@ function actorName(env: Environment): string {
 
 function systemUser(): string {
   try {
-    return userInfo().username;
+    const { username, uid } = userInfo();
+    // What Bun 1.4.5 answers whenever the environment names nobody.
+    return username === "unknown" ? `uid ${uid}` : username;
   } catch {
     // A container may run as a user id without a name.
     return "cli";

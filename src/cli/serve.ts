@@ -13,6 +13,7 @@ import type { GatewayUpstream } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
 import { createSwitchgear, memoryStore, type Store, type Switchgear } from "../index.ts";
 import type { UpstreamOptions } from "../pipeline/registry-options.ts";
+import { systemClock } from "../runtime/system-clock.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
 import { sqliteStore } from "../store/sqlite.ts";
 import { attachLogging, createLogger } from "../telemetry/logging.ts";
@@ -65,6 +66,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
         metrics: prometheusMetrics(gear, { version }),
         version,
         isShuttingDown: () => isShuttingDown,
+        onError: (error) => logger.error({ err: error }, "an admin request failed"),
       }),
     }),
   );
@@ -73,11 +75,19 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       ...config.gateway,
       upstreams: gatewayUpstreams(config, gear),
       version,
+      scheduler: systemClock,
       ...(token === undefined
         ? {}
-        : { isAdminToken: (value: string) => isAdminToken(value, token) }),
+        : {
+            isAdminToken: (value: string) => isAdminToken(value.replace(/^bearer +/i, ""), token),
+          }),
     }),
-  );
+  ).catch(async (error: unknown) => {
+    // What already listens would keep the process alive.
+    await admin.stop();
+    await gear.close();
+    throw error;
+  });
   pending = () => gateway.inFlight();
   logger.info({ gateway: gateway.url, admin: admin.url, version }, "switchgear is serving");
 

@@ -13,7 +13,8 @@ import {
   type MetricData,
   type MetricProducer,
 } from "@opentelemetry/sdk-metrics";
-import { Recorder, type MetricFamily, type MetricSource } from "./recorder.ts";
+import type { MetricFamily } from "./families.ts";
+import { Recorder, type MetricSource } from "./recorder.ts";
 
 export type { MetricSource } from "./recorder.ts";
 
@@ -121,8 +122,9 @@ function oneAtATime<Value>(run: () => Promise<Value>): () => Promise<Value> {
 type ResourceMetrics = Parameters<PrometheusSerializer["serialize"]>[0];
 type AnyMetric = ResourceMetrics["scopeMetrics"][number]["metrics"][number];
 
-/** Points that are turned into text without a pause: some milliseconds. */
+/** Points that are turned into text without a pause: some milliseconds. A histogram has 14 lines. */
 const POINTS_PER_PART = 500;
+const HISTOGRAMS_PER_PART = 40;
 
 interface Part {
   readonly metrics: ResourceMetrics;
@@ -135,14 +137,17 @@ function* partsOf({ resource, scopeMetrics }: ResourceMetrics): Generator<Part> 
   for (const { scope, metrics } of scopeMetrics) {
     for (const metric of metrics) {
       const { length } = metric.dataPoints;
-      for (let from = 0; from < length; from += POINTS_PER_PART) {
-        const dataPoints = metric.dataPoints.slice(from, from + POINTS_PER_PART);
+      // As numbers, since the exporter may have brought its own copy of the SDK and of this enum.
+      const isHistogram = Number(metric.dataPointType) === Number(DataPointType.HISTOGRAM);
+      const size = isHistogram ? HISTOGRAMS_PER_PART : POINTS_PER_PART;
+      for (let from = 0; from < length; from += size) {
+        const dataPoints = metric.dataPoints.slice(from, from + size);
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a slice has the points' type
         const slice = { ...metric, dataPoints } as AnyMetric;
         yield {
           metrics: { resource, scopeMetrics: [{ scope, metrics: [slice] }] },
           continues: from > 0,
-          isLarge: length > POINTS_PER_PART,
+          isLarge: length > size,
         };
       }
     }

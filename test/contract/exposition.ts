@@ -45,7 +45,10 @@ export function parseExposition(text: string): Map<string, ExpositionFamily> {
       const suffixes = family.type === "histogram" ? ["_bucket", "_sum", "_count"] : [""];
       const belongs = suffixes.some((suffix) => sample.name === name + suffix);
       assert.ok(belongs, `${sample.name} stands among the samples of ${name}`);
-      const identity = `${sample.name} ${JSON.stringify([...sample.labels].toSorted())}`;
+      const identity = `${sample.name} ${[...sample.labels]
+        .map((label) => JSON.stringify(label))
+        .toSorted()
+        .join()}`;
       assert.ok(!seen.has(identity), `duplicate sample: ${line}`);
       seen.add(identity);
       family.samples.push(sample);

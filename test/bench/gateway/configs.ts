@@ -94,6 +94,7 @@ backend upstream
  */
 export function switchgearYaml(
   folder: string,
+  file: string,
   ports: { readonly gateway: number; readonly admin: number; readonly upstream: number },
 ): string {
   const upstream = (name: string): string => `  ${name}:
@@ -106,7 +107,7 @@ export function switchgearYaml(
 `;
   return `gateway: { host: 127.0.0.1, port: ${ports.gateway} }
 admin: { host: 127.0.0.1, port: ${ports.admin} }
-store: { kind: sqlite, path: ${folder}/circuit_breaker.db }
+store: { kind: sqlite, path: ${folder}/${file}.db }
 loadShedding: { threshold: 0.95, operationLoad: 100 }
 upstreams:
 ${upstream("draftkings")}${upstream("fanduel")}`;

@@ -102,6 +102,31 @@ function cockatiel(breaker: IBreaker): CircuitBreakerPolicy {
 
 // ---- closed ----
 
+/**
+ * The least that a guard can do which measures latency and hands on the result: chain once, read
+ * the clock twice. Whatever it costs beyond that is its own.
+ */
+const chained: Case = {
+  id: "raw.chained",
+  async run(calls) {
+    for (let n = 0; n < calls; n += 1) sink.value = await timed();
+  },
+};
+
+function timed(): Promise<typeof ODDS> {
+  const startMs = performance.now();
+  return fetchOdds().then(
+    (value) => {
+      sink.count += performance.now() - startMs;
+      return value;
+    },
+    (error: unknown) => {
+      sink.count += performance.now() - startMs;
+      throw error;
+    },
+  );
+}
+
 function closedSet(): CaseSet {
   const executing = switchgear();
   const named = switchgear();
@@ -115,6 +140,7 @@ function closedSet(): CaseSet {
   return {
     cases: [
       raw,
+      chained,
       {
         id: "sg.execute",
         async run(calls) {

@@ -95,8 +95,8 @@ const INTRODUCTION = `# Cost per call
 
 Written by \`npm run bench\`. Ratios are medians of per-round ratios within one process, cases
 interleaved in shuffled order, ${PROCESSES} fresh processes for each set. \`× raw\` compares with the raw
-\`await fn()\`, \`× floor\` with what the case has to do anyway: throw a static error, or make and
-throw the failing function's own. Nanoseconds belong to this machine and this day. Counters,
+\`await fn()\`, \`× floor\` with what the case has to do anyway: chain once and read the clock twice,
+throw a static error, or make and throw the failing function's own. Nanoseconds belong to this machine and this day. Counters,
 latency and events of Switchgear are always on. Targets are set for Node; the Bun column of the
 same comparison is there to be read.
 
@@ -106,7 +106,7 @@ at most 200 calls. cockatiel's \`CountBreaker\` and \`SamplingBreaker\` hold cou
 \`ConsecutiveBreaker\` holds one number; where calls fail their thresholds are out of reach. "Much
 held" is after 100,000 successes, and for all but opossum 100,000 failures more.`;
 
-if (!values.quick) tell("about two minutes; nothing else should run meanwhile");
+if (!values.quick) tell("about three minutes; nothing else should run meanwhile");
 const versions = {
   ...(values.quick ? {} : await runtimeVersions()),
   switchgear: packageVersion("switchgear"),

@@ -22,6 +22,7 @@ export interface RuntimeResult {
 
 /** What a set's cases have to do anyway, guarded or not. */
 const FLOORS: Readonly<Record<string, string>> = {
+  closed: "raw.chained",
   refusing: "raw.static-error",
   failing: "raw.failing",
   held: "raw.failing",
@@ -60,6 +61,7 @@ const TITLES: Readonly<Record<string, string>> = {
 
 const LABELS: Readonly<Record<string, string>> = {
   raw: "raw `await fn()`",
+  "raw.chained": "floor: one `then` and two clock readings",
   "raw.static-error": "floor: a static error thrown",
   "raw.failing": "floor: raw failing `await fn()`",
   "sg.execute": "Switchgear `execute(fn)`",

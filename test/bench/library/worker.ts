@@ -22,7 +22,7 @@ const QUICK = {
 } as const;
 
 const FULL = {
-  effort: { turnMs: 2, rounds: 150, warmupMs: 200 },
+  effort: { turnMs: 2, rounds: 100, warmupMs: 200 },
   idle: { breakers: 10_000, idleMs: 2000, readings: 7 },
   heldCalls: 100_000,
 } as const;

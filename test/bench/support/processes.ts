@@ -6,7 +6,10 @@ import { createServer } from "node:net";
 
 const TERM_MS_MAX = 4000;
 
-/** The kernel counts user and system time in these. Linux has used 100 a second for decades. */
+/**
+ * The unit of /proc/PID/stat on Linux. The kernel rounds what it knows exactly, so readings of one
+ * process add up: the error of a sum of rounds is that of one reading.
+ */
 const TICKS_PER_SECOND = 100;
 
 export interface Started {
@@ -74,30 +77,38 @@ function killQuietly(pid: number): void {
 }
 
 /** The process and all that it started. */
-export function processTree(pid: number): number[] {
+function processTree(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const entry of readdirSync("/proc")) {
+    const each = Number(entry);
+    if (Number.isNaN(each)) continue;
+    const parent = statFields(each)?.[1];
+    if (parent !== undefined) parents.set(each, Number(parent));
+  }
   const found = [pid];
   for (const parent of found) {
-    try {
-      for (const thread of readdirSync(`/proc/${parent}/task`)) {
-        const children = readFileSync(`/proc/${parent}/task/${thread}/children`, "utf8");
-        found.push(...children.split(" ").filter(Boolean).map(Number));
-      }
-    } catch {
-      // It ended while it was looked at.
-    }
+    for (const [each, its] of parents) if (its === parent) found.push(each);
   }
   return found;
+}
+
+/** The fields of /proc/PID/stat after the name, which is in brackets and may hold spaces. */
+function statFields(pid: number): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    // It ended while it was looked at.
+    return undefined;
+  }
 }
 
 /** User and system time so far of a process, its threads and its children, ended ones included. */
 export function cpuSeconds(pid: number): number {
   let ticks = 0;
   for (const each of processTree(pid)) {
-    const stat = readFileSync(`/proc/${each}/stat`, "utf8");
-    // The second field is the program's name, in brackets, and may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const [utime, stime, cutime, cstime] = fields.slice(11, 15).map(Number);
-    ticks += (utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0);
+    const times = statFields(each)?.slice(11, 15) ?? [];
+    for (const time of times) ticks += Number(time);
   }
   return ticks / TICKS_PER_SECOND;
 }

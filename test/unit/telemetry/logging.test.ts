@@ -11,6 +11,7 @@ import {
 import { createSwitchgear, latching, memoryStore } from "../../../src/index.ts";
 import type { LatchingOptions, Store, Switchgear } from "../../../src/index.ts";
 import { StoreError } from "../../../src/core/errors.ts";
+import { Emitter } from "../../../src/pipeline/emitter.ts";
 import { loadTraceApi } from "../../../src/telemetry/active-trace.ts";
 import {
   attachLogging,
@@ -18,6 +19,7 @@ import {
   hyperBunFormat,
   logAlertFailure,
   type LoggingOptions,
+  type LoggingSource,
   type PinoLike,
 } from "../../../src/telemetry/logging.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
@@ -26,6 +28,10 @@ interface Line {
   readonly level: string;
   readonly msg: string;
   readonly [field: string]: unknown;
+}
+
+function fail(): never {
+  throw new Error("the log's disk is full");
 }
 
 class Sink implements PinoLike {
@@ -176,6 +182,35 @@ describe("attachLogging", () => {
     );
   });
 
+  test("whatever a machine says, the wait is no negative number and no half", () => {
+    const emitter = new Emitter();
+    const sink = new Sink();
+    const source: LoggingSource = {
+      on: (type, listener) => emitter.on(type, listener),
+      storeHealth: () => ({ location: "memory", recoveredFrom: null }),
+    };
+    attachLogging(source, sink);
+    const waits = [-0.5, -1e9, 0.1, Number.NaN, Number.POSITIVE_INFINITY];
+    for (const remainingMs of waits) {
+      emitter.emit({
+        type: "refused",
+        upstream: "dk",
+        operation: "odds",
+        reason: "tripped",
+        remainingMs,
+        retryAfterMs: undefined,
+        manual: false,
+        systemLoad: undefined,
+        operationLoad: undefined,
+        shadow: false,
+        at: 0,
+      });
+    }
+
+    const shown = sink.lines.map(({ msg }) => /\((.*) remaining/.exec(msg)?.[1]);
+    assert.deepEqual(shown, ["0ms", "0ms", "1ms", "0ms", "0ms"]);
+  });
+
   test("a shed call, with one decimal", () => {
     const { gear, lines } = makeSubject({ load: 0.9 });
     gear.upstream("draftkings").tryAcquire({ operation: "deepProbe", load: 150 });
@@ -206,7 +241,7 @@ describe("attachLogging", () => {
     dk.tryAcquire({ operation: "odds" });
     probe.settle({ outcome: "ok", latencyMs: 149.6 });
 
-    assert.equal(lines[1]?.["reason"], "half_open_limit");
+    assert.equal(lines[1]?.["reason"], "tripped");
     assert.match(
       lines[1]?.msg ?? "",
       /^\[CIRCUIT_BREAKER\] Rejected odds for draftkings: circuit tripped \(\d+ms remaining\)$/,
@@ -357,9 +392,6 @@ describe("attachLogging", () => {
     const gear = createSwitchgear({
       upstreams: { dk: { breaker: latching({ failureThreshold: 1 }) } },
     });
-    const fail = (): never => {
-      throw new Error("disk of the log is full");
-    };
     attachLogging(gear, { fatal: fail, error: fail, warn: fail, info: fail });
     const dk = gear.upstream("dk");
 
@@ -451,16 +483,20 @@ class StorageContextManager implements ContextManager {
   }
 }
 
-describe("createLogger", () => {
-  function capture(options: Parameters<typeof createLogger>[0] = {}): {
-    readonly logger: ReturnType<typeof createLogger>;
-    readonly text: () => string;
-  } {
-    let text = "";
-    const destination = { write: (line: string) => void (text += line) };
-    return { logger: createLogger({ ...options, destination }), text: () => text };
-  }
+function capture(options: Parameters<typeof createLogger>[0] = {}): {
+  readonly logger: ReturnType<typeof createLogger>;
+  readonly text: () => string;
+} {
+  let text = "";
+  const destination = { write: (line: string) => void (text += line) };
+  return { logger: createLogger({ ...options, destination }), text: () => text };
+}
 
+function hyperBunLineAt(time: unknown): string {
+  return hyperBunFormat(JSON.stringify({ level: 50, time, code: "HBCB-002", msg: "m" }));
+}
+
+describe("createLogger", () => {
   test("JSON lines with a level in words and a readable time", () => {
     const { logger, text } = capture();
     const gear = createSwitchgear({ upstreams: { dk: { breaker: latching() } } });
@@ -468,7 +504,7 @@ describe("createLogger", () => {
     gear.upstream("dk").trip({ reason: "x\ny", actor: "ann" });
 
     assert.equal(text().split("\n").length, 2, "one line");
-    const line = JSON.parse(text()) as Record<string, unknown>;
+    const line: Record<string, unknown> = JSON.parse(text());
     assert.equal(line["level"], "warn");
     assert.equal(line["code"], "HBCB-006");
     assert.match(String(line["time"]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -496,13 +532,10 @@ describe("createLogger", () => {
   });
 
   test("a line's time is UTC, whatever its form", () => {
-    const line = (time: unknown): string =>
-      hyperBunFormat(JSON.stringify({ level: 50, time, code: "HBCB-002", msg: "m" }));
-
     const expected = "2026-01-02 03:04:05.006 | ERROR | HBCB-002 | Switchgear | m";
-    assert.equal(line("2026-01-02T03:04:05.006Z"), expected);
-    assert.equal(line(Date.UTC(2026, 0, 2, 3, 4, 5, 6)), expected);
-    assert.equal(line("never"), "- | ERROR | HBCB-002 | Switchgear | m");
+    assert.equal(hyperBunLineAt("2026-01-02T03:04:05.006Z"), expected);
+    assert.equal(hyperBunLineAt(Date.UTC(2026, 0, 2, 3, 4, 5, 6)), expected);
+    assert.equal(hyperBunLineAt("never"), "- | ERROR | HBCB-002 | Switchgear | m");
     assert.equal(hyperBunFormat("no json\n"), "no json");
   });
 

@@ -3,11 +3,12 @@ import { describe, test } from "node:test";
 import { createSwitchgear, latching } from "../../../src/index.ts";
 import type { LatchingOptions, OperatorMode, Switchgear, Upstream } from "../../../src/index.ts";
 import { METRICS } from "../../../src/telemetry/catalogue.ts";
+import type { MetricFamily } from "../../../src/telemetry/families.ts";
 import { labelValue } from "../../../src/telemetry/label.ts";
 import {
   Recorder,
-  type MetricFamily,
   type MeteredUpstream,
+  type MetricSource,
 } from "../../../src/telemetry/recorder.ts";
 import { OperationStats } from "../../../src/pipeline/call-stats.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
@@ -44,6 +45,28 @@ function call(
   const admission = upstream.tryAcquire({ operation });
   assert.ok(admission.admitted);
   admission.settle({ outcome, latencyMs });
+}
+
+function fakeUpstream(name: string, operations: OperationStats[]): MeteredUpstream {
+  return {
+    name,
+    isTripped: false,
+    mode: "normal",
+    inFlight: 0,
+    abandoned: 0,
+    operations,
+    counters: { trips: 0, resets: 0, resetsDenied: 0, lateOk: 0, lateFailed: 0, invalidSamples: 0 },
+    snapshot: () => ({ failureCount: 0, tripCount: 0, avgLatencyMs: 1 }),
+  };
+}
+
+function fakeSource(eachUpstream: () => readonly MeteredUpstream[]): MetricSource {
+  return {
+    eachUpstream,
+    storeHealth: () => ({ ok: true, pending: 0, auditsDropped: 0, recoveredFrom: null }),
+    counters: () => ({ storeErrors: [], listenerErrors: 0, evicted: 0 }),
+    systemLoad: () => 0,
+  };
 }
 
 /** `name{label="value",…}` → value; histograms as their count. */
@@ -260,34 +283,53 @@ describe("recorder", () => {
     assert.ok(requests.length <= (5000 + 100) * 5, `${requests.length} series`);
   });
 
+  test("operation names are bounded over all upstreams", () => {
+    const gear = makeGear(["a", "b"]);
+    for (let n = 0; n < 150; n += 1) {
+      gear.upstream("a").tryAcquire({ operation: `a${n}` });
+      gear.upstream("b").tryAcquire({ operation: `b${n}` });
+    }
+
+    const requests = [...series(new Recorder(gear).collect())].filter(
+      ([key]) => key.startsWith("switchgear_requests_total{") && key.endsWith("outcome=ok}"),
+    );
+
+    assert.equal(requests.length, 201);
+    assert.ok(requests.some(([key]) => key.includes("bookmaker=b,operation=__overflow__")));
+  });
+
+  test("an upstream that is gone leaves its place, and its operations', to others", () => {
+    let generation = "old";
+    const source = fakeSource(() =>
+      Array.from({ length: 1000 }, (_, n) =>
+        fakeUpstream(
+          `${generation}${n}`,
+          ["a", "b", "c", "d", "e"].map((name) => new OperationStats(name)),
+        ),
+      ),
+    );
+    const recorder = new Recorder(source);
+    recorder.collect();
+    generation = "new";
+    // Its first scrape finds all places taken.
+    recorder.collect();
+
+    const seen = series(recorder.collect());
+
+    assert.equal(seen.get("circuit_breaker_trips_total{bookmaker=new999}"), 0);
+    assert.equal(seen.get("circuit_breaker_trips_total{bookmaker=old0}"), undefined);
+    assert.equal(seen.get("switchgear_requests_total{bookmaker=new999,operation=e,outcome=ok}"), 0);
+  });
+
   test("100,000 upstreams: the number of samples stays bounded, and so does the time", () => {
     const stats = new OperationStats("odds");
     stats.ok = 3;
     stats.countDuration(10);
-    const counters = {
-      trips: 0,
-      resets: 0,
-      resetsDenied: 0,
-      lateOk: 0,
-      lateFailed: 0,
-      invalidSamples: 0,
-    };
-    const upstreams: MeteredUpstream[] = Array.from({ length: 100_000 }, (_, n) => ({
-      name: `u${n}`,
+    const upstreams = Array.from({ length: 100_000 }, (_, n) => ({
+      ...fakeUpstream(`u${n}`, [stats]),
       isTripped: n >= 99_990,
-      mode: "normal",
-      inFlight: 0,
-      abandoned: 0,
-      operations: [stats],
-      counters,
-      snapshot: () => ({ failureCount: 0, tripCount: 0, avgLatencyMs: 1 }),
     }));
-    const recorder = new Recorder({
-      eachUpstream: () => upstreams,
-      storeHealth: () => ({ ok: true, pending: 0, auditsDropped: 0, recoveredFrom: null }),
-      counters: () => ({ storeErrors: [], listenerErrors: 0, evicted: 0 }),
-      systemLoad: () => 0,
-    });
+    const recorder = new Recorder(fakeSource(() => upstreams));
     const startMs = performance.now();
 
     const families = recorder.collect();
@@ -341,7 +383,7 @@ describe("label values", () => {
       "constructor",
       "a\ud800",
       "🎲",
-      labelValue(long),
+      labelValue("a\ud800"),
       'q"\n\\',
     ];
     const gear = makeGear([]);

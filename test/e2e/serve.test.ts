@@ -1,0 +1,298 @@
+// The whole thing as its users run it: configuration, gateway, store, metrics, admin API, command line.
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { startBookmaker } from "../../loadtest/bookmaker/server.ts";
+import { TOKEN, freePorts, serve, switchgear, temporaryFolder } from "../support/programs.ts";
+
+const config = (url: string): string => `
+upstreams:
+  draftkings:
+    url: ${url}
+    deadlineMs: 2000
+    breaker: { kind: latching, failureThreshold: 10, cooldownMs: 60000 }
+    operations: { odds: { path: /odds, load: 15 } }
+`;
+
+const status = async (url: string): Promise<number> => {
+  const answer = await fetch(url);
+  await answer.body?.cancel();
+  return answer.status;
+};
+
+const scrape = async (admin: string, path = "/metrics"): Promise<string> =>
+  (await fetch(`${admin}${path}`)).text();
+
+test("a bookmaker dies: the breaker trips, outlives kill -9, and a person resets it", async (t) => {
+  const folder = temporaryFolder(t);
+  const bookmaker = await startBookmaker({ name: "draftkings", serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  const first = await serve(t, folder, config(bookmaker.url));
+
+  const good = await fetch(`${first.gateway}/draftkings/odds`);
+  assert.equal(good.status, 200);
+  assert.equal(((await good.json()) as { path: string }).path, "/odds");
+  assert.match(await scrape(first.admin), /^circuit_breaker_tripped\{bookmaker="draftkings"\} 0$/m);
+
+  bookmaker.control({ status: 500 });
+  bookmaker.clearStats();
+  for (let n = 0; n < 10; n += 1)
+    assert.equal(await status(`${first.gateway}/draftkings/odds`), 500);
+  assert.equal(bookmaker.stats().received, 10);
+
+  const refused = await fetch(`${first.gateway}/draftkings/odds`);
+  assert.equal(refused.status, 503);
+  assert.equal(refused.headers.get("x-switchgear-reason"), "tripped");
+  assert.equal(refused.headers.get("content-type"), "application/problem+json");
+  assert.equal(refused.headers.get("retry-after"), null);
+  const problem = (await refused.json()) as Record<string, unknown>;
+  assert.equal(problem["error"], "circuit_tripped");
+  assert.equal(problem["bookmaker"], "draftkings");
+  assert.equal(problem["operation"], "odds");
+  assert.equal(problem["manual"], false);
+  assert.equal(bookmaker.stats().received, 10);
+
+  first.program.child.kill("SIGKILL");
+  await first.program.ended;
+  const second = await serve(t, folder, config(bookmaker.url));
+  assert.match(
+    await scrape(second.admin),
+    /^circuit_breaker_tripped\{bookmaker="draftkings"\} 1$/m,
+  );
+  assert.match(
+    await scrape(second.admin, "/api/metrics"),
+    /^circuit_breaker_tripped\{bookmaker="draftkings"\} 1$/m,
+  );
+  assert.equal(await status(`${second.gateway}/draftkings/odds`), 503);
+
+  bookmaker.restore();
+  const denied = await second.run("reset", "draftkings", "--reason", "they say it is back");
+  assert.equal(denied.code, 3);
+  assert.match(denied.stderr, /Reset denied: draftkings tripped <60s ago/);
+  const forced = await second.run("reset", "draftkings", "--reason", "they promised", "--force");
+  assert.deepEqual([forced.code, forced.stderr], [0, ""]);
+  assert.equal(await status(`${second.gateway}/draftkings/odds`), 200);
+
+  const history = await second.run("history", "draftkings", "--json");
+  const entries = (JSON.parse(history.stdout) as { history: Record<string, unknown>[] }).history;
+  assert.deepEqual(
+    entries.map(({ action, user, reason, forced: isForced }) => [action, user, reason, isForced]),
+    [
+      ["RESET", "ann", "they promised", true],
+      ["RESET_DENIED", "ann", "they say it is back", false],
+      ["TRIP", "system", "10 failures reached the threshold of 10", false],
+    ],
+  );
+  const table = await second.run("history");
+  assert.match(table.stdout, /RESET \(forced\) +ann +they promised/);
+
+  const ended = await second.stop();
+  assert.equal(ended.code, 0);
+  assert.match(ended.stdout, /"code":"HBCB-005"/);
+  assert.match(
+    first.program.stdout(),
+    /TRIPPED: draftkings after 10 failures\. Last error: HTTP 500\./,
+  );
+  assert.doesNotMatch(ended.stdout + ended.stderr + first.program.stdout(), new RegExp(TOKEN));
+});
+
+test("the command line shows, trips and explains", async (t) => {
+  const folder = temporaryFolder(t);
+  const bookmaker = await startBookmaker({ serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  const running = await serve(t, folder, config(bookmaker.url));
+
+  const tripped = await running.run("trip", "draftkings", "--reason", "maintenance");
+  assert.equal(tripped.code, 0);
+  assert.equal(await status(`${running.gateway}/draftkings/odds`), 503);
+  assert.equal(bookmaker.stats().received, 0);
+
+  const shown = await running.run("status");
+  assert.match(shown.stdout, /draftkings +latching +OPEN by hand +0\/10 +1 +- .* maintenance/);
+  assert.match(shown.stdout, /a reset needs --force for \d+ s more/);
+  const one = JSON.parse((await running.run("status", "draftkings", "--json")).stdout) as {
+    manual: boolean;
+  };
+  assert.equal(one.manual, true);
+
+  const unknown = await running.run("reset", "nobody", "--reason", "x");
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /Bookmaker not found/);
+
+  const wrong = await switchgear(["trip", "draftkings", "-r", "x"], {
+    env: { SWITCHGEAR_URL: running.admin, SWITCHGEAR_ADMIN_TOKEN: "not-the-token-at-all" },
+  }).ended;
+  assert.equal(wrong.code, 3);
+  assert.match(wrong.stderr, /not the admin token/);
+
+  const none = await switchgear(["trip", "draftkings", "-r", "x"], {
+    env: { SWITCHGEAR_URL: running.admin },
+  }).ended;
+  assert.equal(none.code, 3);
+  assert.match(none.stderr, /Authorization: Bearer/);
+});
+
+test("without a token nothing can be changed, and the answer says how to set one", async (t) => {
+  const running = await serve(t, temporaryFolder(t), config("http://127.0.0.1:9"), {
+    SWITCHGEAR_ADMIN_TOKEN_FILE: "",
+    SWITCHGEAR_ADMIN_TOKEN: "",
+  }).catch((error: unknown) => error);
+  // An empty token is a mistake to be told of, not a way to switch protection off.
+  assert.ok(running instanceof Error);
+  assert.match(running.message, /SWITCHGEAR_ADMIN_TOKEN/);
+
+  const folder = temporaryFolder(t);
+  const [port = 0, adminPort = 0] = await freePorts(2);
+  writeFileSync(join(folder, "switchgear.yaml"), config("http://127.0.0.1:9"));
+  const program = switchgear(["serve"], {
+    cwd: folder,
+    env: { SWITCHGEAR_PORT: String(port), SWITCHGEAR_ADMIN_PORT: String(adminPort) },
+  });
+  t.after(() => program.child.kill("SIGKILL"));
+  const admin = `http://127.0.0.1:${adminPort}`;
+  const { ready } = await import("../support/programs.ts");
+  await ready(program, `${admin}/livez`);
+  const answer = await fetch(`${admin}/api/circuit-breakers/draftkings/trip`, { method: "POST" });
+  assert.equal(answer.status, 403);
+  assert.match(await answer.text(), /SWITCHGEAR_ADMIN_TOKEN/);
+  assert.equal(await status(`${admin}/api/circuit-breakers/draftkings`), 200);
+});
+
+test("a bad configuration ends with 2 and lists every fault", async (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, "bad.yaml");
+  writeFileSync(
+    file,
+    "upstreams:\n  dk: { url: ftp://x, deadlinMs: 5 }\n  fd: { url: http://x, breaker: { failureThreshold: 0 } }\n",
+  );
+  for (const args of [
+    ["serve", "--config", file],
+    ["check", file],
+  ]) {
+    const { code, stderr, stdout } = await switchgear(args, { cwd: folder }).ended;
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    assert.match(stderr, /3 faults/);
+    assert.match(stderr, /bad\.yaml:2:\d+ upstreams\.dk\.url/);
+    assert.match(stderr, /did you mean "deadlineMs"/);
+    assert.match(stderr, /upstreams\.fd\.breaker\.failureThreshold/);
+    assert.doesNotMatch(stderr, /\n +at /);
+  }
+  const missing = await switchgear(["check", join(folder, "nowhere.yaml")]).ended;
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /nowhere\.yaml/);
+});
+
+test("wrong use ends with 2, help with 0, and an unreachable server with 4", async () => {
+  for (const args of [["frobnicate"], ["trip", "draftkings"], ["history", "--limit", "0"]]) {
+    assert.equal((await switchgear(args).ended).code, 2, args.join(" "));
+  }
+  for (const args of [["--help"], ["reset", "--help"], ["--version"]]) {
+    assert.equal((await switchgear(args).ended).code, 0, args.join(" "));
+  }
+  const { code, stderr } = await switchgear(["status"], {
+    env: { SWITCHGEAR_URL: "http://127.0.0.1:1" },
+  }).ended;
+  assert.equal(code, 4);
+  assert.match(stderr, /no Switchgear answers at http:\/\/127\.0\.0\.1:1/);
+  assert.doesNotMatch(stderr, /\n +at /);
+});
+
+test("the schema that editors use is the committed one", async () => {
+  const { code, stdout } = await switchgear(["check", "--schema"]).ended;
+  assert.equal(code, 0);
+  const committed = readFileSync(
+    join(import.meta.dirname, "../../src/config/switchgear.schema.json"),
+    "utf8",
+  );
+  assert.deepEqual(JSON.parse(stdout), JSON.parse(committed));
+});
+
+test("a port in use is a sentence", async (t) => {
+  const blocker = createServer();
+  await new Promise<void>((done) => {
+    blocker.listen(0, "127.0.0.1", done);
+  });
+  t.after(() => blocker.close());
+  const { port } = blocker.address() as { port: number };
+  const folder = temporaryFolder(t);
+  writeFileSync(
+    join(folder, "switchgear.yaml"),
+    `gateway: { host: 127.0.0.1 }\nadmin: { host: 127.0.0.1 }\n${config("http://127.0.0.1:9")}`,
+  );
+  for (const [name, other] of [
+    ["SWITCHGEAR_PORT", "SWITCHGEAR_ADMIN_PORT"],
+    ["SWITCHGEAR_ADMIN_PORT", "SWITCHGEAR_PORT"],
+  ] as const) {
+    const [free = 0] = await freePorts(1);
+    const { code, stderr } = await switchgear(["serve"], {
+      cwd: folder,
+      env: { [name]: String(port), [other]: String(free) },
+    }).ended;
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, new RegExp(`port ${port} .* is in use`));
+    assert.match(stderr, new RegExp(name));
+    assert.doesNotMatch(stderr, /\n +at /);
+  }
+});
+
+test("a stop finishes the calls in flight, writes the state and ends with 0", async (t) => {
+  const folder = temporaryFolder(t);
+  const bookmaker = await startBookmaker({ serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  const running = await serve(t, folder, config(bookmaker.url));
+  bookmaker.control({ latencyMs: 1000 });
+  const calls = Array.from({ length: 10 }, () => status(`${running.gateway}/draftkings/odds`));
+  while (bookmaker.stats().inFlight < 10) await new Promise((done) => setTimeout(done, 10));
+
+  const started = performance.now();
+  const ended = running.stop("SIGINT");
+  assert.deepEqual(new Set(await Promise.all(calls)), new Set([200]));
+  assert.equal((await ended).code, 0);
+  assert.ok(performance.now() - started < 7000);
+
+  const again = await serve(t, folder, config(bookmaker.url));
+  const shown = await again.run("status", "draftkings", "--json");
+  assert.notEqual((JSON.parse(shown.stdout) as { avgLatency: number | null }).avgLatency, null);
+});
+
+test("a stop does not wait for ever for a hung bookmaker", async (t) => {
+  const folder = temporaryFolder(t);
+  const bookmaker = await startBookmaker({ serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  const running = await serve(
+    t,
+    folder,
+    config(bookmaker.url).replace("deadlineMs: 2000", "deadlineMs: 60000"),
+  );
+  bookmaker.control({ hang: true });
+  const hung = fetch(`${running.gateway}/draftkings/odds`).then(
+    (answer) => answer.status,
+    () => 0,
+  );
+  while (bookmaker.stats().inFlight < 1) await new Promise((done) => setTimeout(done, 10));
+  const started = performance.now();
+  assert.equal((await running.stop()).code, 0);
+  assert.ok(performance.now() - started < 7500);
+  assert.ok([0, 503].includes(await hung));
+});
+
+test("a store that cannot be opened does not stop the gateway, and is told of", async (t) => {
+  const folder = temporaryFolder(t);
+  const bookmaker = await startBookmaker({ serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  // A folder where the database should be.
+  mkdirSync(join(folder, "data", "circuit_breaker.db"), { recursive: true });
+  const running = await serve(t, folder, config(bookmaker.url));
+  assert.equal(await status(`${running.gateway}/draftkings/odds`), 200);
+  const health = (await (await fetch(`${running.admin}/readyz`)).json()) as { status: string };
+  assert.equal(health.status, "degraded");
+  assert.match(await scrape(running.admin), /^switchgear_store_up 0$/m);
+  assert.equal((await running.run("trip", "draftkings", "-r", "x")).code, 0);
+  assert.equal(await status(`${running.gateway}/draftkings/odds`), 503);
+  const shown = await running.run("status");
+  assert.match(shown.stdout, /the last change is not on disk yet/);
+});
