@@ -12,6 +12,12 @@ import type { AccessEntry, GatewayCallOptions, GatewayOptions } from "./ports.ts
 import type { Problem } from "./problem.ts";
 import type { Destination } from "./route.ts";
 
+/** A call's two connections, as its transport holds them. */
+export interface Line {
+  /** Lets go of both, as far as they are still held; the caller is told, as far as it still can. */
+  cut(ending: Ending): void;
+}
+
 /** What all calls of one gateway share. */
 export class CallBook {
   readonly clock: Clock;
@@ -96,15 +102,16 @@ export class Call implements Expiring {
   readonly destination: Destination;
   readonly deadlineMs: number;
   readonly method: string;
-  /** Set by the transport: lets go of both connections, as far as they are still held. */
-  abort: ((ending: Ending) => void) | undefined;
+  /** On the monotonic clock. */
+  readonly startedMs: number;
+  /** Set by the transport. */
+  line: Line | undefined;
   /** Why the call ended early, once it did. */
   ending: Ending | undefined;
 
   readonly #book: CallBook;
   readonly #options: GatewayCallOptions;
   readonly #admitted: Admitted;
-  readonly #startedMs: number;
   readonly #deadline: DeadlineEntry;
   #latencyMs: number | undefined;
   #isSettled = false;
@@ -129,8 +136,8 @@ export class Call implements Expiring {
     this.#book = book;
     this.#options = facts.options;
     this.#admitted = facts.admitted;
-    this.#startedMs = book.clock.monotonic();
-    this.#deadline = book.deadlines.add(this, facts.deadlineMs, this.#startedMs);
+    this.startedMs = book.clock.monotonic();
+    this.#deadline = book.deadlines.add(this, facts.deadlineMs, this.startedMs);
     book.opened(this);
   }
 
@@ -144,7 +151,7 @@ export class Call implements Expiring {
 
   /** Marks the arrival of the answer's headers: that is its latency. */
   headersArrived(status: number): void {
-    this.#latencyMs = this.#book.clock.monotonic() - this.#startedMs;
+    this.#latencyMs = this.#book.clock.monotonic() - this.startedMs;
     this.#sentStatus = status;
   }
 
@@ -171,7 +178,7 @@ export class Call implements Expiring {
     if (this.#isSettled) return;
     this.ending = ending;
     this.#settle(outcomeOfEnding(ending, this.deadlineMs, this.#elapsedMs()), ending);
-    this.abort?.(ending);
+    this.line?.cut(ending);
   }
 
   expire(stalled: boolean): void {
@@ -185,7 +192,7 @@ export class Call implements Expiring {
   }
 
   #elapsedMs(): number {
-    return this.#latencyMs ?? this.#book.clock.monotonic() - this.#startedMs;
+    return this.#latencyMs ?? this.#book.clock.monotonic() - this.startedMs;
   }
 
   #settle(outcome: Outcome, ending?: Ending): void {
@@ -213,7 +220,7 @@ export class Call implements Expiring {
       outcome: outcome.timeout === true ? "timeout" : outcome.outcome,
       reason: sent.reason,
       latencyMs: this.#elapsedMs(),
-      durationMs: this.#book.clock.monotonic() - this.#startedMs,
+      durationMs: this.#book.clock.monotonic() - this.startedMs,
       criticality: this.#options.criticality ?? null,
     });
   }

@@ -1,12 +1,13 @@
 // The gateway on Bun: `Bun.serve` in front, `fetch` behind. See server.ts for what differs from
 // Node. `fetch` is told to leave everything alone: redirects, compression, idle connections.
 
-import type { Call } from "./call.ts";
+import type { DeadlineEntry, DeadlineQueue, Expiring } from "../pipeline/deadline.ts";
+import type { Call, Line } from "./call.ts";
 import { isTimeoutError } from "./classify.ts";
 import { stripRequestHeaders, stripResponseHeaders } from "./headers.ts";
 import { REASON_HEADER } from "./headers.ts";
 import type { GatewayOptions } from "./ports.ts";
-import type { Problem } from "./problem.ts";
+import type { Problem, ProblemReason } from "./problem.ts";
 import {
   PROBLEM_CONTENT_TYPE,
   bodyTooLargeProblem,
@@ -25,6 +26,7 @@ export async function startBunTransport(
   desk: FrontDesk,
   options: GatewayOptions,
 ): Promise<Transport> {
+  const lines = new LinePool(desk.book.deadlines);
   const server = Bun.serve({
     hostname: options.host,
     port: options.port,
@@ -32,7 +34,7 @@ export async function startBunTransport(
     idleTimeout: 0,
     maxRequestBodySize: BUN_BODY_BYTES_MAX,
     development: false,
-    fetch: (request) => handle(desk, request),
+    fetch: (request) => handle(desk, lines, request),
     error: () => toResponse(internalProblem(), "GET"),
   });
   return {
@@ -43,7 +45,7 @@ export async function startBunTransport(
   };
 }
 
-function handle(desk: FrontDesk, request: Request): Response | Promise<Response> {
+function handle(desk: FrontDesk, lines: LinePool, request: Request): Response | Promise<Response> {
   const { method, headers } = request;
   const reception = desk.receive({
     method,
@@ -52,7 +54,7 @@ function handle(desk: FrontDesk, request: Request): Response | Promise<Response>
   });
   return reception.kind === "answer"
     ? toResponse(reception.problem, method)
-    : forward(desk, request, reception);
+    : forward(desk, lines, request, reception);
 }
 
 /** Path and query as Bun left them. With a `Host` that makes no URL it gives the target alone. */
@@ -62,26 +64,108 @@ function originForm(url: string): string {
   return pathAt === -1 ? "/" : url.slice(pathAt);
 }
 
+/** Heads of the problems without members of their own: building them anew costs a third. */
+const problemHeads = new Map<ProblemReason, { status: number; headers: Headers }>();
+
 function toResponse(problem: Problem, method: string): Response {
-  const headers: Record<string, string> = {
-    "content-type": PROBLEM_CONTENT_TYPE,
-    [REASON_HEADER]: problem.reason,
-  };
-  if (problem.retryAfter !== undefined) headers["retry-after"] = problem.retryAfter;
-  if (problem.allow !== undefined) headers["allow"] = problem.allow;
-  return new Response(method === "HEAD" ? null : problem.body, { status: problem.status, headers });
+  const body = method === "HEAD" ? null : problem.body;
+  const { status, reason, retryAfter, allow } = problem;
+  if (retryAfter !== undefined || allow !== undefined) {
+    const headers = problemHeaders(reason);
+    if (retryAfter !== undefined) headers.set("retry-after", retryAfter);
+    if (allow !== undefined) headers.set("allow", allow);
+    return new Response(body, { status, headers });
+  }
+  let head = problemHeads.get(reason);
+  if (head === undefined) {
+    head = { status, headers: problemHeaders(reason) };
+    problemHeads.set(reason, head);
+  }
+  return new Response(body, head);
+}
+
+function problemHeaders(reason: ProblemReason): Headers {
+  return new Headers({ "content-type": PROBLEM_CONTENT_TYPE, [REASON_HEADER]: reason });
+}
+
+/**
+ * The means to let go of one call's upstream. It is used again once a call's answer was whole: an
+ * `AbortController` per call costs 5 % of it. What an earlier call left on the signal is over, so
+ * that no call can be cut with another; a line that was cut, or whose call failed, is thrown away.
+ */
+class BunLine implements Line, Expiring {
+  readonly #controller = new AbortController();
+  readonly signal = this.#controller.signal;
+  #call: Call | undefined;
+  #request: Request | undefined;
+  #watch: DeadlineEntry | undefined;
+
+  hold(call: Call, request: Request, deadlines: DeadlineQueue): void {
+    this.#call = call;
+    this.#request = request;
+    this.#watch = deadlines.add(this, CALLER_WATCH_MS, call.startedMs);
+    call.line = this;
+  }
+
+  cut(): void {
+    this.#controller.abort();
+  }
+
+  /** Has the caller's leaving end the call at once. */
+  expire(): void {
+    const call = this.#call;
+    const signal = this.#request?.signal;
+    if (call === undefined || signal === undefined || call.isSettled) return;
+    if (signal.aborted) call.end("caller_left");
+    else signal.addEventListener("abort", () => call.end("caller_left"), { once: true });
+  }
+
+  /** The call is over, and so is its `fetch`. */
+  release(deadlines: DeadlineQueue): void {
+    if (this.#watch !== undefined) deadlines.remove(this.#watch);
+    this.#call = undefined;
+    this.#request = undefined;
+    this.#watch = undefined;
+  }
+}
+
+/**
+ * A caller's leaving is looked for after this: most answers are whole before, and a listener per
+ * call costs another 5 %. A caller who leaves earlier is noticed then, or its answer is counted.
+ */
+const CALLER_WATCH_MS = 10;
+
+/** Lines kept for later calls, about a kilobyte each. */
+const LINES_KEPT_MAX = 1024;
+
+class LinePool {
+  readonly #free: BunLine[] = [];
+  readonly #deadlines: DeadlineQueue;
+
+  constructor(deadlines: DeadlineQueue) {
+    this.#deadlines = deadlines;
+  }
+
+  take(call: Call, request: Request): BunLine {
+    const line = this.#free.pop() ?? new BunLine();
+    line.hold(call, request, this.#deadlines);
+    return line;
+  }
+
+  giveBack(line: BunLine): void {
+    line.release(this.#deadlines);
+    if (this.#free.length < LINES_KEPT_MAX) this.#free.push(line);
+  }
 }
 
 /** One function on purpose: further `async` frames are paid by every proxied call. */
 async function forward(
   desk: FrontDesk,
+  lines: LinePool,
   request: Request,
   { call, lane, target }: Extract<Reception, { kind: "forward" }>,
 ): Promise<Response> {
-  const cut = new AbortController();
-  call.abort = () => cut.abort();
-  request.signal.addEventListener("abort", () => call.end("caller_left"), { once: true });
-
+  const line = lines.take(call, request);
   try {
     const { headers } = request;
     const body = bodyOf(desk, request, call);
@@ -92,35 +176,40 @@ async function forward(
       body,
       redirect: "manual",
       decompress: false,
-      signal: cut.signal,
+      signal: line.signal,
     });
     const { status } = response;
-    if (call.ending !== undefined) return failed(desk, call, undefined);
+    if (call.ending !== undefined) return failed(desk, request, call, undefined);
     if (!isFinalStatus(status)) {
-      cut.abort();
-      return failed(desk, call, new Error(`upstream answered with status ${status}`));
+      line.cut();
+      return failed(desk, request, call, new Error(`upstream answered with status ${status}`));
     }
     call.headersArrived(status);
     stripResponseHeaders(response.headers);
     if (isBodiless(call.method, status)) {
       call.complete();
+      lines.giveBack(line);
       return response;
     }
     if (!fitsOnePiece(response.headers.get("content-length"))) {
       call.streams();
+      line.expire();
       return new Response(watched(response.body, call), { status, headers: response.headers });
     }
     const whole = await response.bytes();
-    if (call.ending !== undefined) return failed(desk, call, undefined);
+    if (call.ending !== undefined) return failed(desk, request, call, undefined);
     call.complete();
+    lines.giveBack(line);
     return new Response(whole, { status, headers: response.headers });
   } catch (error) {
-    return failed(desk, call, error);
+    return failed(desk, request, call, error);
   }
 }
 
 /** A call without an answer of the upstream's: ended early, or failed by `error`. */
-function failed(desk: FrontDesk, call: Call, error: unknown): Response {
+function failed(desk: FrontDesk, request: Request, call: Call, error: unknown): Response {
+  // A body that its caller breaks off fails the `fetch`; that the caller left is why.
+  if (call.ending === undefined && request.signal.aborted) call.end("caller_left");
   const { ending, method } = call;
   // 499 is never seen: the caller has left.
   if (ending === "caller_left") return new Response(null, { status: 499 });

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Transform } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Pool } from "undici";
-import type { Call } from "./call.ts";
+import type { Call, Line } from "./call.ts";
 import { isTimeoutError } from "./classify.ts";
 import type { Ending } from "./classify.ts";
 import { REASON_HEADER, requestPairs, responsePairs } from "./headers.ts";
@@ -165,7 +165,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 /** One request passed on and its answer passed back. */
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements Dispatcher.DispatchHandler, Line {
   readonly #desk: FrontDesk;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
@@ -192,7 +192,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   start(pool: Pool): void {
     const call = this.#call;
-    call.abort = (ending) => this.#abort(ending);
+    call.line = this;
     this.#response.once("close", () => {
       if (!this.#response.writableFinished) call.end("caller_left");
     });
@@ -280,7 +280,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     sendProblem(this.#request, this.#response, problem);
   }
 
-  #abort(ending: Ending): void {
+  cut(ending: Ending): void {
     this.#controller?.abort(new Error(`the call ended: ${ending}`));
     this.#request.unpipe();
     this.#body?.destroy();

@@ -125,6 +125,7 @@ type AnyMetric = ResourceMetrics["scopeMetrics"][number]["metrics"][number];
 /** Points that are turned into text without a pause: some milliseconds. A histogram has 14 lines. */
 const POINTS_PER_PART = 500;
 const HISTOGRAMS_PER_PART = 40;
+const HISTOGRAM: number = DataPointType.HISTOGRAM;
 
 interface Part {
   readonly metrics: ResourceMetrics;
@@ -137,8 +138,9 @@ function* partsOf({ resource, scopeMetrics }: ResourceMetrics): Generator<Part> 
   for (const { scope, metrics } of scopeMetrics) {
     for (const metric of metrics) {
       const { length } = metric.dataPoints;
-      // As numbers, since the exporter may have brought its own copy of the SDK and of this enum.
-      const isHistogram = Number(metric.dataPointType) === Number(DataPointType.HISTOGRAM);
+      // As a plain number, since the exporter may have its own copy of the SDK, and of this enum.
+      const type: number = metric.dataPointType;
+      const isHistogram = type === HISTOGRAM;
       const size = isHistogram ? HISTOGRAMS_PER_PART : POINTS_PER_PART;
       for (let from = 0; from < length; from += size) {
         const dataPoints = metric.dataPoints.slice(from, from + size);

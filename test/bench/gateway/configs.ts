@@ -94,11 +94,11 @@ backend upstream
  */
 export function switchgearYaml(
   folder: string,
-  file: string,
+  { name, logLevel }: { readonly name: string; readonly logLevel: string },
   ports: { readonly gateway: number; readonly admin: number; readonly upstream: number },
 ): string {
-  const upstream = (name: string): string => `  ${name}:
-    url: http://127.0.0.1:${ports.upstream}/${name}
+  const upstream = (bookmaker: string): string => `  ${bookmaker}:
+    url: http://127.0.0.1:${ports.upstream}/${bookmaker}
     deadlineMs: 2000
     breaker: { kind: latching, failureThreshold: 10, cooldownMs: 60000, recovery: manual }
     operations:
@@ -107,7 +107,8 @@ export function switchgearYaml(
 `;
   return `gateway: { host: 127.0.0.1, port: ${ports.gateway} }
 admin: { host: 127.0.0.1, port: ${ports.admin} }
-store: { kind: sqlite, path: ${folder}/${file}.db }
+store: { kind: sqlite, path: ${folder}/${name}.db }
+logging: { level: ${logLevel} }
 loadShedding: { threshold: 0.95, operationLoad: 100 }
 upstreams:
 ${upstream("draftkings")}${upstream("fanduel")}`;

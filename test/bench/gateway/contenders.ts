@@ -5,10 +5,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, type Command } from "../support/processes.ts";
 import { ROOT, beside, runtimePath, type Runtime } from "../support/runtimes.ts";
+import { KINDS, type Kind } from "./load.ts";
 import { proxyHaproxy, proxyNginx, switchgearYaml } from "./configs.ts";
 
 export const CONTENDERS = [
   "switchgear-bun",
+  "switchgear-bun-silent",
   "switchgear-node",
   "bare-bun",
   "opossum-undici",
@@ -19,12 +21,18 @@ export type ContenderId = (typeof CONTENDERS)[number];
 
 export const LABELS: Readonly<Record<ContenderId, string>> = {
   "switchgear-bun": "Switchgear on Bun",
+  "switchgear-bun-silent": "Switchgear on Bun, `logging.level: silent`",
   "switchgear-node": "Switchgear on Node",
   "bare-bun": "bare `Bun.serve` + `fetch`",
   "opossum-undici": "opossum over undici on Node",
   haproxy: "HAProxy",
   nginx: "nginx",
 };
+
+/** What each is asked. The silent one shows what part of a refusal is its log line. */
+export function kindsOf(id: ContenderId): readonly Kind[] {
+  return id === "switchgear-bun-silent" ? ["refused"] : KINDS;
+}
 
 export interface Contender {
   readonly id: ContenderId;
@@ -44,9 +52,11 @@ export async function prepare(id: ContenderId, setting: Setting): Promise<Conten
   const port = await freePort();
   switch (id) {
     case "switchgear-bun":
-      return switchgear(id, "bun", port, setting);
+      return switchgear(id, "bun", port, setting, "info");
+    case "switchgear-bun-silent":
+      return switchgear(id, "bun", port, setting, "silent");
     case "switchgear-node":
-      return switchgear(id, "node", port, setting);
+      return switchgear(id, "node", port, setting, "info");
     case "bare-bun":
       return program(id, "bun", "proxy-bun.ts", port, setting);
     case "opossum-undici":
@@ -96,10 +106,11 @@ async function switchgear(
   runtime: Runtime,
   port: number,
   setting: Setting,
+  logLevel: string,
 ): Promise<Contender> {
   const ports = { gateway: port, admin: await freePort(), upstream: setting.upstreamPort };
   const file = join(setting.folder, `${id}.yaml`);
-  writeFileSync(file, switchgearYaml(setting.folder, id, ports));
+  writeFileSync(file, switchgearYaml(setting.folder, { name: id, logLevel }, ports));
   const main = join(ROOT, "src/cli/main.ts");
   const command = [runtimePath(runtime), main, "serve", "--config", file];
   return contender(id, port, command, setting, {

@@ -15,9 +15,8 @@ import { cpuSeconds, freePort, start, type Started } from "../support/processes.
 import { runtimeVersions } from "../support/runtimes.ts";
 import { writeReport } from "../support/table.ts";
 import { upstreamNginx } from "./configs.ts";
-import { CONTENDERS, LABELS, prepare, type Contender } from "./contenders.ts";
+import { CONTENDERS, LABELS, kindsOf, prepare, type Contender } from "./contenders.ts";
 import {
-  KINDS,
   PATHS,
   SMALL_BYTES,
   TYPICAL_BYTES,
@@ -228,7 +227,9 @@ async function measureAll(): Promise<Round[]> {
   writeLoadScripts(folder);
   const upstreamPort = await startUpstream();
   const running = await startAll(upstreamPort);
-  const cells = running.flatMap((each) => KINDS.map((kind) => ({ each, kind })));
+  const cells = running.flatMap((each) =>
+    kindsOf(each.contender.id).map((kind) => ({ each, kind })),
+  );
   const random = new SeededRandom(Number(values.seed));
   if (warmupSeconds > 0) {
     tell("warming up");
@@ -262,7 +263,8 @@ byte for byte what the upstream does, and refused with 503; a round counts when 
 and the upstream saw each request that it should, and none of the refused.
 
 Switchgear runs as \`switchgear serve\` with SQLite, a deadline, the latching breaker, and load
-shedding measured for each call. opossum has a timeout of 2 s. The bare proxy's refusal is a
+shedding measured for each call; it logs each refusal, which the others do not, so its refusals
+are measured without the log as well. opossum has a timeout of 2 s. The bare proxy's refusal is a
 \`new Response\`, HAProxy's and nginx's are \`return 503\`.`;
 
 try {
