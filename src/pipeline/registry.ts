@@ -73,7 +73,7 @@ export class Switchgear implements AsyncDisposable {
     const listed = this.#listed.get(name);
     if (listed !== undefined) return listed;
     if (this.#other === undefined || typeof name !== "string" || name === "") {
-      throw new UnknownUpstreamError(String(name), [...this.#listed.keys()]);
+      throw new UnknownUpstreamError(name, [...this.#listed.keys()]);
     }
     const known = this.#unlisted.get(name);
     if (known === undefined) return this.#admitName(name, this.#other);

@@ -91,7 +91,7 @@ export class Upstream {
     options: CallOptions = NO_OPTIONS,
   ): Promise<Awaited<Result>> {
     const { signal } = options;
-    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
     const operation = this.#operations.get(options.operation);
     const ticket = this.#admit(operation, options.load);
     if (ticket === REFUSED) return Promise.reject(this.#refusalError(operation, options.load));
@@ -305,7 +305,7 @@ export class Upstream {
       answer = fn(new PlainContext());
     } catch (error) {
       settlement.error(operation, ticket, startMs, error);
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
     const promise =

@@ -61,7 +61,7 @@ export function latching(options: LatchingOptions = {}): BreakerPolicy {
   });
 }
 
-export class LatchingMachine implements BreakerMachine<LatchingSnapshot> {
+export class LatchingMachine implements BreakerMachine {
   readonly kind = "latching";
   readonly refusalReason = "tripped";
   readonly events: MachineEvent[] = [];
