@@ -1,0 +1,99 @@
+// The files that are made from the sources: `npm run generate` writes them, a test compares them.
+
+import { join, resolve } from "node:path";
+import { format } from "prettier";
+import { configJsonSchema } from "../src/config/json-schema.ts";
+import { METRICS, type Metric } from "../src/telemetry/catalogue.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+
+export interface GeneratedFile {
+  readonly path: string;
+  readonly content: string;
+}
+
+export async function generatedFiles(): Promise<GeneratedFile[]> {
+  const made = [
+    ["src/config/switchgear.schema.json", "json", JSON.stringify(configJsonSchema())],
+    ["docs/metrics.md", "markdown", metricsPage()],
+  ] as const;
+  return Promise.all(
+    made.map(async ([path, parser, text]) => ({
+      path: join(ROOT, path),
+      content: await format(text, { parser, printWidth: 100 }),
+    })),
+  );
+}
+
+function metricsPage(): string {
+  const all: readonly Metric[] = Object.values(METRICS);
+  const mandated = all.filter(({ name }) => !name.startsWith("switchgear_"));
+  const own = all.filter(({ name }) => name.startsWith("switchgear_"));
+  return `<!-- Generated from src/telemetry/catalogue.ts by \`npm run generate\`. -->
+
+# Metrics and logs
+
+\`/metrics\` and \`/api/metrics\` on the admin port, in Prometheus' text format. Values are read when they
+are scraped; a call pays for incrementing a number. A collection that fails answers 500, never an
+empty 200.
+
+The first 1,000 upstreams and 200 operations of each get labels of their own; the rest are put together
+as \`__overflow__\`. Label values longer than 128 characters are cut and end in a hash.
+
+## Series that keep the names of the source system
+
+Two of them break Prometheus' naming rules, and keep their names all the same:
+\`circuit_breaker_trip_count\` and \`circuit_breaker_latency_ms\`.
+
+${table(mandated)}
+
+## Switchgear's own
+
+${table(own)}
+
+## In your own service
+
+\`\`\`js
+import { MeterProvider } from "@opentelemetry/sdk-metrics";
+import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
+import { switchgearMetricProducer } from "switchgear/otel";
+
+const reader = new PrometheusExporter({
+  host: "0.0.0.0", // its own default is localhost: in a pod nothing could scrape it
+  withoutScopeInfo: true,
+  withoutTargetInfo: true,
+  metricProducers: [switchgearMetricProducer(gear)],
+});
+new MeterProvider({ readers: [reader] });
+\`\`\`
+
+## Logs
+
+JSON lines on standard output, or Hyper-Bun's format with \`logging.format: hyper-bun\`. Each event has a
+\`code\`; \`attachLogging(gear, logger)\` of \`switchgear/pino\` writes the same from your own service. Trace
+and span ids are added while there is a span.
+
+| Code | Level | When |
+| --- | --- | --- |
+| \`HBCB-001\` | info | the probe succeeded and the breaker closed by itself |
+| \`HBCB-002\` | error | the breaker tripped |
+| \`HBCB-003\` | warn | a call was refused because the breaker is tripped |
+| \`HBCB-004\` | warn | a call was shed because this process is loaded |
+| \`HBCB-005\` | info, or warn when denied | somebody reset the breaker, or tried to |
+| \`HBCB-006\` | warn | somebody tripped the breaker |
+| \`HBCB-007\` | error | an alert callback failed |
+| \`SG_MODE\` | warn | somebody changed the breaker's mode |
+| \`SG_STORE\` | error, info or fatal | the store fails, works again, or was found broken and put aside |
+`;
+}
+
+function table(metrics: readonly Metric[]): string {
+  return [
+    "| Series | Type | Labels | Meaning |",
+    "| --- | --- | --- | --- |",
+    ...metrics.map(
+      ({ name, type, labels, help }) =>
+        `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${help.replaceAll("|", "\\|")} |`,
+    ),
+  ].join("\n");
+}
