@@ -11,7 +11,7 @@ import { adminTokenFromEnv } from "../config/secret.ts";
 import { latching } from "../core/breaker/latching.ts";
 import type { GatewayUpstream } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
-import { createSwitchgear, memoryStore, type Store, type Switchgear } from "../index.ts";
+import { createSwitchgear, memoryStore, type Switchgear } from "../index.ts";
 import type { UpstreamOptions } from "../pipeline/registry-options.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
@@ -36,24 +36,10 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const version = packageVersion();
   const logger = createLogger(config.logging);
 
+  // Known once the gateway runs; until then nothing is pending.
   let pending = (): number => 0;
-  const gear = createSwitchgear({
-    upstreams: Object.fromEntries(
-      Object.entries(config.upstreams).map(([name, upstream]) => [name, upstreamOptions(upstream)]),
-    ),
-    store: storeOf(config),
-    loadShedding: {
-      threshold: config.loadShedding.threshold,
-      operationLoad: config.loadShedding.operationLoad,
-    },
-    limits: config.limits,
-    sampler: new SystemLoad({
-      mode: config.loadShedding.mode,
-      maxPending: config.loadShedding.maxPending,
-      pending: () => pending(),
-    }),
-  });
-  attachLogging(gear, logger);
+  const gear = gearOf(config, () => pending());
+  attachLogging(gear, logger, { rejectionSampling: config.logging.rejectionSampling });
 
   let isShuttingDown = false;
   const admin = await listening("admin", config.admin.port, () =>
@@ -104,6 +90,19 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   process.exitCode = EXIT.done;
 }
 
+function gearOf(config: SwitchgearConfig, pending: () => number): Switchgear {
+  const { threshold, operationLoad, mode, maxPending } = config.loadShedding;
+  return createSwitchgear({
+    upstreams: Object.fromEntries(
+      Object.entries(config.upstreams).map(([name, upstream]) => [name, upstreamOptions(upstream)]),
+    ),
+    store: config.store.kind === "sqlite" ? sqliteStore(config.store.path) : memoryStore(),
+    loadShedding: { threshold, operationLoad },
+    limits: config.limits,
+    sampler: new SystemLoad({ mode, maxPending, pending }),
+  });
+}
+
 function upstreamOptions(upstream: UpstreamConfig): UpstreamOptions {
   const { kind: _kind, ...options } = upstream.breaker;
   // The gateway keeps the deadline itself: it covers the body, which ends after the call.
@@ -131,10 +130,6 @@ function gatewayUpstreams(
       },
     ]),
   );
-}
-
-function storeOf(config: SwitchgearConfig): Store {
-  return config.store.kind === "sqlite" ? sqliteStore(config.store.path) : memoryStore();
 }
 
 /** A port that is taken is a sentence, not a stack trace. */

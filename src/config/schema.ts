@@ -229,6 +229,15 @@ const logging = z
       values: ["json", "hyper-bun"],
       byDefault: "json",
     }),
+    rejectionSampling: number({
+      meaning:
+        "Logs the first of so many refused calls of each upstream and reason, with the number left out; 1 logs every one.",
+      unit: "calls",
+      min: 1,
+      max: 1_000_000,
+      isWhole: true,
+      byDefault: 1,
+    }),
   })
   .prefault({})
   .describe("The log on standard output. Default: {}.");

@@ -42,7 +42,7 @@ test("fills in every default of an empty file", () => {
     gateway: { host: "0.0.0.0", port: 8080, maxBodyBytes: 10_485_760, maxHeaderBytes: 16_384 },
     admin: { host: "0.0.0.0", port: 9464 },
     store: { kind: "sqlite", path: "./data/circuit_breaker.db" },
-    logging: { level: "info", format: "json" },
+    logging: { level: "info", format: "json", rejectionSampling: 1 },
     loadShedding: { threshold: 0.85, operationLoad: 100, mode: "weighted", maxPending: 1000 },
     limits: { upstreams: 1000, operations: 200 },
     upstreams: {},
