@@ -63,6 +63,9 @@ export class BreakerGuard implements Persisted {
   readonly #clock: Clock;
   readonly #persistence: Persistence;
   readonly #emitter: Emitter;
+  /** Asked by every call. */
+  readonly #polls: boolean;
+  readonly #isDurable: boolean;
   #mode: OperatorMode;
   /** When it was last tripped or closed, wall clock. */
   #orderedAt = 0;
@@ -84,6 +87,8 @@ export class BreakerGuard implements Persisted {
     this.#clock = ports.clock;
     this.#persistence = ports.persistence;
     this.#emitter = ports.emitter;
+    this.#polls = ports.persistence.polls;
+    this.#isDurable = ports.persistence.isDurable;
   }
 
   get mode(): OperatorMode {
@@ -119,7 +124,7 @@ export class BreakerGuard implements Persisted {
     const machine = this.#machine;
     if (this.#mode === "forced-closed") return UNTRACKED;
     // A closed breaker admits without a look at the clock, unless other processes may have changed it.
-    if (this.#persistence.polls) {
+    if (this.#polls) {
       const nowMs = this.#clock.monotonic();
       if (this.#persistence.isPollDue(nowMs)) this.#persistence.poll(nowMs);
     }
@@ -143,7 +148,7 @@ export class BreakerGuard implements Persisted {
     const hadFailures = machine.hasFailures;
     if (!machine.settleOk(ticket, latencyMs, nowMs)) this.counters.lateOk += 1;
     else if (machine.events.length > 0) this.#announce();
-    else if (!this.#persistence.isDurable) return;
+    else if (!this.#isDurable) return;
     else if (hadFailures) this.#persistence.saveNow(this);
     else this.#persistence.saveSoon(this);
   }
@@ -234,7 +239,7 @@ export class BreakerGuard implements Persisted {
 
   #afterEvidence(): void {
     if (this.#machine.events.length > 0) this.#announce();
-    else if (this.#persistence.isDurable) this.#persistence.saveNow(this);
+    else if (this.#isDurable) this.#persistence.saveNow(this);
   }
 
   /** The state is final: count, store, and only then tell. */

@@ -16,7 +16,8 @@ export interface Expiring {
 }
 
 interface Node {
-  readonly target: Expiring;
+  /** Undefined once removed. */
+  target: Expiring | undefined;
   readonly dueMs: number;
   readonly lane: Lane;
   previous: Node | undefined;
@@ -85,6 +86,11 @@ export class DeadlineQueue {
     else previous.next = next;
     if (next === undefined) lane.tail = previous;
     else next.previous = previous;
+    // A dead node in the old generation would keep its neighbours and their calls alive, node after
+    // node, until a full collection: a third of a proxied call's cost on Bun.
+    node.previous = undefined;
+    node.next = undefined;
+    node.target = undefined;
     if (lane.head !== undefined) return;
     // The timer stays armed for the next call; only the process must not wait for it.
     if (this.#lanes.size > LANES_KEPT) this.#drop(lane);
@@ -145,8 +151,9 @@ export class DeadlineQueue {
   #expireDue(lane: Lane, nowMs: number, stalled: boolean): void {
     while (lane.head !== undefined && lane.head.dueMs <= nowMs) {
       const { head } = lane;
+      const { target } = head;
       this.remove(head);
-      head.target.expire(stalled);
+      target?.expire(stalled);
     }
   }
 
