@@ -86,7 +86,6 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   await admin.stop();
   await gear.close();
   logger.info("stopped");
-  logger.flush();
   process.exitCode = EXIT.done;
 }
 

@@ -169,7 +169,8 @@ export class UnknownUpstreamError extends SwitchgearError {
   readonly upstream: string;
 
   constructor(upstream: string, known: readonly string[]) {
-    const list = known.length === 0 ? "none is configured" : `known: ${known.slice(0, 20).join(", ")}`;
+    const list =
+      known.length === 0 ? "none is configured" : `known: ${known.slice(0, 20).join(", ")}`;
     super("SG_UNKNOWN_UPSTREAM", `no upstream named ${JSON.stringify(upstream)}; ${list}`);
     this.upstream = upstream;
   }
@@ -214,6 +215,18 @@ for (const [type, name] of [
   Object.defineProperty(type.prototype, "name", { value: name, configurable: true });
 }
 
+// Without a walked stack V8 still makes the head line, and JavaScriptCore makes none at all: code that
+// splits `error.stack` must not fall over a refusal.
+Object.defineProperty(SwitchgearError.prototype, "stack", {
+  configurable: true,
+  get(this: SwitchgearError) {
+    return `${this.name}: ${this.message}`;
+  },
+  set(this: SwitchgearError, value: unknown) {
+    Object.defineProperty(this, "stack", { value, writable: true, configurable: true });
+  },
+});
+
 /** Whether Switchgear refused the call; holds across duplicate copies of the package. */
 export function isRefused(error: unknown): error is RefusedError {
   return (
@@ -223,14 +236,17 @@ export function isRefused(error: unknown): error is RefusedError {
   );
 }
 
+/** A hardened realm may have frozen it; errors then merely cost more. */
+const canLimitStack = Reflect.set(Error, "stackTraceLimit", Error.stackTraceLimit);
+
 /**
  * Makes an error without walking the stack, which is most of what an error costs. A refusal's
  * stack would only ever show the guard; whoever needs the caller's has it in the awaiting frame.
  */
 export function withoutStack<Made extends Error>(make: () => Made): Made {
+  if (!canLimitStack) return make();
   const limit = Error.stackTraceLimit;
-  // A hardened realm may have frozen it; the error then merely costs more.
-  if (!Reflect.set(Error, "stackTraceLimit", 0)) return make();
+  Error.stackTraceLimit = 0;
   try {
     return make();
   } finally {

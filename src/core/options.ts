@@ -5,7 +5,12 @@ import { InvalidOptionsError } from "./errors.ts";
 
 /** What one option accepts. `least`/`above`/`most` are for finite numbers. */
 export type OptionRule =
-  | { readonly least?: number; readonly above?: number; readonly most?: number; readonly whole?: true }
+  | {
+      readonly least?: number;
+      readonly above?: number;
+      readonly most?: number;
+      readonly whole?: true;
+    }
   | { readonly oneOf: readonly string[] }
   | { readonly is: "boolean" | "function" | "object" | "string" };
 
@@ -59,6 +64,7 @@ function violated(value: unknown, rule: OptionRule): string | undefined {
 
 function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  if (typeof value === "object" && value !== null)
+    return Array.isArray(value) ? "an array" : "an object";
   return String(value);
 }

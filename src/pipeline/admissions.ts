@@ -144,14 +144,16 @@ export function refusalError(
   operation: string,
   load: Load & { readonly threshold: number },
 ): RefusedError {
-  const facts = { upstream: source.name, operation, reason };
+  const upstream = source.name;
+  if (reason === "tripped" || reason === "half_open_limit") {
+    const refusal = source.refusal();
+    const facts = { upstream, operation, reason, retryAfterMs: refusal.retryAfterMs };
+    return withoutStack(() => new BreakerOpenError(facts, refusal));
+  }
   if (reason === "closing") {
-    return withoutStack(() => new ClosingError({ ...facts, retryAfterMs: undefined }));
+    const facts = { upstream, operation, reason, retryAfterMs: undefined };
+    return withoutStack(() => new ClosingError(facts));
   }
-  if (reason === "load_shed") {
-    return withoutStack(() => new LoadShedError({ ...facts, retryAfterMs: SHED_RETRY_MS }, load));
-  }
-  const refusal = source.refusal();
-  const tripped = { ...facts, retryAfterMs: refusal.retryAfterMs };
-  return withoutStack(() => new BreakerOpenError(tripped, refusal));
+  const facts = { upstream, operation, reason, retryAfterMs: SHED_RETRY_MS };
+  return withoutStack(() => new LoadShedError(facts, load));
 }

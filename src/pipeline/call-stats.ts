@@ -52,7 +52,10 @@ export class OperationStats {
   }
 }
 
-/** Finds an operation's counters; the last one used costs a comparison. */
+/**
+ * Finds an operation's counters. The last one used costs a comparison; most upstreams have one
+ * operation, and need no map.
+ */
 export class OperationTable {
   readonly #max: number;
   #last: OperationStats | undefined = undefined;
@@ -64,23 +67,25 @@ export class OperationTable {
 
   get(name: string | undefined): OperationStats {
     const wanted = name === undefined || name === "" ? UNKNOWN_OPERATION : name;
-    if (this.#last?.name === wanted) return this.#last;
-    const byName = (this.#byName ??= new Map());
-    const known = byName.get(wanted) ?? this.#add(byName, wanted);
-    this.#last = known;
-    return known;
+    const last = this.#last;
+    if (last?.name === wanted) return last;
+    return (this.#last =
+      last === undefined ? new OperationStats(wanted) : this.#find(last, wanted));
   }
 
   all(): Iterable<OperationStats> {
-    return this.#byName?.values() ?? [];
+    if (this.#byName !== undefined) return this.#byName.values();
+    return this.#last === undefined ? [] : [this.#last];
   }
 
-  #add(byName: Map<string, OperationStats>, name: string): OperationStats {
-    const bounded = byName.size < this.#max ? name : OVERFLOW_NAME;
-    const found = byName.get(bounded);
-    if (found !== undefined) return found;
-    const made = new OperationStats(bounded);
-    byName.set(bounded, made);
-    return made;
+  #find(last: OperationStats, name: string): OperationStats {
+    const byName = (this.#byName ??= new Map([[last.name, last]]));
+    const bounded = byName.has(name) || byName.size < this.#max ? name : OVERFLOW_NAME;
+    let found = byName.get(bounded);
+    if (found === undefined) {
+      found = new OperationStats(bounded);
+      byName.set(bounded, found);
+    }
+    return found;
   }
 }

@@ -164,7 +164,6 @@ export class DeadlineQueue {
 
   #drop(lane: Lane): void {
     lane.timer?.cancel();
-    lane.timer = undefined;
     this.#forget(lane);
   }
 }

@@ -13,7 +13,7 @@ export interface LoggerOptions {
   readonly level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent" | undefined;
   /** `json` (default): a JSON object per line. `hyper-bun`: `DATE TIME | LEVEL | CODE | SOURCE | MESSAGE`. */
   readonly format?: "json" | "hyper-bun" | undefined;
-  /** Default: standard output, written at once, so that the last line of a dying process is seen. */
+  /** Default: standard output, with rejections gathered for up to a second; see below. */
   readonly destination?: LogDestination | undefined;
 }
 
@@ -54,8 +54,46 @@ export function createLogger(options: LoggerOptions = {}): SwitchgearLogger {
 }
 
 function destinationOf(destination: LogDestination | undefined): DestinationStream {
-  if (destination === undefined) return pino.destination({ dest: STANDARD_OUTPUT, sync: true });
-  return { write: (line) => void destination.write(line) };
+  if (destination !== undefined) return { write: (line) => void destination.write(line) };
+  return gathered(
+    pino.destination({ dest: STANDARD_OUTPUT, sync: true, minLength: GATHERED_BYTES }),
+  );
+}
+
+/** Written when as much is gathered, or after the delay below, whichever is first. */
+const GATHERED_BYTES = 16_384;
+const GATHERED_MS = 1000;
+
+const REJECTION = /"code":"HBCB-00[34]"| \| HBCB-00[34] \| /;
+
+interface BlockOutput {
+  write(line: string): unknown;
+  flushSync(): void;
+}
+
+/**
+ * Rejections come in thousands a second, and a system call for each costs more than the rejection:
+ * they are written in blocks. Everything else is written at once, after what was gathered before
+ * it, so that the last line of a dying process is seen and the order is kept.
+ */
+export function gathered(output: BlockOutput): DestinationStream & { flush(): void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    output.flushSync();
+  };
+  return {
+    flush,
+    write(line: string): void {
+      output.write(line);
+      if (!REJECTION.test(line)) flush();
+      else if (timer === undefined) {
+        timer = setTimeout(flush, GATHERED_MS);
+        timer.unref();
+      }
+    },
+  };
 }
 
 /** A pino destination that rewrites each line as `hyperBunFormat` does. */

@@ -27,7 +27,11 @@ import {
   type ResetVerdict,
   type Ticket,
 } from "./machine.ts";
-import { latchingSettings, type LatchingOptions, type LatchingSettings } from "./latching-options.ts";
+import {
+  latchingSettings,
+  type LatchingOptions,
+  type LatchingSettings,
+} from "./latching-options.ts";
 import type { LatchingSnapshot } from "./snapshot.ts";
 
 /**

@@ -58,8 +58,7 @@ export interface OperatorOrder {
 }
 
 export type ResetVerdict =
-  | { readonly accepted: true }
-  | { readonly accepted: false; readonly remainingMs: number };
+  { readonly accepted: true } | { readonly accepted: false; readonly remainingMs: number };
 
 export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapshot> {
   readonly kind: Snapshot["kind"];

@@ -92,9 +92,11 @@ export async function load(options: {
 /** What is wrong with a round, or undefined. `reached` counts what arrived at the upstream. */
 export function faultOf(kind: Kind, result: LoadResult, reached: number): string | undefined {
   const { requests, status } = result;
-  const broken = result.connect + result.read + result.write + result.timeout;
+  const broken = (["connect", "read", "write", "timeout"] as const)
+    .filter((what) => result[what] > 0)
+    .map((what) => `${result[what]} ${what} errors`);
   if (requests === 0) return "no request was answered";
-  if (broken > 0) return `${broken} broken requests`;
+  if (broken.length > 0) return broken.join(", ");
   const refused = kind === "refused" ? requests : 0;
   if (status !== refused) return `${status} answers of ${requests} were errors, not ${refused}`;
   const forwarded = requests - refused;

@@ -39,6 +39,8 @@ const PROGRAMS = ["wrk", "nginx", "haproxy"] as const;
 
 const READY_MS_MAX = 15_000;
 
+const ATTEMPTS_MAX = 3;
+
 /** As many failures as the breakers of Switchgear need. */
 const FAILURES_TO_TRIP = 10;
 
@@ -203,8 +205,26 @@ async function round(
   // The second look at the count is itself a request.
   const reached = (await requestsAtUpstream(upstreamPort)) - reachedBefore - 1;
   const fault = faultOf(kind, result, reached);
-  if (fault !== undefined) throw new Error(`${contender.id}, ${kind}: ${fault}`);
+  if (fault !== undefined) throw new RoundFault(`${LABELS[contender.id]}, ${kind}: ${fault}`);
   return { contender: contender.id, kind, cpuSeconds: cpu, load: result };
+}
+
+/** Something was not answered right. The round does not count; the report tells of it. */
+class RoundFault extends Error {}
+
+const faults: string[] = [];
+
+/** A faulty round is measured again; a contender that keeps failing ends the run. */
+async function soundRound(...args: Parameters<typeof round>): Promise<Round> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await round(...args);
+    } catch (error) {
+      if (!(error instanceof RoundFault) || attempt === ATTEMPTS_MAX) throw error;
+      tell(`discarded: ${error.message}`);
+      faults.push(error.message);
+    }
+  }
 }
 
 async function startAll(upstreamPort: number): Promise<Running[]> {
@@ -233,7 +253,7 @@ async function measureAll(): Promise<Round[]> {
   const random = new SeededRandom(Number(values.seed));
   if (warmupSeconds > 0) {
     tell("warming up");
-    for (const { each, kind } of cells) await round(each, kind, upstreamPort, warmupSeconds);
+    for (const { each, kind } of cells) await soundRound(each, kind, upstreamPort, warmupSeconds);
   }
   const all: Round[] = [];
   for (let n = 1; n <= rounds; n += 1) {
@@ -242,7 +262,7 @@ async function measureAll(): Promise<Round[]> {
       .map((cell) => ({ cell, place: random.next() }))
       .toSorted((a, b) => a.place - b.place);
     for (const { cell } of order) {
-      all.push(await round(cell.each, cell.kind, upstreamPort, seconds));
+      all.push(await soundRound(cell.each, cell.kind, upstreamPort, seconds));
     }
   }
   return all;
@@ -281,9 +301,13 @@ try {
   if (!hasCores) tell("without two cores and taskset, proxies share their core with the load");
   const all = await measureAll();
   const costs = costsOf(all);
-  process.stdout.write(`${machineLines(machine)}\n\n${report(costs)}\n`);
+  const discarded =
+    faults.length === 0
+      ? "No round was discarded."
+      : `Discarded rounds:\n\n${faults.map((fault) => `- ${fault}`).join("\n")}`;
+  process.stdout.write(`${machineLines(machine)}\n\n${report(costs)}\n\n${discarded}\n`);
   if (!values.quick && values.only === undefined) {
-    const markdown = [INTRODUCTION, machineLines(machine), report(costs)].join("\n\n");
+    const markdown = [INTRODUCTION, machineLines(machine), report(costs), discarded].join("\n\n");
     await writeReport("gateway", markdown, {
       machine,
       seed: Number(values.seed),

@@ -22,6 +22,7 @@ import {
   type LoggingSource,
   type PinoLike,
 } from "../../../src/telemetry/logging.ts";
+import { gathered } from "../../../src/telemetry/pino-logger.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
 
 interface Line {
@@ -550,5 +551,41 @@ describe("createLogger", () => {
 
     assert.doesNotMatch(text(), /hunter2/);
     assert.match(text(), /"accept":"json"/);
+  });
+});
+
+describe("gathered output", () => {
+  const rejection = '{"level":"warn","code":"HBCB-003"}\n';
+  const trip = '{"level":"error","code":"HBCB-002"}\n';
+
+  function recorded(): { stream: ReturnType<typeof gathered>; written: string[] } {
+    const written: string[] = [];
+    const stream = gathered({
+      write: (line) => written.push(line),
+      flushSync: () => written.push("flush"),
+    });
+    return { stream, written };
+  }
+
+  test("writes rejections in blocks and everything else at once, in order", () => {
+    const { stream, written } = recorded();
+    stream.write(rejection);
+    stream.write(rejection);
+    assert.deepEqual(written, [rejection, rejection]);
+    stream.write(trip);
+    assert.deepEqual(written, [rejection, rejection, trip, "flush"]);
+  });
+
+  test("lets no rejection wait longer than a second", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { stream, written } = recorded();
+    stream.write(rejection);
+    t.mock.timers.tick(999);
+    stream.write(rejection);
+    assert.equal(written.includes("flush"), false);
+    t.mock.timers.tick(1);
+    assert.deepEqual(written, [rejection, rejection, "flush"]);
+    t.mock.timers.tick(5000);
+    assert.equal(written.length, 3);
   });
 });
