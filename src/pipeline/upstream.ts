@@ -345,15 +345,13 @@ function shorter(upstream: number | undefined, call: number | undefined): number
   return upstream === undefined ? call : Math.min(upstream, call);
 }
 
-const SETTLED = Promise.resolve();
-
 /**
  * A promise that is rejected when it is handed out sets Node's tracking of unhandled rejections in
  * motion, and stops it when it is awaited a moment later: nearly half of what a refusal costs.
  */
 function rejectSoon(error: Error): Promise<never> {
   return new Promise((_resolve, reject) => {
-    void SETTLED.then(() => reject(error));
+    queueMicrotask(() => reject(error));
   });
 }
 
