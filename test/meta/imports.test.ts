@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join, posix } from "node:path";
 import { test } from "node:test";
-import { ROOT, readSource, sourceFiles, walk, type SourceFile } from "./source-files.ts";
+import { ROOT, readSource, sourceFiles, walk, type Node, type SourceFile } from "./source-files.ts";
 
 interface Rule {
   /** The first rule whose pattern matches a file applies to it. */
@@ -142,7 +142,7 @@ function impurities(file: SourceFile): string[] {
     if (type === "Identifier" && typeof name === "string" && IMPURE.has(name)) found.push(name);
     if (async === true || type === "AwaitExpression") found.push("async");
     if (type === "MemberExpression") {
-      const { object, property } = node as {
+      const { object, property } = node as Node & {
         object: { name?: string };
         property: { name?: string };
       };
