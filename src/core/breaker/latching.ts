@@ -116,7 +116,6 @@ export class LatchingMachine implements BreakerMachine {
 
   admit(nowMs: number): Ticket {
     if (this.#state === "closed") return this.#ticket;
-    if (this.#isManualOnly()) return REFUSED;
     if (this.#state === "half-open" && nowMs >= this.#leaseDueMs) this.#expireLease();
     if (this.#state === "half-open" || nowMs < this.#probeDueMs) return REFUSED;
     this.#moveTo("half-open", "probe_due");
@@ -132,7 +131,6 @@ export class LatchingMachine implements BreakerMachine {
     if (ticket !== this.#ticket + PROBE) return false;
     this.#recordOk(latencyMs, nowMs);
     this.#moveTo("closed", "probe_succeeded");
-    this.#clearTrip();
     this.events.push({
       type: "recovery",
       latencyMs,
@@ -167,7 +165,7 @@ export class LatchingMachine implements BreakerMachine {
 
   record(outcome: OutcomeKind, failure: Failure | undefined, latencyMs: number, at: Instant): void {
     if (outcome === "ok") this.#recordOk(latencyMs, at.nowMs);
-    if (outcome !== "failed" || failure === undefined) return;
+    if (failure === undefined) return;
     if (this.#state === "closed") this.#recordFailed(failure, at);
     else if (!this.#manual) this.#lastError = failure.message;
   }
@@ -203,7 +201,7 @@ export class LatchingMachine implements BreakerMachine {
     // Even a closed breaker starts a new epoch: what was in flight belongs to the time before.
     this.#moveTo("closed", "reset");
     this.#failureThousandths = 0;
-    this.#clearTrip();
+    this.#manual = false;
     this.#lastReset = { at: at.wallMs, by: actor, reason };
     this.events.push({ type: "reset", forced: order.force, actor, reason });
     return { accepted: true };
@@ -219,7 +217,7 @@ export class LatchingMachine implements BreakerMachine {
       retryAfterMs: isManualOnly ? undefined : waitMs,
       remainingMs: isManualOnly ? this.cooldownRemainingMs(at) : waitMs,
       manual: this.#manual,
-      trippedAt: this.#state === "closed" ? null : this.#trippedWallMs,
+      trippedAt: this.#trippedWallMs,
       lastError: this.#lastError,
     };
   }
@@ -259,7 +257,7 @@ export class LatchingMachine implements BreakerMachine {
   }
 
   restore(snapshot: LatchingSnapshot, at: Instant): void {
-    const { resetTimeoutMs, recovery } = this.#settings;
+    const { resetTimeoutMs } = this.#settings;
     const toNow = (wallMs: number): number => at.nowMs - (at.wallMs - wallMs);
     this.#failureThousandths = toThousandths(snapshot.failureCount);
     this.#tripCount = snapshot.tripCount;
@@ -278,18 +276,15 @@ export class LatchingMachine implements BreakerMachine {
             by: snapshot.lastResetBy ?? SYSTEM,
             reason: snapshot.lastResetReason ?? "",
           };
-    if (this.isTripped !== snapshot.tripped || snapshot.tripped) {
-      this.#moveTo(snapshot.tripped ? "open" : "closed", "restored");
-    }
-    this.#clearTrip();
-    if (!snapshot.tripped) return;
+    this.#moveTo(snapshot.tripped ? "open" : "closed", "restored");
     this.#manual = snapshot.manual;
     this.#trippedWallMs = Math.min(snapshot.trippedAt ?? at.wallMs, at.wallMs);
     this.#trippedNowMs = toNow(this.#trippedWallMs);
-    if (this.#manual || recovery === "manual") return;
     const dueWallMs = snapshot.trippedUntil ?? this.#trippedWallMs + resetTimeoutMs;
     // No stored date may make the wait longer than a fresh trip's.
-    this.#probeDueMs = Math.min(toNow(dueWallMs), at.nowMs + resetTimeoutMs);
+    this.#probeDueMs = this.#isManualOnly()
+      ? Number.POSITIVE_INFINITY
+      : Math.min(toNow(dueWallMs), at.nowMs + resetTimeoutMs);
   }
 
   /** True when nothing but a person can close it. */
@@ -348,11 +343,6 @@ export class LatchingMachine implements BreakerMachine {
   /** A probe that never came back must not keep the slot: nobody else would ever be let in. */
   #expireLease(): void {
     this.#rearm("probe_lease_expired", this.#leaseDueMs);
-  }
-
-  #clearTrip(): void {
-    this.#manual = false;
-    this.#probeDueMs = Number.POSITIVE_INFINITY;
   }
 
   #trippedUntil(toWall: (ms: number) => number): number {
