@@ -60,8 +60,11 @@ function destinationOf(destination: LogDestination | undefined): DestinationStre
   );
 }
 
-/** Written when as much is gathered, or after the delay below, whichever is first. */
-const GATHERED_BYTES = 16_384;
+/**
+ * Written when as much is gathered, or after the delay below, whichever is first. Below the 16 KiB
+ * that pino's output writes at once.
+ */
+const GATHERED_BYTES = 8192;
 const GATHERED_MS = 1000;
 
 const REJECTION = /"code":"HBCB-00[34]"| \| HBCB-00[34] \| /;
