@@ -79,8 +79,6 @@ const options = readOptions();
 const bookmaker = await startBookmaker(options).catch((error: unknown) =>
   explainStart(error, options),
 );
-process.stdout.write(`bookmaker ${options.name} on ${bookmaker.url}\n`);
-
 function stop(): void {
   bookmaker.close().then(
     () => process.exit(0),
@@ -89,3 +87,5 @@ function stop(): void {
 }
 process.on("SIGTERM", stop);
 process.on("SIGINT", stop);
+// Last: whoever reads this line may stop us at once.
+process.stdout.write(`bookmaker ${options.name} on ${bookmaker.url}\n`);

@@ -75,9 +75,11 @@ export async function serveCommand(file: string | undefined, env: Environment): 
     throw error;
   });
   pending = () => gateway.inFlight();
+  // Before the line that says so: whoever reads it may stop us at once.
+  const stopped = stopSignal();
   logger.info({ gateway: gateway.url, admin: admin.url, version }, "switchgear is serving");
 
-  await stopSignal();
+  await stopped;
   isShuttingDown = true;
   const hurry = setTimeout(() => process.exit(EXIT.failed), STOP_MS_MAX);
   hurry.unref();
