@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ROOT, freePorts, start, temporaryFolder, type Ended } from "../support/programs.ts";
+import {
+  ROOT,
+  freePortPair,
+  freePorts,
+  start,
+  temporaryFolder,
+  type Ended,
+} from "../support/programs.ts";
 
 // The demo starts the gateway on Bun whatever runs the tests; once is enough.
 const skip =
@@ -12,7 +19,7 @@ const skip =
 test("the printed commands work when pasted, and Ctrl-C ends it", { skip }, async (t) => {
   const folder = temporaryFolder(t);
   const [port = 0, adminPort = 0] = await freePorts(2);
-  const [base = 0] = await freePorts(1);
+  const base = await freePortPair();
   const demo = start([process.execPath, join(ROOT, "scripts/demo.ts")], {
     cwd: folder,
     env: {

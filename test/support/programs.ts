@@ -72,22 +72,41 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
+type PortServer = ReturnType<typeof createServer>;
+
+function listen(port: number): Promise<PortServer> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.on("error", fail);
+    server.listen(port, "127.0.0.1", () => done(server));
+  });
+}
+
+async function release(servers: readonly PortServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+}
+
 /** Ports that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((done, fail) => {
-          const server = createServer();
-          server.on("error", fail);
-          server.listen(0, "127.0.0.1", () => done(server));
-        }),
-    ),
-  );
+  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  await release(servers);
   return ports;
+}
+
+/** A port that was free a moment ago, and whose successor was too. */
+export async function freePortPair(): Promise<number> {
+  for (;;) {
+    const [port = 0] = await freePorts(1);
+    const isPair = await Promise.all([listen(port), listen(port + 1)]).then(
+      async (servers) => {
+        await release(servers);
+        return true;
+      },
+      () => false,
+    );
+    if (isPair) return port;
+  }
 }
 
 export interface Serving {
