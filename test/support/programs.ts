@@ -98,14 +98,12 @@ export async function freePorts(count: number): Promise<number[]> {
 export async function freePortPair(): Promise<number> {
   for (;;) {
     const [port = 0] = await freePorts(1);
-    const isPair = await Promise.all([listen(port), listen(port + 1)]).then(
-      async (servers) => {
-        await release(servers);
-        return true;
-      },
-      () => false,
+    const tried = await Promise.allSettled([listen(port), listen(port + 1)]);
+    const servers = tried.flatMap((result) =>
+      result.status === "fulfilled" ? [result.value] : [],
     );
-    if (isPair) return port;
+    await release(servers);
+    if (servers.length === tried.length) return port;
   }
 }
 
