@@ -193,9 +193,8 @@ class Exchange implements Dispatcher.DispatchHandler, Line {
   start(pool: Pool): void {
     const call = this.#call;
     call.line = this;
-    this.#response.once("close", () => {
-      if (!this.#response.writableFinished) call.end("caller_left");
-    });
+    // Nothing, for a call that is over.
+    this.#response.once("close", () => call.end("caller_left"));
     if (hasBody(this.#request)) this.#body = this.#counted();
     try {
       pool.dispatch(

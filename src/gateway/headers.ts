@@ -110,34 +110,72 @@ function joined(raw: readonly string[], wanted: string): string | undefined {
   return value;
 }
 
+/** The fields of a request that decide what becomes of it, beside `x-switchgear-*`. */
+const DECISIVE: ReadonlySet<string> = new Set([
+  "authorization",
+  "connection",
+  "content-length",
+  "upgrade",
+  "user-agent",
+]);
+
+/**
+ * What matters of a request's `Headers`, read in one pass: asking it for each field by name costs more than
+ * all of them together.
+ */
+export class HeaderSurvey {
+  /** Present fields that stay here, less `host`. */
+  readonly dropped: string[] = [];
+  #fields: Map<string, string> | undefined;
+
+  constructor(headers: Headers) {
+    headers.forEach((value, name) => {
+      // Set for the upstream, which is cheaper than deleting it first.
+      if (name === "host") return;
+      if (dropsRequestHeader(name)) this.dropped.push(name);
+      if (DECISIVE.has(name) || name.startsWith(OWN_PREFIX)) {
+        (this.#fields ??= new Map()).set(name, value);
+      }
+    });
+  }
+
+  /** Only for the fields that decide; undefined for others. */
+  get(name: string): string | undefined {
+    return this.#fields?.get(name);
+  }
+}
+
 /** Takes the fields that stay here out of a `Headers`, in place. */
-export function stripRequestHeaders(headers: Headers, rules: RequestHeaderRules): void {
-  const nominated = nominatedBy(headers.get("connection"));
+export function stripRequestHeaders(
+  headers: Headers,
+  rules: RequestHeaderRules,
+  survey = new HeaderSurvey(headers),
+): void {
   // Collected first: deleting while iterating skips neighbours.
-  const dropped: string[] = [];
-  headers.forEach((_value, name) => {
-    // Set below, which is cheaper than deleting it first.
-    if (name !== "host" && dropsRequestHeader(name)) dropped.push(name);
-  });
-  for (const name of dropped) headers.delete(name);
-  for (const name of nominated) if (isToken(name)) headers.delete(name);
-  const authorization = rules.isAdminToken === undefined ? null : headers.get("authorization");
-  if (authorization !== null && rules.isAdminToken?.(authorization) === true) {
+  for (const name of survey.dropped) headers.delete(name);
+  dropNominated(headers, survey.get("connection"));
+  const authorization = survey.get("authorization");
+  if (authorization !== undefined && rules.isAdminToken?.(authorization) === true) {
     headers.delete("authorization");
   }
-  if (!headers.has("user-agent")) headers.set("user-agent", rules.userAgent);
+  if (survey.get("user-agent") === undefined) headers.set("user-agent", rules.userAgent);
   headers.set("host", rules.host);
 }
 
 /** Takes the fields that stay here out of an answer's `Headers`, in place. */
 export function stripResponseHeaders(headers: Headers): void {
-  const nominated = nominatedBy(headers.get("connection"));
   const dropped: string[] = [];
-  headers.forEach((_value, name) => {
+  let connection: string | undefined;
+  headers.forEach((value, name) => {
+    if (name === "connection") connection = value;
     if (dropsResponseHeader(name)) dropped.push(name);
   });
   for (const name of dropped) headers.delete(name);
-  for (const name of nominated) if (isToken(name)) headers.delete(name);
+  dropNominated(headers, connection);
+}
+
+function dropNominated(headers: Headers, connection: string | undefined): void {
+  for (const name of nominatedBy(connection)) if (isToken(name)) headers.delete(name);
 }
 
 /** `Headers` throws on a name that is no token, and `Connection` is a stranger's text. */

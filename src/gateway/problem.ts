@@ -15,6 +15,8 @@ export interface Problem {
   readonly retryAfter?: string | undefined;
   /** Set on a 405. */
   readonly allow?: string;
+  /** Given out again and again: a transport does well to keep what it makes of it. */
+  readonly isShared?: boolean;
 }
 
 export type ProblemReason =
@@ -106,6 +108,51 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
       `,"error":"circuit_tripped"${who},"remainingMs":${numberJson(Math.ceil(refused.remainingMs))},"manual":${refused.manual}`,
     ),
   };
+}
+
+/** Operations are named by callers, too; beyond this the answers kept are forgotten. */
+const ANSWERS_KEPT_MAX = 64;
+
+interface KeptAnswer {
+  readonly reason: Refused["reason"];
+  readonly retryAfterMs: number | undefined;
+  readonly remainingMs: number;
+  readonly manual: boolean;
+  readonly problem: Problem;
+}
+
+/**
+ * One upstream's refusals, the last of each operation kept: a tripped breaker gives the same
+ * answer until its time moves on, and writing it is most of what a refusal costs.
+ */
+export class RefusalAnswers {
+  readonly #destination: Destination;
+  readonly #kept = new Map<string, KeptAnswer>();
+
+  constructor(destination: Destination) {
+    this.#destination = destination;
+  }
+
+  of(refused: Refused): Problem {
+    const { reason, operation } = refused;
+    if (reason === "load_shed") return refusalProblem(this.#destination, refused);
+    const { retryAfterMs, manual } = refused;
+    const remainingMs = Math.ceil(refused.remainingMs);
+    const kept = this.#kept.get(operation);
+    if (
+      kept !== undefined &&
+      kept.remainingMs === remainingMs &&
+      kept.retryAfterMs === retryAfterMs &&
+      kept.manual === manual &&
+      kept.reason === reason
+    ) {
+      return kept.problem;
+    }
+    const problem = { ...refusalProblem(this.#destination, refused), isShared: true };
+    if (this.#kept.size >= ANSWERS_KEPT_MAX) this.#kept.clear();
+    this.#kept.set(operation, { reason, retryAfterMs, remainingMs, manual, problem });
+    return problem;
+  }
 }
 
 /** JSON has no NaN, and a sampler's mistake must not make the answer unreadable. */

@@ -9,11 +9,11 @@ import type { GatewayOptions } from "./ports.ts";
 import type { Problem } from "./problem.ts";
 import {
   METHODS,
+  RefusalAnswers,
   bodyTooLargeProblem,
   closingProblem,
   headerProblem,
   methodProblem,
-  refusalProblem,
   rootProblem,
   targetProblem,
   timeoutProblem,
@@ -35,6 +35,7 @@ export const ONE_PIECE_BYTES_MAX = 65_536;
 export interface Lane {
   readonly destination: Destination;
   readonly rules: RequestHeaderRules;
+  readonly refusals: RefusalAnswers;
 }
 
 /** The parts of a request's head that decide. Header names are asked for in lower case. */
@@ -64,7 +65,7 @@ export class FrontDesk {
         userAgent: `switchgear/${options.version}`,
         isAdminToken: options.isAdminToken,
       };
-      this.#lanes.set(name, { destination, rules });
+      this.#lanes.set(name, { destination, rules, refusals: new RefusalAnswers(destination) });
     }
   }
 
@@ -109,12 +110,7 @@ export class FrontDesk {
     const { options, deadlineMs } = wishes;
     const admission = lane.destination.upstream.guard.tryAcquire(options);
     if (!admission.admitted) {
-      return this.answer(
-        method,
-        refusalProblem(lane.destination, admission),
-        lane,
-        admission.operation,
-      );
+      return this.answer(method, lane.refusals.of(admission), lane, admission.operation);
     }
     const call = new Call(this.book, lane.destination, {
       method,

@@ -12,6 +12,8 @@
 //   head limit: Bun's own, about 16 kB, 431         `maxHeaderBytes`, 431
 //   FOO, CONNECT and other unparsable methods:      400 by the server, CONNECT: closed
 //   the connection closes
+//   a second request sent before the first is       answered in their order
+//   answered (pipelining): the connection closes
 //   equal header lines arrive joined by `, `        lines, their order and case are kept
 //   bodies of GET and HEAD are not passed on        they are
 //   `Accept: */*` is added when there is none       nothing is added
@@ -22,6 +24,8 @@
 //   unless BUN_CONFIG_MAX_HTTP_REQUESTS says more
 //   *before the process starts*: setting it in
 //   the process has no effect (1.4.5)
+//   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY: ignored     ignored by undici's pools
+//   by setting no_proxy for the whole process
 //
 // The servers' own answers (400 to unparsable heads and smuggled framing, 408, 431) carry no
 // `x-switchgear-reason`: no request was understood.

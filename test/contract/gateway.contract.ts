@@ -1,15 +1,22 @@
 // What every transport of the gateway does, shown with raw sockets on both sides.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { selfSigned } from "./gateway-certificate.ts";
 import type { Bench, Handler, Upstream } from "./gateway-harness.ts";
 import { eventually, listen, raw, startBench, startUpstream } from "./gateway-harness.ts";
 
 const HUNG_CALLS = new URL("gateway-hung-calls.ts", import.meta.url).pathname;
+const ENVIRONMENT = new URL("gateway-environment.ts", import.meta.url).pathname;
 const HOST = "Host: gateway.test";
 
 function get(target: string, ...headers: string[]): string {
@@ -63,6 +70,11 @@ function sentHeader(answer: { readonly body: string }, name: string): string | u
   const { headers } = echoOf(answer);
   const at = headers.findIndex((item, index) => index % 2 === 0 && item.toLowerCase() === name);
   return at === -1 ? undefined : headers[at + 1];
+}
+
+function standStill(ms: number): void {
+  const untilMs = performance.now() + ms;
+  while (performance.now() < untilMs);
 }
 
 export function gatewayContract(transport: "bun" | "node"): void {
@@ -218,6 +230,16 @@ export function gatewayContract(transport: "bun" | "node"): void {
         });
       }
 
+      test("routes by the target alone, whatever the Host header is", async () => {
+        for (const host of ["x?y#z", "a/b", "a@b", "a b", "[", "%", ""]) {
+          upstream.requests.length = 0;
+          const answer = await ask(`GET /draftkings/a/x HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+
+          assert.equal(answer.status, 200, host);
+          assert.deepEqual(upstream.requests, ["GET /a/x"], host);
+        }
+      });
+
       test("never asks the host that a Host header names", async () => {
         for (const host of ["evil.test", "127.0.0.1:1", "evil.test/fanduel/..", "a@b", "x?y#z"]) {
           upstream.requests.length = 0;
@@ -287,6 +309,13 @@ export function gatewayContract(transport: "bun" | "node"): void {
           assert.ok(!problem.detail.includes(value) || value === "0");
         }
         assert.deepEqual(upstream.requests, []);
+      });
+
+      test("clamps a load to 0 and 1000", async () => {
+        await ask(get("/draftkings/x", "x-switchgear-load: 5000"));
+        await ask(get("/draftkings/x", "x-switchgear-load: -5"));
+
+        assert.deepEqual(bench.guard.asked, [{ load: 1000 }, { load: 0 }]);
       });
 
       test("shortens the deadline and never lengthens it", async () => {
@@ -467,6 +496,20 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.deepEqual(upstream.requests, []);
       });
 
+      test("refuses heads beyond the configured limit", async () => {
+        // On Bun the limit is its own.
+        if (isBun) return;
+        const local = await startBench({ url: upstream.url }, { transport, maxHeaderBytes: 2_048 });
+
+        const answer = await raw(
+          local.gateway.port,
+          get("/draftkings/x", `X-Big: ${"a".repeat(3_000)}`),
+        );
+
+        assert.equal(answer.status, 431);
+        await local.gateway.stop(0);
+      });
+
       test("refuses heads beyond the limit and framing that two readers could read differently", async () => {
         const big = await ask(get("/draftkings/x", `X-Big: ${"a".repeat(40_000)}`));
         assert.equal(big.status, 431);
@@ -569,6 +612,37 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.notEqual(bench.guard.settled[0]?.timeout, true);
       });
 
+      test("waits for the answer behind an early hint", async () => {
+        handler = (_request, response) => {
+          response.socket?.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+          response.setHeader("content-length", 2);
+          setTimeout(() => response.end("ok"), 20);
+        };
+
+        const answer = await ask(get("/draftkings/x"));
+
+        assert.equal(answer.status, 200);
+        assert.equal(answer.body, "ok");
+        assert.equal(bench.guard.settled[0]?.outcome, "ok");
+      });
+
+      test("answers 502 for a status that no client could read", async () => {
+        for (const status of [600, 999]) {
+          handler = (_request, response) => {
+            response.socket?.end(`HTTP/1.1 ${status} Odd\r\nContent-Length: 2\r\n\r\nok`);
+          };
+
+          const answer = await ask(get("/draftkings/x"));
+
+          assert.equal(answer.status, 502);
+          assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["upstream_error"]);
+        }
+        assert.deepEqual(
+          bench.guard.settled.map(({ outcome }) => outcome),
+          ["failed", "failed"],
+        );
+      });
+
       test("answers 502 for what is no HTTP and repeats none of it", async () => {
         const server = createServer((socket) => {
           socket.on("error", () => {});
@@ -603,6 +677,35 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.equal(bench.access[0]?.outcome, "timeout");
         assert.equal(bench.access[0]?.status, 504);
         await eventually(() => isClosed, "the upstream's connection closes");
+      });
+
+      test("takes a deadline that passed while this process stood still for no evidence", async () => {
+        handler = () => void setTimeout(() => standStill(400), 20);
+
+        const answer = await ask(get("/draftkings/odds", "x-switchgear-timeout-ms: 200"));
+
+        assert.equal(answer.status, 504);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["upstream_timeout"]);
+        assert.equal(problemOf(answer).deadlineMs, 200);
+        assert.deepEqual(
+          bench.guard.settled.map(({ outcome }) => outcome),
+          ["ignored"],
+        );
+        assert.equal(bench.access[0]?.outcome, "ignored");
+        assert.equal(bench.access[0]?.status, 504);
+        assert.equal(bench.access[0]?.reason, "upstream_timeout");
+      });
+
+      test("reads an answer that came while this process stood still", async () => {
+        handler = (_request, response) => {
+          response.end("in time");
+          setTimeout(() => standStill(400), 0);
+        };
+
+        const answer = await ask(get("/draftkings/odds", "x-switchgear-timeout-ms: 200"));
+
+        assert.equal(answer.status, 200);
+        assert.equal(bench.guard.settled[0]?.outcome, "ok");
       });
 
       test("cuts a streamed body at the deadline and counts a timeout", async () => {
@@ -680,6 +783,56 @@ export function gatewayContract(transport: "bun" | "node"): void {
         });
       }
 
+      test("ignores a caller that leaves as soon as its call was admitted", async () => {
+        handler = () => {};
+        const socket = connect(bench.gateway.port, "127.0.0.1", () =>
+          socket.write(get("/draftkings/x")),
+        );
+        socket.on("error", () => {});
+        bench.guard.settled.length = 0;
+        while (upstream.requests.length === 0) {
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+
+        socket.destroy();
+
+        await eventually(() => bench.guard.settled.length === 1, "the call is settled");
+        assert.equal(bench.guard.settled[0]?.outcome, "ignored");
+        assert.equal(bench.access[0]?.status, 0);
+      });
+
+      test("ignores a caller that breaks off its own body as soon as its call was admitted", async () => {
+        const socket = connect(bench.gateway.port, "127.0.0.1", () =>
+          socket.write(
+            `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nContent-Length: 100000\r\n\r\nsome`,
+          ),
+        );
+        socket.on("error", () => {});
+        while (bench.guard.asked.length === 0) {
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+
+        socket.destroy();
+
+        await eventually(() => bench.guard.settled.length === 1, "the call is settled");
+        assert.equal(bench.guard.settled[0]?.outcome, "ignored");
+      });
+
+      test("reports the status that went out before a streamed body was cut", async () => {
+        handler = (_request, response) => {
+          response.writeHead(203);
+          response.write("first");
+        };
+
+        await ask(get("/draftkings/x", "x-switchgear-timeout-ms: 100"));
+
+        const { status, outcome, reason } = bench.access[0] ?? {};
+        assert.deepEqual(
+          { status, outcome, reason },
+          { status: 203, outcome: "timeout", reason: null },
+        );
+      });
+
       test("ignores a caller that breaks off its own body", async () => {
         const socket = connect(bench.gateway.port, "127.0.0.1", () =>
           socket.write(
@@ -707,6 +860,52 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["body_too_large"]);
         assert.deepEqual(upstream.requests, []);
         assert.deepEqual(bench.guard.asked, []);
+      });
+
+      test("lets a caller that asks first send its body", async () => {
+        let seen = "";
+        const socket = connect(bench.gateway.port, "127.0.0.1");
+        socket.on("data", (chunk: Buffer) => (seen += chunk.toString("latin1")));
+        socket.write(
+          `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n`,
+        );
+        await eventually(() => seen.startsWith("HTTP/1.1 100"), "it is told to go on");
+        socket.write("hello");
+
+        await eventually(() => seen.includes('"received":5'), "the answer arrives");
+        socket.destroy();
+      });
+
+      test("answers a caller that asks first, and is refused, before it sends its body", async () => {
+        // Bun tells every caller to go on before it calls us.
+        if (isBun) return;
+        bench.guard.refusal = {};
+
+        const answer = await ask(
+          `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n`,
+        );
+
+        assert.equal(answer.status, 503);
+      });
+
+      test("cuts off a caller that goes on sending after its answer", async () => {
+        // On Bun its own bound holds, 128 MB, unless the body is asked for.
+        if (isBun) return;
+        bench.guard.refusal = {};
+        const socket = connect(bench.gateway.port, "127.0.0.1");
+        let isClosed = false;
+        socket.on("error", () => {});
+        socket.on("close", () => (isClosed = true));
+        socket.resume();
+        socket.write(
+          `POST /draftkings/x HTTP/1.1\r\n${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+        );
+        const chunk = `100000\r\n${"x".repeat(0x100000)}\r\n`;
+        for (let at = 0; at < 64 && !socket.destroyed; at += 1) {
+          if (!socket.write(chunk)) await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+
+        await eventually(() => isClosed, "the connection closes");
       });
 
       test("cuts an undeclared body at the limit and counts it neither way", async () => {
@@ -815,6 +1014,27 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.equal(bench.guard.settled[0]?.outcome, "ignored");
       });
 
+      test("delivers the first bytes of a long declared body before the last are made", async () => {
+        const finish = Promise.withResolvers<void>();
+        handler = (_request, response) => {
+          response.writeHead(200, { "content-length": 70_001 });
+          response.write(Buffer.alloc(70_000, "x"));
+          void finish.promise.then(() => response.end("!"));
+        };
+        let seen = "";
+        const socket = connect(bench.gateway.port, "127.0.0.1", () =>
+          socket.write(get("/draftkings/x")),
+        );
+        socket.on("data", (chunk: Buffer) => (seen += chunk.toString("latin1")));
+
+        await eventually(() => seen.length > 60_000, "most of the body arrives");
+        finish.resolve();
+        await eventually(() => seen.includes("!"), "the rest arrives");
+
+        assert.equal(bench.guard.settled[0]?.outcome, "ok");
+        socket.destroy();
+      });
+
       test("delivers the first bytes of a stream before the last are made", async () => {
         const finish = Promise.withResolvers<void>();
         handler = (_request, response) => {
@@ -838,6 +1058,96 @@ export function gatewayContract(transport: "bun" | "node"): void {
       });
     });
 
+    describe("TLS and proxies", () => {
+      let folder: string;
+      before(() => {
+        folder = mkdtempSync(join(tmpdir(), "switchgear-gateway-"));
+      });
+      after(() => rmSync(folder, { recursive: true }));
+
+      /** Calls an HTTP upstream and an HTTPS one at `localhost`, whose certificate is for `name`. */
+      async function callBoth(
+        name: string,
+        isTrusted: boolean,
+        env: Readonly<Record<string, string>> = {},
+      ): Promise<unknown> {
+        const { cert, key } = selfSigned(name);
+        const files = [join(folder, `${name}.crt`), join(folder, `${name}.key`)] as const;
+        writeFileSync(files[0], cert);
+        writeFileSync(files[1], key);
+        const { NODE_TLS_REJECT_UNAUTHORIZED: _, ...inherited } = process.env;
+        const child = spawn(process.execPath, [ENVIRONMENT, ...files], {
+          env: {
+            ...inherited,
+            ...(isTrusted ? { NODE_EXTRA_CA_CERTS: files[0] } : {}),
+            ...env,
+          },
+          stdio: ["ignore", "pipe", "inherit"],
+        });
+        const [printed] = await Promise.all([text(child.stdout), once(child, "exit")]);
+        return JSON.parse(printed);
+      }
+
+      const REACHED = {
+        plain: 200,
+        secure: 200,
+        secureReason: null,
+        secureHosts: [true],
+        outcomes: ["ok", "ok"],
+      };
+      const REFUSED = {
+        plain: 200,
+        secure: 502,
+        secureReason: "upstream_error",
+        secureHosts: [],
+        outcomes: ["ok", "failed"],
+      };
+
+      test("asks an HTTPS upstream whose certificate is trusted", async () => {
+        assert.deepEqual(await callBoth("localhost", true), REACHED);
+      });
+
+      test("answers 502 when a certificate is not trusted, and sends nothing", async () => {
+        assert.deepEqual(await callBoth("localhost", false), REFUSED);
+      });
+
+      test("answers 502 when a trusted certificate is for another host", async () => {
+        assert.deepEqual(await callBoth("other.test", true), REFUSED);
+      });
+
+      test("asks upstreams directly, whatever proxy the environment names", async () => {
+        let asked = 0;
+        const proxy = createServer((socket) => {
+          asked += 1;
+          socket.destroy();
+        });
+        const url = `http://127.0.0.1:${await listen(proxy)}`;
+        const proxies = Object.fromEntries(
+          ["http_proxy", "https_proxy", "all_proxy"].flatMap((name) => [
+            [name, url],
+            [name.toUpperCase(), url],
+          ]),
+        );
+        const others = { NO_PROXY: "elsewhere.test", no_proxy: "elsewhere.test" };
+
+        for (const env of [
+          { ...proxies, ...others },
+          { HTTP_PROXY: url, https_proxy: url, NO_PROXY: "elsewhere.test" },
+          { http_proxy: url, HTTPS_PROXY: url, no_proxy: "elsewhere.test" },
+          { ALL_PROXY: url },
+          { all_proxy: url },
+        ]) {
+          assert.deepEqual(
+            await callBoth("localhost", true, { NODE_USE_ENV_PROXY: "1", ...env }),
+            REACHED,
+          );
+        }
+
+        assert.equal(asked, 0);
+        proxy.close();
+      });
+    });
+
     describe("connections", () => {
       test("reuses connections to the upstream", async () => {
         let opened = 0;
@@ -850,6 +1160,50 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.ok(opened <= 2, `${opened} connections for 10 calls`);
       });
 
+      for (const closing of ["caller", "upstream"] as const) {
+        test(`a connection that the ${closing} closes is no business of the other side`, async () => {
+          let opened = 0;
+          const count = (): number => (opened += 1);
+          upstream.server.on("connection", count);
+          handler = (_request, response) => {
+            if (closing === "upstream") response.setHeader("connection", "close");
+            response.setHeader("content-length", 2);
+            response.end("ok");
+          };
+          const socket = connect(bench.gateway.port, "127.0.0.1");
+          let seen = "";
+          let isClosed = false;
+          socket.on("data", (chunk: Buffer) => (seen += chunk.toString("latin1")));
+          socket.on("close", () => (isClosed = true));
+          socket.write(get("/draftkings/a"));
+          await eventually(() => seen.endsWith("ok"), "the first answer");
+          assert.ok(!/connection: close/i.test(seen), seen);
+          assert.equal(isClosed, false);
+
+          seen = "";
+          socket.write(
+            get("/draftkings/b", ...(closing === "caller" ? ["Connection: close"] : [])),
+          );
+          await eventually(() => seen.endsWith("ok"), "the second answer on the same connection");
+
+          if (closing === "caller") {
+            await eventually(() => isClosed, "the connection closes as asked");
+            await ask(get("/draftkings/c"));
+            assert.ok(opened <= 1, `${opened} connections to the upstream`);
+          } else {
+            assert.equal(isClosed, false);
+          }
+          upstream.server.off("connection", count);
+          socket.destroy();
+        });
+      }
+
+      test("does not tell the upstream to close when its caller does", async () => {
+        const answer = await ask(get("/draftkings/x", "Connection: close"));
+
+        assert.notEqual(sentHeader(answer, "connection")?.toLowerCase(), "close");
+      });
+
       test("does not let 600 hung calls hold up another upstream", () => {
         const run = spawnSync(process.execPath, [HUNG_CALLS], {
           env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "20000" },
@@ -858,6 +1212,27 @@ export function gatewayContract(transport: "bun" | "node"): void {
         });
 
         assert.equal(run.status, 0, run.stderr);
+      });
+
+      test("stop closes the connections that are left, on both sides", async () => {
+        const quiet = await startUpstream((_request, response) => response.end("ok"));
+        const local = await startBench({ url: quiet.url }, { transport });
+        let isClosed = false;
+        let seen = "";
+        const socket = connect(local.gateway.port, "127.0.0.1");
+        socket.on("data", (chunk: Buffer) => (seen += chunk.toString("latin1")));
+        socket.on("close", () => (isClosed = true));
+        socket.on("error", () => {});
+        socket.write(get("/draftkings/x"));
+        await eventually(() => seen.includes("200 OK"), "the answer arrives");
+        socket.write("GET /draftkings/unfinished HTTP/1.1\r\n");
+
+        await local.gateway.stop(0);
+
+        await eventually(() => isClosed, "the caller's connection closes");
+        // On Bun idle connections to upstreams belong to the process.
+        if (!isBun) await eventually(() => quiet.sockets.size === 0, "the upstream's too");
+        quiet.close();
       });
 
       test("stop lets a call in flight finish and takes no new connection", async () => {
@@ -878,6 +1253,31 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.equal(late.status, 0);
         await stopped;
         assert.equal(local.guard.settled[0]?.outcome, "ok");
+      });
+
+      test("stop tells callers that go on using a connection to take another", async () => {
+        // On Bun a connection takes no second request before the first is answered.
+        if (isBun) return;
+        const finish = Promise.withResolvers<void>();
+        handler = (_request, response) => {
+          void finish.promise.then(() => response.end("done"));
+        };
+        const local = await startBench({ url: upstream.url }, { transport });
+        let seen = "";
+        const socket = connect(local.gateway.port, "127.0.0.1");
+        socket.on("data", (chunk: Buffer) => (seen += chunk.toString("latin1")));
+        socket.write(get("/draftkings/a"));
+        await eventually(() => upstream.requests.length === 1, "the request arrives");
+
+        const stopped = local.gateway.stop(5_000);
+        socket.write(get("/draftkings/b"));
+        await eventually(() => upstream.requests.length === 2, "the second request arrives");
+        finish.resolve();
+
+        await stopped;
+        const [, , second = ""] = seen.split("HTTP/1.1 200");
+        assert.match(second, /connection: close/i);
+        socket.destroy();
       });
 
       test("stop aborts what outlives the grace, and counts it neither way", async () => {
