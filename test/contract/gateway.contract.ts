@@ -380,6 +380,22 @@ export function gatewayContract(transport: "bun" | "node"): void {
         );
       });
 
+      test("gives the whole answer again and again, also after a HEAD", async () => {
+        bench.guard.refusal = { remainingMs: 0, manual: true };
+
+        const first = await ask(get("/draftkings/x"));
+        await ask("HEAD /draftkings/x HTTP/1.1\r\n" + HOST + "\r\n\r\n");
+        const second = await ask(get("/draftkings/x"));
+        const third = await ask(get("/draftkings/x"));
+
+        assert.equal(problemOf(first)["error"], "circuit_tripped");
+        for (const later of [second, third]) {
+          assert.equal(later.status, 503);
+          assert.equal(later.body, first.body);
+          assert.deepEqual(later.headers.get("x-switchgear-reason"), ["tripped"]);
+        }
+      });
+
       test("answers HEAD without a body", async () => {
         bench.guard.refusal = {};
 
