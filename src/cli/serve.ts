@@ -62,6 +62,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       upstreams: gatewayUpstreams(config, gear),
       version,
       scheduler: systemClock,
+      onError: (error) => logger.error({ err: error }, "a gateway request failed here"),
       ...(token === undefined
         ? {}
         : {

@@ -23,8 +23,8 @@ export class CallBook {
   readonly clock: Clock;
   readonly deadlines: DeadlineQueue;
   /**
-   * Each call knows its place. In a `Set` on Bun dead calls keep later ones alive until a full
-   * collection, which costs more than all the rest of the bookkeeping.
+   * Each call knows its place. A `Set` on Bun is taken to link its dead entries to later ones, as
+   * the deadline queue did: see there for what that cost.
    */
   readonly #open: Call[] = [];
   readonly #onAccess: GatewayOptions["onAccess"];

@@ -22,7 +22,7 @@ import {
 import type { FrontDesk, Reception } from "./reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "./reception.ts";
 import { ownAbsoluteTarget } from "./route.ts";
-import type { Transport } from "./transport.ts";
+import { reportFault, type Transport } from "./transport.ts";
 
 /**
  * What is still read of a body after its request was answered, so that the caller gets to read the
@@ -70,7 +70,8 @@ export async function startNodeTransport(
       if (pool === undefined) throw new Error("an upstream without a pool");
       if (expects) response.writeContinue();
       new Exchange(desk, request, response, reception).start(pool);
-    } catch {
+    } catch (error) {
+      reportFault(options.onError, error);
       sendProblem(request, response, internalProblem());
     }
   };

@@ -72,6 +72,8 @@ export interface GatewayOptions {
   readonly transport?: "bun" | "node";
   /** Told once per answer. Its errors harm nobody. */
   readonly onAccess?: (entry: AccessEntry) => void;
+  /** Told of our own faults, which callers see as a 500 without a word. Its errors harm nobody. */
+  readonly onError?: (error: unknown) => void;
   /**
    * Whether a whole `Authorization` value is that of our own admin interface. Such a value is not
    * forwarded: a misdirected admin call must not hand its token to a bookmaker.

@@ -123,7 +123,7 @@ interface KeptAnswer {
 
 /**
  * One upstream's refusals, the last of each operation kept: a tripped breaker gives the same
- * answer until its time moves on, and writing it is most of what a refusal costs.
+ * answer until its time moves on. What this saves was not told apart from noise.
  */
 export class RefusalAnswers {
   readonly #destination: Destination;

@@ -7,3 +7,12 @@ export interface Transport {
   /** Closes whatever is left. */
   close(): Promise<void>;
 }
+
+/** Passes a fault of ours on to whoever logs it; a log that fails must not take the answer with it. */
+export function reportFault(onError: ((error: unknown) => void) | undefined, error: unknown): void {
+  try {
+    onError?.(error);
+  } catch {
+    // There is nobody left to tell.
+  }
+}

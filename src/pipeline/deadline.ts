@@ -87,7 +87,8 @@ export class DeadlineQueue {
     if (next === undefined) lane.tail = previous;
     else next.previous = previous;
     // A dead node in the old generation would keep its neighbours and their calls alive, node after
-    // node, until a full collection: a third of a proxied call's cost on Bun.
+    // node, until a full collection. With the gateway's list of calls, which did the same, Bun's
+    // collections took about 9 ms each under load; without the two, 1 ms.
     node.previous = undefined;
     node.next = undefined;
     node.target = undefined;

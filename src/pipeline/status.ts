@@ -24,7 +24,7 @@ export interface UpstreamStatus {
   readonly lastFailureAt: number | null;
   readonly lastSuccessAt: number | null;
   readonly trippedAt: number | null;
-  /** When the next probe is due; null under manual recovery, and for trips by hand. */
+  /** One `resetTimeoutMs` after the trip or the last failed probe; null for trips by hand. */
   readonly trippedUntil: number | null;
   /** Until a reset is accepted without force; 0 when it is now. */
   readonly cooldownRemainingMs: number;

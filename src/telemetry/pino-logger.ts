@@ -31,11 +31,15 @@ const SECRET_KEYS = [
   "x-api-key",
 ] as const;
 
-/** Keys of that name up to three levels down, which is as deep as anything is logged here. */
-const REDACTED_PATHS: readonly string[] = SECRET_KEYS.flatMap((key) => {
-  const quoted = `["${key}"]`;
-  return [quoted, `*${quoted}`, `*.*${quoted}`];
-});
+/**
+ * Keys of that name at the top and where a host logs strangers' objects. Named places and no
+ * wildcards: with those a line took 55 to 80 µs instead of 3, more than the refusal that it tells of.
+ */
+const REDACTED_PLACES = ["", "headers", "err", "req.headers", "request.headers", "config"] as const;
+
+const REDACTED_PATHS: readonly string[] = SECRET_KEYS.flatMap((key) =>
+  REDACTED_PLACES.map((place) => `${place}["${key}"]`),
+);
 
 const STANDARD_OUTPUT = 1;
 

@@ -19,7 +19,7 @@ export interface LatchingSnapshot {
   readonly tripCount: number;
   /** Epoch milliseconds, as all dates below. Null while closed. */
   readonly trippedAt: number | null;
-  /** When the single probe is due; null for trips by hand and while closed. */
+  /** When a single probe would be due; null for trips by hand and while closed. */
   readonly trippedUntil: number | null;
   readonly lastError: string | null;
   readonly lastFailureAt: number | null;
