@@ -36,6 +36,15 @@ export function checkOptions<Options extends object>(
   if (faults.length > 0) throw new InvalidOptionsError(subject, faults);
 }
 
+/** An option given as undefined means its default, and must not overwrite it. */
+export function withoutUndefined<Options extends object>(
+  given: Options,
+): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof Options]: Exclude<Options[Key], undefined>;
+  };
+}
+
 /** What the rule wants instead, or undefined when the value is fine. */
 function violated(value: unknown, rule: OptionRule): string | undefined {
   if ("oneOf" in rule) {

@@ -3,7 +3,7 @@
 import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import type { OperatorMode } from "../core/events.ts";
-import { checkOptions } from "../core/options.ts";
+import { checkOptions, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
 import type { Classifiers } from "./settlement.ts";
 
@@ -96,12 +96,4 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   }
   if (typeof options.breaker?.createMachine === "function") return;
   throw new InvalidOptionsError("upstreams", [at("breaker must be made by latching({…})")]);
-}
-
-function withoutUndefined<T extends object>(
-  given: T,
-): { [Key in keyof T]: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]: Exclude<T[Key], undefined>;
-  };
 }

@@ -1,7 +1,7 @@
 // The latching breaker's options: meaning, defaults, ranges, and every fault listed at once.
 
 import { WEIGHT_MAX, toThousandths } from "../outcome.ts";
-import { checkOptions, type OptionRules } from "../options.ts";
+import { checkOptions, withoutUndefined, type OptionRules } from "../options.ts";
 
 export type Recovery = "manual" | "single-probe";
 
@@ -68,7 +68,7 @@ const RULES: OptionRules<LatchingOptions> = {
 /** Throws `InvalidOptionsError`, a `RangeError` that lists every fault, for anything out of range. */
 export function latchingSettings(options: LatchingOptions): LatchingSettings {
   checkOptions("latching breaker", options, RULES);
-  const given = { ...LATCHING_DEFAULTS, ...options };
+  const given = { ...LATCHING_DEFAULTS, ...withoutUndefined(options) };
   return Object.freeze({
     // A threshold below half a thousandth must still need one failure.
     thresholdThousandths: Math.max(1, toThousandths(given.failureThreshold)),

@@ -180,3 +180,11 @@ test("whether admitting needs the time is known without it", () => {
   probing.trip({ reason: "x", actor: "a" }, at(0));
   assert.equal(probing.admitNeedsTime, false);
 });
+
+test("an option given as undefined means its default", () => {
+  const given = latchingSettings({
+    failureThreshold: undefined,
+    timeoutWeight: undefined,
+  } as object);
+  assert.deepEqual(given, latchingSettings({}));
+});
