@@ -1,6 +1,8 @@
 // What a breaker has to tell. Machines report the first group; the guard around them adds the
 // upstream's name, who did it, and the events that only it can see.
 
+import type { TripEvidence } from "./breaker/sliding-window-snapshot.ts";
+
 /** Reported by a machine after its state is final. */
 export type MachineEvent =
   | {
@@ -17,6 +19,8 @@ export type MachineEvent =
       readonly isNewTrip: boolean;
       readonly failureCount: number;
       readonly lastError: string;
+      /** The rule that tripped it, with its numbers; null for a trip by hand. */
+      readonly evidence?: TripEvidence | null;
       readonly actor: string;
       readonly reason: string;
     }
@@ -49,10 +53,15 @@ export type TransitionCause =
   | "probe_ignored"
   | "probe_lease_expired"
   | "reset"
-  | "restored";
+  | "restored"
+  | "slow_calls"
+  | "half_open_expired"
+  | "ramp_completed";
+
+export type TripEvent = Extract<MachineEvent, { readonly type: "trip" }>;
 
 /** Why a call was turned away. Closed set: it becomes a metric label. */
-export type RefusalReason = "tripped" | "half_open_limit" | "load_shed" | "closing";
+export type RefusalReason = "tripped" | "half_open_limit" | "ramping" | "load_shed" | "closing";
 
 /** What an operator may order beside trip and reset. */
 export type OperatorMode = "normal" | "shadow" | "forced-closed";

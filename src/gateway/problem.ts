@@ -22,6 +22,7 @@ export interface Problem {
 export type ProblemReason =
   | "tripped"
   | "half_open_limit"
+  | "ramping"
   | "load_shed"
   | "closing"
   | "upstream_timeout"

@@ -145,7 +145,7 @@ export function refusalError(
   load: Load & { readonly threshold: number },
 ): RefusedError {
   const upstream = source.name;
-  if (reason === "tripped" || reason === "half_open_limit") {
+  if (reason === "tripped" || reason === "half_open_limit" || reason === "ramping") {
     const refusal = source.refusal();
     const facts = { upstream, operation, reason, retryAfterMs: refusal.retryAfterMs };
     return withoutStack(() => new BreakerOpenError(facts, refusal));

@@ -88,7 +88,7 @@ export class BreakerGuard implements Persisted {
     this.#persistence = ports.persistence;
     this.#emitter = ports.emitter;
     this.#polls = ports.persistence.polls;
-    this.#isDurable = ports.persistence.isDurable;
+    this.#isDurable = ports.persistence.isDurable && this.#machine.savesEvidence;
   }
 
   get mode(): OperatorMode {
@@ -146,7 +146,15 @@ export class BreakerGuard implements Persisted {
     const machine = this.#machine;
     if (!isLatency(latencyMs)) this.counters.invalidSamples += 1;
     const hadFailures = machine.hasFailures;
-    if (!machine.settleOk(ticket, latencyMs, nowMs)) this.counters.lateOk += 1;
+    if (
+      !machine.settleOk(
+        ticket,
+        latencyMs,
+        nowMs,
+        latencyMs >= machine.slowCallMs ? this.#clock.now() : undefined,
+      )
+    )
+      this.counters.lateOk += 1;
     else if (machine.events.length > 0) this.#announce();
     else if (!this.#isDurable) return;
     else if (hadFailures) this.#persistence.saveNow(this);

@@ -7,6 +7,7 @@ import type { OperatorMode, RefusalReason } from "../core/events.ts";
 export const REFUSAL_REASONS: readonly RefusalReason[] = [
   "tripped",
   "half_open_limit",
+  "ramping",
   "load_shed",
   "closing",
 ];

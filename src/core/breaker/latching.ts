@@ -69,6 +69,8 @@ export class LatchingMachine implements BreakerMachine {
   readonly kind = "latching";
   readonly refusalReason = "tripped";
   readonly events: MachineEvent[] = [];
+  readonly slowCallMs = Number.POSITIVE_INFINITY;
+  readonly savesEvidence = true;
   readonly #settings: LatchingSettings;
 
   #state: State = "closed";

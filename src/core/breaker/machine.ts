@@ -11,6 +11,7 @@
 // A machine does not do: retries, deadlines, operator modes, persistence, metrics, logging.
 
 import type { MachineEvent } from "../events.ts";
+import type { Random } from "../random.ts";
 import type { OutcomeKind } from "../outcome.ts";
 import type { BreakerSnapshot } from "./snapshot.ts";
 
@@ -34,7 +35,7 @@ export interface Instant {
 /** Why a machine turns calls away at this moment. */
 export interface MachineRefusal {
   /** Closed set; becomes the `reason` label of `circuit_breaker_rejected_total`. */
-  readonly reason: "tripped" | "half_open_limit";
+  readonly reason: "tripped" | "half_open_limit" | "ramping";
   /** Until a call may be admitted without anybody's help; undefined when only a person can help. */
   readonly retryAfterMs: number | undefined;
   /** Latching: until a reset is accepted without force. Others: as `retryAfterMs`, else 0. */
@@ -50,6 +51,8 @@ export interface MachineRefusal {
 export interface Failure {
   readonly weightThousandths: number;
   readonly message: string;
+  /** Milliseconds from now before which the upstream asked not to be called; most say nothing. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 export interface OperatorOrder {
@@ -71,13 +74,20 @@ export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapsh
   readonly hasFailures: boolean;
   /** False while `admit` would answer without looking at `nowMs`: its caller may then pass 0. */
   readonly admitNeedsTime: boolean;
+  /** From this latency on a success may trip it; `Infinity` where none can. */
+  readonly slowCallMs: number;
+  /** Whether evidence short of a transition is worth storing: it outlives a restart. */
+  readonly savesEvidence: boolean;
   /** What happened since the owner last emptied it. */
   readonly events: MachineEvent[];
 
   /** Lets one call in, or answers `REFUSED`. The only hot method besides the settling ones. */
   admit(nowMs: number): Ticket;
-  /** Records a success. False when the result was late and therefore dropped. */
-  settleOk(ticket: Ticket, latencyMs: number, nowMs: number): boolean;
+  /**
+   * Records a success. False when the result was late and therefore dropped. `wallMs` is owed only
+   * from `slowCallMs` on, and dates what a slow success trips.
+   */
+  settleOk(ticket: Ticket, latencyMs: number, nowMs: number, wallMs?: number): boolean;
   /** Records a failure. False when the result was late and therefore dropped. */
   settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, at: Instant): boolean;
   /** Gives the admission back without a vote: the caller went away, or the call never started. */
@@ -102,6 +112,14 @@ export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapsh
   restore(snapshot: Snapshot, at: Instant): void;
 }
 
+/** What a machine may be given beside its settings. */
+export interface MachinePorts {
+  /** Where jitter is drawn from. Default: none is applied. */
+  readonly random?: Random;
+  /** When it was made, monotonic; how long its first state lasts depends on it. Default 0. */
+  readonly nowMs?: number;
+}
+
 /** A configured kind of breaker: what `latching({…})` returns, and each upstream is given. */
 export interface BreakerPolicy {
   readonly kind: BreakerKind;
@@ -112,5 +130,5 @@ export interface BreakerPolicy {
   readonly failureThreshold: number;
   /** Milliseconds after a trip in which a reset needs force; 0 where there is no cooldown. */
   readonly cooldownMs: number;
-  createMachine(): BreakerMachine;
+  createMachine(ports?: MachinePorts): BreakerMachine;
 }

@@ -14,28 +14,24 @@
 // in. What it deliberately does not do: weigh failures. A share has no weights; a failure of weight
 // 0 is no evidence, any other is one failure.
 
-import type { MachineEvent, TransitionCause } from "../events.ts";
+import type { MachineEvent, TransitionCause, TripEvent } from "../events.ts";
 import { isLatency, type OutcomeKind } from "../outcome.ts";
 import type { Random } from "../random.ts";
 import { backoffMs, jitteredMs } from "../retry/backoff.ts";
 import { CallWindow } from "../window/call-window.ts";
 import {
   REFUSED,
+  type BreakerMachine,
   type BreakerPolicy,
+  type Failure,
   type Instant,
+  type MachinePorts,
+  type MachineRefusal,
   type OperatorOrder,
   type ResetVerdict,
   type Ticket,
 } from "./machine.ts";
-import type {
-  FailureWithRetry,
-  MachinePorts,
-  SlidingWindowCause,
-  SlidingWindowContract,
-  SlidingWindowMetrics,
-  SlidingWindowRefusal,
-  SlidingWindowTrip,
-} from "./sliding-window-contract.ts";
+import type { SlidingWindowMetrics } from "./sliding-window-metrics.ts";
 import {
   slidingWindowSettings,
   type SlidingWindowOptions,
@@ -84,8 +80,9 @@ export function slidingWindow(options: SlidingWindowOptions = {}): SlidingWindow
   });
 }
 
-export class SlidingWindowMachine implements SlidingWindowContract {
+export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapshot> {
   readonly kind = "sliding-window";
+  readonly savesEvidence = false;
   readonly events: MachineEvent[] = [];
   readonly #settings: SlidingWindowSettings;
   readonly #random: Random;
@@ -186,7 +183,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
     return true;
   }
 
-  settleFailed(ticket: Ticket, failure: FailureWithRetry, latencyMs: number, at: Instant): boolean {
+  settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, at: Instant): boolean {
     if (ticket === this.#ticket) {
       this.#judgeFailed(failure, latencyMs, at);
       return true;
@@ -207,12 +204,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
     this.#releaseProbe(ticket);
   }
 
-  record(
-    outcome: OutcomeKind,
-    failure: FailureWithRetry | undefined,
-    latencyMs: number,
-    at: Instant,
-  ): void {
+  record(outcome: OutcomeKind, failure: Failure | undefined, latencyMs: number, at: Instant): void {
     if (outcome === "ok") {
       this.#facts.countOk(latencyMs, at.nowMs);
       const isSlow = isLatency(latencyMs) && latencyMs >= this.#settings.slowCallMs;
@@ -252,12 +244,12 @@ export class SlidingWindowMachine implements SlidingWindowContract {
     return { accepted: true };
   }
 
-  get refusalReason(): SlidingWindowRefusal["reason"] {
+  get refusalReason(): MachineRefusal["reason"] {
     if (this.#state === "half-open") return "half_open_limit";
     return this.#state === "ramping" ? "ramping" : "tripped";
   }
 
-  refusal(at: Instant): SlidingWindowRefusal {
+  refusal(at: Instant): MachineRefusal {
     const waitMs = this.#manual ? 0 : Math.max(0, this.#dueMs() - at.nowMs);
     return {
       reason: this.refusalReason,
@@ -373,7 +365,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
     return probes?.release(ticket - this.#base) === true ? probes : undefined;
   }
 
-  #recordFailed({ message, retryAfterMs = 0 }: FailureWithRetry, at: Instant): void {
+  #recordFailed({ message, retryAfterMs = 0 }: Failure, at: Instant): void {
     this.#facts.countFailed(at.wallMs);
     if (!this.#manual) this.#facts.lastError = message;
     // Not NaN, not negative; the longest of those that asked counts.
@@ -397,7 +389,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
   }
 
   /** A failure while closed or ramping. */
-  #judgeFailed(failure: FailureWithRetry, latencyMs: number, at: Instant): void {
+  #judgeFailed(failure: Failure, latencyMs: number, at: Instant): void {
     if (failure.weightThousandths === 0) return;
     this.#recordFailed(failure, at);
     const isSlow = isLatency(latencyMs) && latencyMs >= this.#settings.slowCallMs;
@@ -431,7 +423,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
     });
   }
 
-  #announceTrip(event: SlidingWindowTrip): void {
+  #announceTrip(event: TripEvent): void {
     this.events.push(event);
   }
 
@@ -448,7 +440,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
   }
 
   /** Opens with a wait before the next probes, drawn and fixed here. */
-  #open(cause: SlidingWindowCause, nowMs: number): void {
+  #open(cause: TransitionCause, nowMs: number): void {
     const { openDuration, openDurationJitter } = this.#settings;
     const grownMs = backoffMs(openDuration, this.#openings);
     const waitMs = jitteredMs(grownMs, openDurationJitter, this.#random);
@@ -480,7 +472,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
   }
 
   /** What was counted, granted or asked for in one state means nothing in the next. */
-  #moveTo(to: SlidingWindowState, cause: SlidingWindowCause, nowMs: number): void {
+  #moveTo(to: SlidingWindowState, cause: TransitionCause, nowMs: number): void {
     const from = this.#state;
     this.#base += EPOCH_STEP;
     this.#state = to;
@@ -494,7 +486,7 @@ export class SlidingWindowMachine implements SlidingWindowContract {
     if (from === to) return;
     this.#sinceMs = nowMs;
     this.#stateChanges += 1;
-    this.events.push({ type: "transition", from, to, cause: cause as TransitionCause });
+    this.events.push({ type: "transition", from, to, cause });
   }
 }
 

@@ -3,6 +3,7 @@
 // written by a machine whose clock was wrong.
 
 import { WEIGHT_MAX } from "../outcome.ts";
+import type { SlidingWindowSnapshot } from "./sliding-window-snapshot.ts";
 
 /** Longest text kept from an error, a reason or an actor, in UTF-16 code units. */
 export const TEXT_LENGTH_MAX = 1024;
@@ -32,7 +33,7 @@ export interface LatchingSnapshot {
 }
 
 /** One union of all machines' snapshots; `kind` tells them apart. */
-export type BreakerSnapshot = LatchingSnapshot;
+export type BreakerSnapshot = LatchingSnapshot | SlidingWindowSnapshot;
 
 type Unchecked<T> = { readonly [K in keyof T]?: unknown };
 

@@ -2,10 +2,7 @@
 
 import assert from "node:assert/strict";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
-import type {
-  SlidingWindowCause,
-  SlidingWindowTrip,
-} from "../../../src/core/breaker/sliding-window-contract.ts";
+import type { TransitionCause, TripEvent } from "../../../src/core/events.ts";
 import type { SlidingWindowOptions } from "../../../src/core/breaker/sliding-window-options.ts";
 import { sanitiseSlidingWindow } from "../../../src/core/breaker/sliding-window-restore.ts";
 import {
@@ -145,14 +142,12 @@ export class Rig {
     return this.machine.events.splice(0);
   }
 
-  causes(): SlidingWindowCause[] {
+  causes(): TransitionCause[] {
     return this.drain().flatMap((event) => (event.type === "transition" ? [event.cause] : []));
   }
 
-  trips(): SlidingWindowTrip[] {
-    return this.drain().flatMap((event) =>
-      event.type === "trip" ? [event as SlidingWindowTrip] : [],
-    );
+  trips(): TripEvent[] {
+    return this.drain().flatMap((event) => (event.type === "trip" ? [event] : []));
   }
 
   #create(): SlidingWindowMachine {
