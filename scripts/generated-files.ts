@@ -83,8 +83,13 @@ and span ids are added while there is a span.
 | \`HBCB-006\` | warn | somebody tripped the breaker |
 | \`HBCB-007\` | error | an alert callback failed |
 | \`SG_MODE\` | warn | somebody changed the breaker's mode |
+| \`SG_STATE\` | info or warn | a breaker that recovers by itself sent probes, closed, or found its upstream still down |
 | \`SG_STORE\` | error, info or fatal | the store fails, works again, or was found broken and put aside |
 `;
+}
+
+function code(names: readonly string[]): string {
+  return names.map((name) => `\`${name}\``).join(", ");
 }
 
 function table(metrics: readonly Metric[]): string {
@@ -92,8 +97,8 @@ function table(metrics: readonly Metric[]): string {
     "| Series | Type | Labels | Meaning |",
     "| --- | --- | --- | --- |",
     ...metrics.map(
-      ({ name, type, labels, help }) =>
-        `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${help.replaceAll("|", "\\|")} |`,
+      ({ name, type, labels, orLabels, help }) =>
+        `| \`${name}\` | ${type} | ${code(labels)}${orLabels === undefined ? "" : ` or ${code(orLabels)}`} | ${help.replaceAll("|", "\\|")} |`,
     ),
   ].join("\n");
 }

@@ -3,6 +3,7 @@
 
 import type { BreakerPolicy } from "./core/breaker/machine.ts";
 import type { Scheduler } from "./core/clock.ts";
+import type { Random } from "./core/random.ts";
 import type { LoadSampler, Store } from "./pipeline/ports.ts";
 import type { RegistryOptions, UpstreamOptions } from "./pipeline/registry-options.ts";
 import { Switchgear } from "./pipeline/registry.ts";
@@ -11,7 +12,9 @@ import { systemClock } from "./runtime/system-clock.ts";
 import { SystemLoad } from "./runtime/system-load.ts";
 import { memoryStore } from "./store/memory.ts";
 
+export { adaptive } from "./core/breaker/adaptive.ts";
 export { latching } from "./core/breaker/latching.ts";
+export { slidingWindow } from "./core/breaker/sliding-window.ts";
 export {
   BreakerOpenError,
   ClosingError,
@@ -19,6 +22,7 @@ export {
   ERROR_CODES,
   InvalidOptionsError,
   LoadShedError,
+  NoEndpointError,
   RefusedError,
   ResetDeniedError,
   StoreError,
@@ -29,8 +33,15 @@ export {
 export { classifyError } from "./core/classify.ts";
 export { forgetShared, sharedSwitchgear } from "./pipeline/shared.ts";
 export { memoryStore };
+export type { AdaptiveOptions } from "./core/breaker/adaptive-options.ts";
+export type { AdaptiveSnapshot, AdaptiveState } from "./core/breaker/adaptive-snapshot.ts";
 export type { BreakerPolicy } from "./core/breaker/machine.ts";
 export type { LatchingOptions } from "./core/breaker/latching-options.ts";
+export type { SlidingWindowOptions } from "./core/breaker/sliding-window-options.ts";
+export type {
+  SlidingWindowSnapshot,
+  TripEvidence,
+} from "./core/breaker/sliding-window-snapshot.ts";
 export type { BreakerSnapshot, LatchingSnapshot } from "./core/breaker/snapshot.ts";
 export type { ErrorClass } from "./core/classify.ts";
 export type { ErrorCode } from "./core/errors.ts";
@@ -68,15 +79,18 @@ export interface SwitchgearOptions extends RegistryOptions {
   readonly sampler?: LoadSampler | undefined;
   /** Time. Default: the system's. Tests hand in a `VirtualClock`. */
   readonly clock?: Scheduler | undefined;
+  /** Chance, for jitter. Default: the runtime's. Tests hand in a `SeededRandom`. */
+  readonly random?: Random | undefined;
 }
 
 /** Makes a registry of guarded upstreams. Throws `InvalidOptionsError` with every fault listed. */
 export function createSwitchgear(options: SwitchgearOptions): Switchgear {
-  const { store, sampler, clock, ...registry } = options;
+  const { store, sampler, clock, random, ...registry } = options;
   return new Switchgear(registry, {
     scheduler: clock ?? systemClock,
     store: store ?? memoryStore(),
     sampler: sampler ?? new SystemLoad(),
+    random: random ?? { next: Math.random },
   });
 }
 

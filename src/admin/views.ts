@@ -27,6 +27,13 @@ export interface BookmakerView {
   readonly lastSuccessAt: number | null;
   readonly mode: string;
   readonly kind: string;
+  /** Which rule tripped it last, with its numbers. */
+  readonly trippedBy: UpstreamStatus["trippedBy"];
+  /** What a sliding window holds. */
+  readonly window: UpstreamStatus["window"];
+  /** What an adaptive breaker judges by. */
+  readonly health: UpstreamStatus["health"];
+  readonly endpoints: UpstreamStatus["endpoints"];
   readonly persisted: boolean;
   readonly inFlight: number;
   readonly abandoned: number;
@@ -54,6 +61,10 @@ export function bookmakerView(status: UpstreamStatus): BookmakerView {
     lastSuccessAt: status.lastSuccessAt,
     mode: status.mode,
     kind: status.kind,
+    trippedBy: status.trippedBy,
+    window: status.window,
+    health: status.health,
+    endpoints: status.endpoints,
     persisted: status.persisted,
     inFlight: status.inFlight,
     abandoned: status.abandoned,

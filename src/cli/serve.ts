@@ -6,12 +6,19 @@ import { startAdmin } from "../admin/server.ts";
 import { isAdminToken } from "../admin/auth.ts";
 import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
-import type { SwitchgearConfig, UpstreamConfig } from "../config/schema.ts";
+import type { BreakerConfig, SwitchgearConfig, UpstreamConfig } from "../config/schema.ts";
 import { adminTokenFromEnv } from "../config/secret.ts";
-import { latching } from "../core/breaker/latching.ts";
 import type { GatewayUpstream } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
-import { createSwitchgear, memoryStore, type Switchgear } from "../index.ts";
+import {
+  adaptive,
+  createSwitchgear,
+  latching,
+  memoryStore,
+  slidingWindow,
+  type BreakerPolicy,
+  type Switchgear,
+} from "../index.ts";
 import type { UpstreamOptions } from "../pipeline/registry-options.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
@@ -106,9 +113,31 @@ function gearOf(config: SwitchgearConfig, pending: () => number): Switchgear {
 }
 
 function upstreamOptions(upstream: UpstreamConfig): UpstreamOptions {
-  const { kind: _kind, ...options } = upstream.breaker;
   // The gateway keeps the deadline itself: it covers the body, which ends after the call.
-  return { breaker: latching(options), mode: upstream.mode };
+  const { endpoints, endpointBreaker, mode } = upstream;
+  const breaker = breakerOf(upstream.breaker);
+  return endpoints === undefined
+    ? { breaker, mode }
+    : { breaker, mode, endpoints, endpointBreaker: adaptive(endpointBreaker) };
+}
+
+function breakerOf(config: BreakerConfig): BreakerPolicy {
+  switch (config.kind) {
+    case "latching": {
+      const { kind: _kind, ...options } = config;
+      return latching(options);
+    }
+    case "sliding-window": {
+      const { kind: _kind, ...options } = config;
+      return slidingWindow(options);
+    }
+    case "adaptive": {
+      const { kind: _kind, ...options } = config;
+      return adaptive(options);
+    }
+    default:
+      return config satisfies never;
+  }
 }
 
 function gatewayUpstreams(
@@ -121,6 +150,10 @@ function gatewayUpstreams(
       {
         name,
         url: new URL(upstream.url),
+        endpoints:
+          upstream.endpoints === undefined
+            ? undefined
+            : new Map(upstream.endpoints.map((one) => [one.name, new URL(one.url)])),
         deadlineMs: upstream.deadlineMs,
         status429: upstream.status429,
         operations: Object.entries(upstream.operations).flatMap(([operation, settings]) =>

@@ -1,16 +1,23 @@
 // THE schema of switchgear.yaml: one description gives the type, the validator, the defaults and the JSON Schema.
 //
-// Each leaf is built by a small helper that writes the range once and renders it three times: as the check, as what
-// a fault says would be right, and as the description that editors show. Cross-checks between options run even when
+// Each leaf is built by a helper of schema-parts.ts; breakers have a file of their own. Cross-checks between options run even when
 // other options are wrong (`always`), so that every fault is listed at once.
 
 import { z } from "zod";
 
-import { LATCHING_DEFAULTS } from "../core/breaker/latching-options.ts";
 import { LOAD_SHEDDING_DEFAULTS } from "../core/overload/load-shedder.ts";
+import { breaker, endpointBreaker } from "./breaker-schema.ts";
+import {
+  always,
+  choice,
+  describeOption,
+  duration,
+  number,
+  numberOf,
+  oneOf,
+  sentence,
+} from "./schema-parts.ts";
 
-// The longest delay that a timer of JavaScript can hold; a longer one fires at once.
-const DURATION_MS_MAX = 2 ** 31 - 1;
 const NAME_CHARACTERS_MAX = 128;
 const RESERVED_NAMES: ReadonlySet<string> = new Set([
   "status",
@@ -19,80 +26,6 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set([
   "constructor",
   "prototype",
 ]);
-// A breaker counts in integer thousandths (spec A-4.6): a finer weight would be rounded without a word.
-const THOUSANDTHS = 1000;
-
-interface NumberOption {
-  readonly meaning: string;
-  readonly unit: string;
-  readonly min: number;
-  readonly max: number;
-  readonly isWhole?: boolean;
-  readonly isInThousandths?: boolean;
-}
-
-function describeOption(option: { meaning: string; expects: string; byDefault?: unknown }): string {
-  const byDefault = option.byDefault === undefined ? "none" : JSON.stringify(option.byDefault);
-  return `${option.meaning} Expects ${option.expects}. Default: ${byDefault}.`;
-}
-
-function numberOf(option: NumberOption) {
-  const whole = option.isWhole === true ? "a whole number" : "a number";
-  const step = option.isInThousandths === true ? ", in steps of 0.001" : "";
-  const unit = option.unit === "" ? "" : ` (${option.unit})`;
-  const expects = `${whole} from ${option.min} to ${option.max}${step}${unit}`;
-  const base = option.isWhole === true ? z.int({ error: expects }) : z.number({ error: expects });
-  const ranged = base.min(option.min, { error: expects }).max(option.max, { error: expects });
-  const isFine = (value: number): boolean =>
-    option.isInThousandths !== true ||
-    Math.abs(value * THOUSANDTHS - Math.round(value * THOUSANDTHS)) < 1e-6;
-  return { expects, schema: ranged.refine(isFine, { error: expects }) };
-}
-
-function number(option: NumberOption & { byDefault: number }) {
-  const { expects, schema } = numberOf(option);
-  return schema
-    .default(option.byDefault)
-    .describe(describeOption({ meaning: option.meaning, expects, byDefault: option.byDefault }));
-}
-
-function optionalNumber(option: NumberOption) {
-  const { expects, schema } = numberOf(option);
-  return z.exactOptional(schema).describe(describeOption({ meaning: option.meaning, expects }));
-}
-
-function duration(option: { meaning: string; min?: number; byDefault: number }) {
-  return number({ ...option, unit: "milliseconds", min: option.min ?? 0, max: DURATION_MS_MAX });
-}
-
-function oneOf<T extends string>(values: readonly T[]) {
-  const expects = `one of ${values.join(", ")}`;
-  return { expects, schema: z.literal(values, { error: expects }) };
-}
-
-function choice<T extends string>(option: {
-  meaning: string;
-  values: readonly T[];
-  byDefault: NoInfer<T>;
-}) {
-  const { expects, schema } = oneOf(option.values);
-  const byDefault = option.byDefault;
-  return schema
-    .default(byDefault)
-    .describe(describeOption({ meaning: option.meaning, expects, byDefault }));
-}
-
-/** Runs a cross-check even when a part of the value is wrong, as long as the value is a mapping. */
-const always = {
-  when: (payload: { value: unknown }): boolean =>
-    typeof payload.value === "object" && payload.value !== null,
-};
-
-/** A whole sentence about an option, where "expected …, found …" would not say enough. */
-function sentence(path: (string | number)[], message: string) {
-  return { code: "custom" as const, path, message, params: { isSentence: true } };
-}
-
 function isControl(text: string): boolean {
   return /\p{Cc}/u.test(text);
 }
@@ -300,77 +233,6 @@ const limits = z
   .prefault({})
   .describe("Bounds on what is kept per name. Default: {}.");
 
-// ---- breakers ----
-
-const BREAKER_KINDS = ["latching"] as const;
-const BREAKER_EXPECTS = `one of ${BREAKER_KINDS.join(", ")}`;
-
-const latching = z.strictObject({
-  kind: z
-    .literal("latching", { error: BREAKER_EXPECTS })
-    .optional()
-    .default("latching")
-    .describe(
-      `The machine that decides. latching: trips on a weighted count and stays tripped until a person resets it. Expects ${BREAKER_EXPECTS}. Default: "latching".`,
-    ),
-  failureThreshold: number({
-    meaning:
-      "Weighted count of failures at which the breaker trips; a success takes the count back.",
-    unit: "failures",
-    min: 0.001,
-    max: 1_000_000,
-    isInThousandths: true,
-    byDefault: LATCHING_DEFAULTS.failureThreshold,
-  }),
-  timeoutWeight: number({
-    meaning: "What one timed-out call adds to the count; 0 ignores timeouts.",
-    unit: "failures",
-    min: 0,
-    max: 1000,
-    isInThousandths: true,
-    byDefault: LATCHING_DEFAULTS.timeoutWeight,
-  }),
-  failureWeight: number({
-    meaning: "What one failed call adds to the count; 0 ignores failures.",
-    unit: "failures",
-    min: 0,
-    max: 1000,
-    isInThousandths: true,
-    byDefault: LATCHING_DEFAULTS.failureWeight,
-  }),
-  cooldownMs: duration({
-    meaning:
-      "Time after a trip in which a reset needs force; exactly at its end it no longer does.",
-    byDefault: LATCHING_DEFAULTS.cooldownMs,
-  }),
-  resetTimeoutMs: duration({
-    meaning:
-      "Time after a trip until one probe is admitted; only used with recovery: single-probe.",
-    byDefault: LATCHING_DEFAULTS.resetTimeoutMs,
-  }),
-  recovery: choice({
-    meaning:
-      "Who ends a trip: manual is a person and nobody else, single-probe lets one successful call end an automatic trip.",
-    values: ["manual", "single-probe"],
-    byDefault: LATCHING_DEFAULTS.recovery,
-  }),
-  probeLeaseMs: optionalNumber({
-    meaning:
-      "How long a probe may take before its slot is free again; without it, the larger of 30000 and resetTimeoutMs. Only with recovery: single-probe.",
-    unit: "milliseconds",
-    min: 1,
-    max: DURATION_MS_MAX,
-  }),
-});
-
-// sliding-window and adaptive join this list as further members; kind is all that tells them apart.
-const breaker = z
-  .discriminatedUnion("kind", [latching], {
-    error: (issue) => (issue.code === "invalid_union" ? BREAKER_EXPECTS : undefined),
-  })
-  .prefault({})
-  .describe('The upstream\'s breaker. Default: {"kind":"latching"}.');
-
 // ---- upstreams ----
 
 /** What is wrong with a name of an upstream or operation, or `undefined`. */
@@ -486,19 +348,48 @@ function checkTarget(value: object, context: z.core.$RefinementCtx): void {
     context.addIssue(sentence(["endpoints"], "set url or endpoints, not both"));
   if (!hasUrl && !("endpoints" in value))
     context.addIssue(sentence([], `url is missing; expected ${URL_EXPECTS}`));
-  const endpoints: unknown = "endpoints" in value ? value.endpoints : undefined;
-  if (Array.isArray(endpoints) && endpoints.length !== 1)
-    context.addIssue(sentence(["endpoints"], `one endpoint for now, found ${endpoints.length}`));
+  if ("endpointBreaker" in value && !("endpoints" in value))
+    context.addIssue(
+      sentence(["endpointBreaker"], "it needs endpoints; url alone has one breaker"),
+    );
 }
+
+const ENDPOINTS_MAX = 100;
+const ENDPOINTS_EXPECTS = `a list of 1 to ${ENDPOINTS_MAX} endpoints`;
+function checkEndpointCount({ length }: readonly unknown[], context: z.core.$RefinementCtx): void {
+  if (length < 1 || length > ENDPOINTS_MAX)
+    context.addIssue(sentence([], `expected ${ENDPOINTS_EXPECTS}, found ${length}`));
+}
+
+const ENDPOINT_NAME_EXPECTS = "a name of 1 to 128 characters";
+
+const endpoint = z.strictObject({
+  name: z
+    .exactOptional(
+      z
+        .string({ error: ENDPOINT_NAME_EXPECTS })
+        .refine((name) => nameProblem(name) === undefined, { error: ENDPOINT_NAME_EXPECTS }),
+    )
+    .describe(
+      "What metrics, logs and orders call it; unlike any other endpoint's of any upstream. Default: its url.",
+    ),
+  url,
+});
 
 const upstream = z
   .strictObject({
     url: z.exactOptional(url),
     endpoints: z
-      .exactOptional(z.array(z.strictObject({ url })))
+      .exactOptional(
+        z
+          .array(endpoint, { error: ENDPOINTS_EXPECTS })
+          .superRefine(checkEndpointCount, always)
+          .meta({ minItems: 1, maxItems: ENDPOINTS_MAX }),
+      )
       .describe(
-        "Another way to write url: a list of exactly one endpoint, for now. Default: none.",
+        "Instead of url: several base URLs of one upstream, each with an adaptive breaker of its own. Default: none.",
       ),
+    endpointBreaker,
     deadlineMs: duration({
       meaning: "Longest time for a call, from admission to the end of the answer.",
       min: 1,
@@ -527,10 +418,12 @@ const upstream = z
   })
   .superRefine(checkTarget, always)
   .meta({ oneOf: [{ required: ["url"] }, { required: ["endpoints"] }] })
-  .transform(({ url: single, endpoints, ...rest }) => ({
+  .transform(({ url: single, endpoints, endpointBreaker: own, ...rest }) => ({
     ...rest,
     // checkTarget saw to it that one of the two is there.
     url: single ?? endpoints?.[0]?.url ?? "",
+    endpoints: endpoints?.map((one) => ({ name: one.name ?? one.url, url: one.url })),
+    endpointBreaker: own ?? {},
   }));
 
 const upstreams = z
@@ -555,7 +448,9 @@ const upstreams = z
 
 interface Bounded {
   readonly limits?: { readonly upstreams?: unknown; readonly operations?: unknown };
-  readonly upstreams?: Readonly<Record<string, { readonly operations?: object } | undefined>>;
+  readonly upstreams?: Readonly<
+    Record<string, { readonly operations?: object; readonly endpoints?: unknown } | undefined>
+  >;
 }
 
 function checkBounds(value: object, context: z.core.$RefinementCtx): void {
@@ -585,9 +480,35 @@ function checkBounds(value: object, context: z.core.$RefinementCtx): void {
   }
 }
 
+/** Metrics and orders name an endpoint alone, without its upstream. */
+function checkEndpointNames(value: object, context: z.core.$RefinementCtx): void {
+  const { upstreams } = value as Bounded;
+  if (typeof upstreams !== "object" || upstreams === null) return;
+  const owners = new Map<string, string>();
+  for (const [upstream, settings] of Object.entries(upstreams)) {
+    const endpoints = settings?.endpoints;
+    if (!Array.isArray(endpoints)) continue;
+    for (const [index, one] of endpoints.entries()) {
+      const { name = "", url = "" } = { ...(one as { name?: string; url?: string } | null) };
+      const label = name === "" ? url : name;
+      const owner = owners.get(label);
+      if (owner === undefined) owners.set(label, upstream);
+      else if (label !== "") {
+        context.addIssue(
+          sentence(
+            ["upstreams", upstream, "endpoints", index],
+            `${JSON.stringify(label)} is an endpoint of ${owner} already; give one of them another name`,
+          ),
+        );
+      }
+    }
+  }
+}
+
 export const configSchema = z
   .strictObject({ gateway, admin, store, logging, loadShedding, limits, upstreams })
   .superRefine(checkBounds, always)
+  .superRefine(checkEndpointNames, always)
   .describe("Configuration of Switchgear. Every key is optional but the url of an upstream.");
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;

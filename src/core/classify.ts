@@ -61,6 +61,15 @@ export function errorText(error: unknown): string {
   return bounded(String(error));
 }
 
+/**
+ * What an error says about when to come again: its `retryAfterMs`, as our own refusals and many HTTP
+ * clients' errors carry it. Undefined when it is no number above 0.
+ */
+export function retryAfterOf(error: unknown): number | undefined {
+  const value = property(error, "retryAfterMs");
+  return typeof value === "number" && value > 0 ? value : undefined;
+}
+
 /** Bounds a text that people wrote: reasons, actors, messages. */
 export function bounded(text: string): string {
   return text.length <= TEXT_LENGTH_MAX ? text : text.slice(0, TEXT_LENGTH_MAX);

@@ -5,7 +5,8 @@ import type { RefusalReason } from "./events.ts";
 
 /** All codes, with what each one means. Documentation and tests are held to this list. */
 export const ERROR_CODES = {
-  SG_BREAKER_OPEN: "The breaker refuses calls: it is tripped, or its probes are all taken.",
+  SG_BREAKER_OPEN: "The breaker refuses calls: tripped, all probes taken, or on its way back.",
+  SG_NO_ENDPOINT: "Every endpoint of the upstream cools down.",
   SG_LOAD_SHED: "This process is loaded and the operation is heavy, so the call was shed.",
   SG_DEADLINE: "The call did not finish within its deadline.",
   SG_CLOSING: "The registry is closed or closing and admits nothing any more.",
@@ -59,6 +60,12 @@ export class RefusedError extends SwitchgearError {
 // On the prototype: an own symbol property would cost every refusal.
 Object.defineProperty(RefusedError.prototype, REFUSED_BRAND, { value: true });
 
+/** What a breaker that is on its way back says. */
+const OPEN_WORDS: Readonly<Record<string, string | undefined>> = {
+  half_open_limit: "has lent all its probes",
+  ramping: "lets calls back in by steps",
+};
+
 /** The upstream's breaker refused. */
 export class BreakerOpenError extends RefusedError {
   /** Milliseconds until a reset is accepted without force, or until the next probe; never negative. */
@@ -80,7 +87,7 @@ export class BreakerOpenError extends RefusedError {
   ) {
     super(
       "SG_BREAKER_OPEN",
-      `${facts.operation} for ${facts.upstream} refused: the breaker is tripped; ${nextStep(facts.retryAfterMs, details.remainingMs)}`,
+      `${facts.operation} for ${facts.upstream} refused: the breaker ${OPEN_WORDS[facts.reason] ?? "is tripped"}; ${nextStep(facts.retryAfterMs, details.remainingMs)}`,
       facts,
     );
     this.remainingMs = details.remainingMs;
@@ -140,6 +147,17 @@ export class DeadlineError extends RefusedError {
       facts,
     );
     this.deadlineMs = deadlineMs;
+  }
+}
+
+/** Every endpoint of the upstream cools down. */
+export class NoEndpointError extends RefusedError {
+  constructor(facts: RefusalFacts) {
+    super(
+      "SG_NO_ENDPOINT",
+      `${facts.operation} for ${facts.upstream} refused: every endpoint cools down; ${nextStep(facts.retryAfterMs, 0)}`,
+      facts,
+    );
   }
 }
 
@@ -206,6 +224,7 @@ for (const [type, name] of [
   [BreakerOpenError, "BreakerOpenError"],
   [LoadShedError, "LoadShedError"],
   [DeadlineError, "DeadlineError"],
+  [NoEndpointError, "NoEndpointError"],
   [ClosingError, "ClosingError"],
   [ResetDeniedError, "ResetDeniedError"],
   [UnknownUpstreamError, "UnknownUpstreamError"],

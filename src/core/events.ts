@@ -1,6 +1,7 @@
 // What a breaker has to tell. Machines report the first group; the guard around them adds the
 // upstream's name, who did it, and the events that only it can see.
 
+import type { AdaptiveStats, AdaptiveTripEvidence } from "./breaker/adaptive-snapshot.ts";
 import type { TripEvidence } from "./breaker/sliding-window-snapshot.ts";
 
 /** Reported by a machine after its state is final. */
@@ -20,7 +21,7 @@ export type MachineEvent =
       readonly failureCount: number;
       readonly lastError: string;
       /** The rule that tripped it, with its numbers; null for a trip by hand. */
-      readonly evidence?: TripEvidence | null;
+      readonly evidence: AnyTripEvidence | null;
       readonly actor: string;
       readonly reason: string;
     }
@@ -56,12 +57,26 @@ export type TransitionCause =
   | "restored"
   | "slow_calls"
   | "half_open_expired"
-  | "ramp_completed";
+  | "ramp_completed"
+  | "health_score"
+  | "low_success_rate"
+  | "recovered";
+
+/** A weighted count reached its threshold. */
+export interface CountEvidence {
+  readonly rule: "failure_count";
+  readonly value: number;
+  readonly threshold: number;
+}
+
+/** The rules of all machines, told apart by `rule`. */
+export type AnyTripEvidence = TripEvidence | CountEvidence | AdaptiveTripEvidence;
 
 export type TripEvent = Extract<MachineEvent, { readonly type: "trip" }>;
 
 /** Why a call was turned away. Closed set: it becomes a metric label. */
-export type RefusalReason = "tripped" | "half_open_limit" | "ramping" | "load_shed" | "closing";
+export type RefusalReason =
+  "tripped" | "half_open_limit" | "ramping" | "no_endpoint" | "load_shed" | "closing";
 
 /** What an operator may order beside trip and reset. */
 export type OperatorMode = "normal" | "shadow" | "forced-closed";
@@ -92,6 +107,15 @@ export type GuardEvent =
       readonly operation: string;
       readonly outcome: "ok" | "failed" | "timeout" | "ignored";
       readonly latencyMs: number;
+    }
+  | {
+      /** One of the upstream's endpoints changed its state. */
+      readonly type: "endpoint";
+      readonly endpoint: string;
+      readonly from: string;
+      readonly to: string;
+      readonly cause: TransitionCause;
+      readonly stats: AdaptiveStats;
     }
   | {
       readonly type: "mode";

@@ -19,6 +19,11 @@ export interface Outcome {
    * sample. Default: measured from admission to settlement.
    */
   readonly latencyMs?: number;
+  /**
+   * Milliseconds before which the upstream asked not to be called again, as its `Retry-After` says.
+   * Only breakers that recover by themselves heed it. Default: nothing was asked.
+   */
+  readonly retryAfterMs?: number | undefined;
   /** The error, or a text, kept as the breaker's last error: its message only, never its stack. */
   readonly error?: unknown;
 }

@@ -10,6 +10,7 @@ import type { Ending } from "./classify.ts";
 import { outcomeOfEnding, outcomeOfError, outcomeOfStatus } from "./classify.ts";
 import type { AccessEntry, GatewayCallOptions, GatewayOptions } from "./ports.ts";
 import type { Problem } from "./problem.ts";
+import { retryAfterMs } from "./retry-after.ts";
 import type { Destination } from "./route.ts";
 
 /** A call's two connections, as its transport holds them. */
@@ -125,6 +126,7 @@ export class Call implements Expiring {
   readonly #admitted: Admitted;
   readonly #deadline: DeadlineEntry;
   #latencyMs: number | undefined;
+  #retryAfterMs: number | undefined;
   #isSettled = false;
   #isStreaming = false;
   /** What the caller was sent, and why when it was our own. */
@@ -161,9 +163,12 @@ export class Call implements Expiring {
   }
 
   /** Marks the arrival of the answer's headers: that is its latency. */
-  headersArrived(status: number): void {
+  headersArrived(status: number, retryAfter?: string | null): void {
     this.#latencyMs = this.#book.clock.monotonic() - this.startedMs;
     this.#sentStatus = status;
+    if (retryAfter !== undefined) {
+      this.#retryAfterMs = retryAfterMs(retryAfter, this.#book.clock.now());
+    }
   }
 
   /** The answer's headers went out before its body was here: its status can no longer change. */
@@ -173,9 +178,10 @@ export class Call implements Expiring {
 
   /** The answer arrived whole. */
   complete(): void {
-    this.#settle(
-      outcomeOfStatus(this.#sentStatus, this.destination.upstream.status429, this.#elapsedMs()),
-    );
+    const { status429 } = this.destination.upstream;
+    const outcome = outcomeOfStatus(this.#sentStatus, status429, this.#elapsedMs());
+    const retryAfterMs = this.#retryAfterMs;
+    this.#settle(retryAfterMs === undefined ? outcome : { ...outcome, retryAfterMs });
   }
 
   /** The upstream broke off, or was not reached. The caller is sent `answer`, if it still can be. */

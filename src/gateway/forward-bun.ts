@@ -20,6 +20,7 @@ import {
   upstreamErrorProblem,
 } from "./problem.ts";
 import type { FrontDesk, Reception } from "./reception.ts";
+import { mayAskToWait } from "./retry-after.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "./reception.ts";
 import { reportFault, type Transport } from "./transport.ts";
 
@@ -215,7 +216,8 @@ async function forward(
       line.cut();
       return failed(desk, request, call, new Error(`upstream answered with status ${status}`));
     }
-    call.headersArrived(status);
+    if (mayAskToWait(status)) call.headersArrived(status, response.headers.get("retry-after"));
+    else call.headersArrived(status);
     stripResponseHeaders(response.headers);
     if (isBodiless(call.method, status)) {
       call.complete();

@@ -21,7 +21,8 @@ import {
 } from "./problem.ts";
 import type { FrontDesk, Reception } from "./reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "./reception.ts";
-import { ownAbsoluteTarget } from "./route.ts";
+import { mayAskToWait } from "./retry-after.ts";
+import { ownAbsoluteTarget, type Destination } from "./route.ts";
 import { reportFault, type Transport } from "./transport.ts";
 
 /**
@@ -42,8 +43,8 @@ export async function startNodeTransport(
   options: GatewayOptions,
 ): Promise<Transport> {
   const { Pool: PoolOfUndici } = await import("undici");
-  const pools = new Map<string, Pool>();
-  for (const { destination } of desk.lanes) {
+  const pools = new Map<Destination, Pool>();
+  for (const { destination } of desk.lanes()) {
     const pool = new PoolOfUndici(destination.origin, {
       // Like `fetch` on Bun: no bound on connections, HTTP/1.1 only.
       connections: null,
@@ -54,7 +55,7 @@ export async function startNodeTransport(
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    pools.set(destination.upstream.name, pool);
+    pools.set(destination, pool);
   }
 
   let isStopping = false;
@@ -66,7 +67,7 @@ export async function startNodeTransport(
         sendProblem(request, response, reception.problem);
         return;
       }
-      const pool = pools.get(reception.lane.destination.upstream.name);
+      const pool = pools.get(reception.lane.destination);
       if (pool === undefined) throw new Error("an upstream without a pool");
       if (expects) response.writeContinue();
       new Exchange(desk, request, response, reception).start(pool);
@@ -226,9 +227,11 @@ class Exchange implements Dispatcher.DispatchHandler, Line {
       controller.abort(new Error(`upstream answered with status ${status}`));
       return;
     }
-    call.headersArrived(status);
     const headers = responsePairs(flat(controller.rawHeaders));
-    const isWhole = isBodiless(call.method, status) || fitsOnePiece(contentLengthOf(headers));
+    if (mayAskToWait(status)) call.headersArrived(status, headerOf(headers, "retry-after"));
+    else call.headersArrived(status);
+    const isWhole =
+      isBodiless(call.method, status) || fitsOnePiece(headerOf(headers, "content-length"));
     if (isWhole) {
       this.#head = { status, headers };
       return;
@@ -310,9 +313,9 @@ class Exchange implements Dispatcher.DispatchHandler, Line {
   }
 }
 
-function contentLengthOf(headers: readonly string[]): string | undefined {
+function headerOf(headers: readonly string[], name: string): string | undefined {
   for (let at = 0; at + 1 < headers.length; at += 2) {
-    if (headers[at]?.toLowerCase() === "content-length") return headers[at + 1];
+    if (headers[at]?.toLowerCase() === name) return headers[at + 1];
   }
   return undefined;
 }

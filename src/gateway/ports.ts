@@ -29,6 +29,8 @@ export interface GatewayUpstream {
   readonly name: string;
   /** Base URL: its origin is the only one ever asked, its path is put before every request's. */
   readonly url: URL;
+  /** Several base URLs by name, of which the guard's admission picks one; `url` is then the first. */
+  readonly endpoints?: ReadonlyMap<string, URL> | undefined;
   /** From the first byte of the request's head to the last byte of the answer's body. */
   readonly deadlineMs: number;
   /** How a 429 counts: it tells of the caller's quota, seldom of the upstream's health. */

@@ -23,6 +23,7 @@ export type ProblemReason =
   | "tripped"
   | "half_open_limit"
   | "ramping"
+  | "no_endpoint"
   | "load_shed"
   | "closing"
   | "upstream_timeout"

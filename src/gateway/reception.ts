@@ -5,7 +5,7 @@ import { Call, CallBook } from "./call.ts";
 import type { CallWishes, HeaderReader } from "./call-options.ts";
 import { readCallWishes } from "./call-options.ts";
 import type { RequestHeaderRules } from "./headers.ts";
-import type { GatewayOptions } from "./ports.ts";
+import type { GatewayOptions, GatewayUpstream } from "./ports.ts";
 import type { Problem } from "./problem.ts";
 import {
   METHODS,
@@ -20,7 +20,8 @@ import {
   unknownUpstreamProblem,
   upgradeProblem,
 } from "./problem.ts";
-import type { Destination } from "./route.ts";
+import type { Admitted } from "../pipeline/admission.ts";
+import type { Destination, Route } from "./route.ts";
 import { parseTarget, staysInside, targetPath, toDestination } from "./route.ts";
 import type { Ending } from "./classify.ts";
 
@@ -31,11 +32,17 @@ import type { Ending } from "./classify.ts";
  */
 export const ONE_PIECE_BYTES_MAX = 65_536;
 
-/** An upstream and what its requests' headers are made with. */
+/** One base URL of an upstream, and what its requests' headers are made with. */
 export interface Lane {
   readonly destination: Destination;
   readonly rules: RequestHeaderRules;
   readonly refusals: RefusalAnswers;
+}
+
+/** An upstream's lane, and one for each endpoint where there are several. */
+interface Junction {
+  readonly main: Lane;
+  readonly byEndpoint: ReadonlyMap<string, Lane> | undefined;
 }
 
 /** The parts of a request's head that decide. Header names are asked for in lower case. */
@@ -50,27 +57,42 @@ export type Reception =
   | { readonly kind: "answer"; readonly problem: Problem }
   | { readonly kind: "forward"; readonly call: Call; readonly lane: Lane; readonly target: string };
 
+type Wishes = Extract<CallWishes, { readonly ok: true }>;
+type UpstreamRoute = Extract<Route, { readonly kind: "upstream" }>;
+
 export class FrontDesk {
   readonly book: CallBook;
   readonly maxBodyBytes: number;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #junctions = new Map<string, Junction>();
 
   constructor(options: GatewayOptions) {
     this.book = new CallBook(options.scheduler, options.onAccess);
     this.maxBodyBytes = options.maxBodyBytes;
-    for (const [name, upstream] of options.upstreams) {
-      const destination = toDestination(upstream);
+    const toLane = (upstream: GatewayUpstream, url = upstream.url): Lane => {
+      const destination = toDestination(upstream, url);
       const rules = {
         host: destination.host,
         userAgent: `switchgear/${options.version}`,
         isAdminToken: options.isAdminToken,
       };
-      this.#lanes.set(name, { destination, rules, refusals: new RefusalAnswers(destination) });
+      return { destination, rules, refusals: new RefusalAnswers(destination) };
+    };
+    for (const [name, upstream] of options.upstreams) {
+      const { endpoints } = upstream;
+      const byEndpoint =
+        endpoints === undefined
+          ? undefined
+          : new Map([...endpoints].map(([endpoint, url]) => [endpoint, toLane(upstream, url)]));
+      this.#junctions.set(name, { main: toLane(upstream), byEndpoint });
     }
   }
 
-  get lanes(): Iterable<Lane> {
-    return this.#lanes.values();
+  /** Every base URL that may be asked. */
+  *lanes(): Generator<Lane> {
+    for (const { main, byEndpoint } of this.#junctions.values()) {
+      if (byEndpoint === undefined) yield main;
+      else yield* byEndpoint.values();
+    }
   }
 
   receive(head: RequestHead): Reception {
@@ -85,33 +107,49 @@ export class FrontDesk {
     const route = parseTarget(head.target);
     if (route.kind === "refused") return this.answer(method, targetProblem(route.why));
     if (route.kind === "root") return this.answer(method, rootProblem());
-    const lane = this.#lanes.get(route.upstream);
-    if (lane === undefined) return this.answer(method, unknownUpstreamProblem(route.upstream));
+    const junction = this.#junctions.get(route.upstream);
+    if (junction === undefined) return this.answer(method, unknownUpstreamProblem(route.upstream));
 
-    const { destination } = lane;
-    const wishes = readCallWishes(destination, route.path, method, header);
-    if (!wishes.ok) return this.answer(method, headerProblem(wishes.header, wishes.detail), lane);
-    const target = targetPath(destination, route.path, route.query);
-    if (!staysInside(destination, target)) {
-      return this.answer(method, targetProblem("it would leave the upstream's base URL"), lane);
-    }
+    const { main } = junction;
+    const wishes = readCallWishes(main.destination, route.path, method, header);
+    if (!wishes.ok) return this.answer(method, headerProblem(wishes.header, wishes.detail), main);
     if (Number(header("content-length") ?? 0) > this.maxBodyBytes) {
-      return this.answer(method, bodyTooLargeProblem(this.maxBodyBytes), lane);
+      return this.answer(method, bodyTooLargeProblem(this.maxBodyBytes), main);
     }
-    return this.#admit(method, lane, wishes, target);
+    if (junction.byEndpoint !== undefined) return this.#choose(method, junction, wishes, route);
+    const target = insideTarget(main.destination, route);
+    if (target === undefined) return this.answer(method, leavesProblem(), main);
+    const admission = main.destination.upstream.guard.tryAcquire(wishes.options);
+    return admission.admitted
+      ? this.#forward(method, main, wishes, target, admission)
+      : this.answer(method, main.refusals.of(admission), main, admission.operation);
   }
 
-  #admit(
+  /** Which endpoint is known once the call is admitted; its prefix may not take every path. */
+  #choose(
+    method: string,
+    { main, byEndpoint }: Junction,
+    wishes: Wishes,
+    route: UpstreamRoute,
+  ): Reception {
+    const admission = main.destination.upstream.guard.tryAcquire(wishes.options);
+    if (!admission.admitted) {
+      return this.answer(method, main.refusals.of(admission), main, admission.operation);
+    }
+    const lane = byEndpoint?.get(admission.endpoint?.name ?? "") ?? main;
+    const target = insideTarget(lane.destination, route);
+    if (target !== undefined) return this.#forward(method, lane, wishes, target, admission);
+    admission.settle({ outcome: "ignored" });
+    return this.answer(method, leavesProblem(), lane);
+  }
+
+  #forward(
     method: string,
     lane: Lane,
-    wishes: Extract<CallWishes, { ok: true }>,
+    { options, deadlineMs }: Wishes,
     target: string,
+    admission: Admitted,
   ): Reception {
-    const { options, deadlineMs } = wishes;
-    const admission = lane.destination.upstream.guard.tryAcquire(options);
-    if (!admission.admitted) {
-      return this.answer(method, lane.refusals.of(admission), lane, admission.operation);
-    }
     const call = new Call(this.book, lane.destination, {
       method,
       options,
@@ -139,6 +177,19 @@ export class FrontDesk {
     }
     return ending === "stopping" ? closingProblem() : bodyTooLargeProblem(this.maxBodyBytes);
   }
+}
+
+/** What the upstream is to be asked; undefined when it would not be this upstream. */
+function insideTarget(
+  destination: Destination,
+  { path, query }: UpstreamRoute,
+): string | undefined {
+  const target = targetPath(destination, path, query);
+  return staysInside(destination, target) ? target : undefined;
+}
+
+function leavesProblem(): Problem {
+  return targetProblem("it would leave the upstream's base URL");
 }
 
 /** Statuses that a final answer can have; servers refuse to send others, or garble them. */

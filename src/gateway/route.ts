@@ -98,8 +98,7 @@ interface PathOperation {
   readonly criticality: Criticality | undefined;
 }
 
-export function toDestination(upstream: GatewayUpstream): Destination {
-  const { url } = upstream;
+export function toDestination(upstream: GatewayUpstream, url = upstream.url): Destination {
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new RangeError(
       `upstream ${upstream.name}: url must be http or https, got ${url.protocol}`,

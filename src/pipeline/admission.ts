@@ -3,6 +3,12 @@
 import type { RefusalReason } from "../core/events.ts";
 import type { Outcome } from "../core/outcome.ts";
 
+/** One of an upstream's base URLs. */
+export interface EndpointTarget {
+  readonly name: string;
+  readonly url: string;
+}
+
 /** What the caller says about one call. */
 export interface CallOptions {
   /** Named kind of call, for metrics, logs and errors. Default `unknown`. */
@@ -18,6 +24,8 @@ export interface CallOptions {
 /** The call may start. Exactly one `settle` counts; further ones are ignored. */
 export interface Admitted {
   readonly admitted: true;
+  /** Where the call is to go; undefined for an upstream without endpoints. */
+  readonly endpoint?: EndpointTarget | undefined;
   settle(outcome: Outcome): void;
 }
 

@@ -6,20 +6,28 @@ import {
   BreakerOpenError,
   ClosingError,
   LoadShedError,
+  NoEndpointError,
   withoutStack,
   type RefusedError,
 } from "../core/errors.ts";
 import type { RefusalReason } from "../core/events.ts";
 import type { Outcome } from "../core/outcome.ts";
-import type { Admitted, Refused } from "./admission.ts";
+import type { Admitted, EndpointTarget, Refused } from "./admission.ts";
 import type { OperationStats } from "./call-stats.ts";
+import type { EndpointChoice } from "./endpoints.ts";
 
 /** Load is measured anew within a second. */
 const SHED_RETRY_MS = 1000;
 
 /** Who takes the outcome. */
 export interface Settler {
-  settle(operation: OperationStats, ticket: Ticket, startMs: number, outcome: Outcome): void;
+  settle(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    outcome: Outcome,
+    choice: EndpointChoice | undefined,
+  ): void;
 }
 
 export class AdmittedCall implements Admitted {
@@ -28,19 +36,31 @@ export class AdmittedCall implements Admitted {
   readonly #operation: OperationStats;
   readonly #ticket: Ticket;
   readonly #startMs: number;
+  readonly #choice: EndpointChoice | undefined;
   #isSettled = false;
 
-  constructor(settler: Settler, operation: OperationStats, ticket: Ticket, startMs: number) {
+  constructor(
+    settler: Settler,
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    choice: EndpointChoice | undefined,
+  ) {
+    this.#choice = choice;
     this.#settler = settler;
     this.#operation = operation;
     this.#ticket = ticket;
     this.#startMs = startMs;
   }
 
+  get endpoint(): EndpointTarget | undefined {
+    return this.#choice?.endpoint;
+  }
+
   settle(outcome: Outcome): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#settler.settle(this.#operation, this.#ticket, this.#startMs, outcome);
+    this.#settler.settle(this.#operation, this.#ticket, this.#startMs, outcome, this.#choice);
   }
 }
 
@@ -81,6 +101,28 @@ class TrippedCall implements Refused {
   }
 }
 
+/** Every endpoint cools down. */
+class StrandedCall implements Refused {
+  readonly admitted = false;
+  readonly reason = "no_endpoint";
+  readonly manual = false;
+  readonly systemLoad = undefined;
+  readonly operationLoad = undefined;
+  readonly upstream: string;
+  readonly operation: string;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(upstream: string, operation: string, retryAfterMs: number | undefined) {
+    this.upstream = upstream;
+    this.operation = operation;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  get remainingMs(): number {
+    return this.retryAfterMs ?? 0;
+  }
+}
+
 class ShedCall implements Refused {
   readonly admitted = false;
   readonly reason = "load_shed";
@@ -118,21 +160,24 @@ class ClosingCall implements Refused {
   }
 }
 
-/** How loaded we were, and how heavy the call: meaningful for a shed call only. */
-interface Load {
+interface Circumstances {
+  /** How loaded we were, and how heavy the call: meaningful for a shed call only. */
   readonly systemLoad: number;
   readonly operationLoad: number;
+  /** Until an endpoint may take a call; undefined when only a person can help. */
+  readonly endpointMs: number | undefined;
 }
 
 export function refusalOf(
   reason: RefusalReason,
   source: RefusalSource,
   operation: string,
-  load: Load,
+  { systemLoad, operationLoad, endpointMs }: Circumstances,
 ): Refused {
   if (reason === "load_shed") {
-    return new ShedCall(source.name, operation, load.systemLoad, load.operationLoad);
+    return new ShedCall(source.name, operation, systemLoad, operationLoad);
   }
+  if (reason === "no_endpoint") return new StrandedCall(source.name, operation, endpointMs);
   return reason === "closing"
     ? new ClosingCall(source.name, operation)
     : new TrippedCall(source, operation, reason);
@@ -142,7 +187,7 @@ export function refusalError(
   reason: RefusalReason,
   source: RefusalSource,
   operation: string,
-  load: Load & { readonly threshold: number },
+  circumstances: Circumstances & { readonly threshold: number },
 ): RefusedError {
   const upstream = source.name;
   if (reason === "tripped" || reason === "half_open_limit" || reason === "ramping") {
@@ -154,6 +199,10 @@ export function refusalError(
     const facts = { upstream, operation, reason, retryAfterMs: undefined };
     return withoutStack(() => new ClosingError(facts));
   }
+  if (reason === "no_endpoint") {
+    const facts = { upstream, operation, reason, retryAfterMs: circumstances.endpointMs };
+    return withoutStack(() => new NoEndpointError(facts));
+  }
   const facts = { upstream, operation, reason, retryAfterMs: SHED_RETRY_MS };
-  return withoutStack(() => new LoadShedError(facts, load));
+  return withoutStack(() => new LoadShedError(facts, circumstances));
 }

@@ -5,6 +5,7 @@
 import type { Ticket } from "../core/breaker/machine.ts";
 import { AbortableContext, type CallContext } from "./call-context.ts";
 import type { OperationStats } from "./call-stats.ts";
+import type { EndpointChoice } from "./endpoints.ts";
 import type { DeadlineEntry, DeadlineQueue, Expiring } from "./deadline.ts";
 
 /** What the owner must know of a call when it ends. */
@@ -13,6 +14,8 @@ export interface CallRecord {
   readonly ticket: Ticket;
   readonly startMs: number;
   readonly deadlineMs: number | undefined;
+  /** Where it goes, for an upstream with endpoints. */
+  readonly choice: EndpointChoice | undefined;
 }
 
 /** Told how calls ended for their callers. One for all calls of an upstream. */
@@ -32,7 +35,7 @@ export class BoundedCall<Result> implements Expiring {
   readonly #record: CallRecord;
   readonly #queue: DeadlineQueue;
   readonly #signal: AbortSignal | undefined;
-  readonly #context = new AbortableContext();
+  readonly #context: AbortableContext;
   readonly #resolve: (value: Result) => void;
   readonly #reject: (error: unknown) => void;
   #entry: DeadlineEntry | undefined = undefined;
@@ -48,6 +51,7 @@ export class BoundedCall<Result> implements Expiring {
   ) {
     this.#owner = owner;
     this.#record = record;
+    this.#context = new AbortableContext(record.choice?.endpoint);
     this.#queue = queue;
     this.#signal = signal;
     const { promise, resolve, reject } = Promise.withResolvers<Result>();

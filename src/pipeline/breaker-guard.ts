@@ -1,6 +1,7 @@
 // The machine of one upstream with everything that a pure machine has not: operator modes, audit,
 // events, counters, and the store. Admission and settlement are a comparison away from the machine.
 
+import { asKind } from "../core/breaker/restore.ts";
 import { bounded } from "../core/classify.ts";
 import type {
   BreakerMachine,
@@ -11,8 +12,9 @@ import type {
   Ticket,
 } from "../core/breaker/machine.ts";
 import { ResetDeniedError } from "../core/errors.ts";
-import type { MachineEvent, OperatorMode } from "../core/events.ts";
+import type { MachineEvent, OperatorMode, TransitionCause } from "../core/events.ts";
 import { isLatency, type OutcomeKind } from "../core/outcome.ts";
+import type { Random } from "../core/random.ts";
 import type { Emitter } from "./emitter.ts";
 import type { Persisted, Persistence } from "./persistence.ts";
 import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "./ports.ts";
@@ -44,6 +46,14 @@ const MODE_ACTIONS: Readonly<Record<OperatorMode, AuditAction>> = {
 
 const DEFAULT_ACTOR = "system";
 
+/** Every other transition comes with an event that is stored for its own sake. */
+const SAVED_CAUSES: ReadonlySet<TransitionCause> = new Set([
+  "probe_failed",
+  "probe_lease_expired",
+  "half_open_expired",
+  "ramp_completed",
+]);
+
 /** Counts of what happened to the breaker; metrics read them. */
 export class BreakerCounters {
   trips = 0;
@@ -59,6 +69,8 @@ export class BreakerGuard implements Persisted {
   readonly policy: BreakerPolicy;
   readonly counters = new BreakerCounters();
   isSaved = true;
+  /** When it last began to refuse, epoch milliseconds; null before the first time in this process. */
+  lastOpenedAt: number | null = null;
   readonly #machine: BreakerMachine;
   readonly #clock: Clock;
   readonly #persistence: Persistence;
@@ -76,6 +88,7 @@ export class BreakerGuard implements Persisted {
     mode: OperatorMode,
     ports: {
       readonly clock: Clock;
+      readonly random: Random;
       readonly persistence: Persistence;
       readonly emitter: Emitter;
     },
@@ -83,7 +96,8 @@ export class BreakerGuard implements Persisted {
     this.name = name;
     this.policy = policy;
     this.#mode = mode;
-    this.#machine = policy.createMachine();
+    const { clock, random } = ports;
+    this.#machine = policy.createMachine({ random, nowMs: clock.monotonic() });
     this.#clock = ports.clock;
     this.#persistence = ports.persistence;
     this.#emitter = ports.emitter;
@@ -146,19 +160,18 @@ export class BreakerGuard implements Persisted {
     const machine = this.#machine;
     if (!isLatency(latencyMs)) this.counters.invalidSamples += 1;
     const hadFailures = machine.hasFailures;
-    if (
-      !machine.settleOk(
-        ticket,
-        latencyMs,
-        nowMs,
-        latencyMs >= machine.slowCallMs ? this.#clock.now() : undefined,
-      )
-    )
-      this.counters.lateOk += 1;
+    const wallMs = latencyMs >= machine.slowCallMs ? this.#clock.now() : undefined;
+    if (!machine.settleOk(ticket, latencyMs, nowMs, wallMs)) this.counters.lateOk += 1;
     else if (machine.events.length > 0) this.#announce();
     else if (!this.#isDurable) return;
     else if (hadFailures) this.#persistence.saveNow(this);
     else this.#persistence.saveSoon(this);
+  }
+
+  /** The caller gave up. One who waited longer than a slow call takes has seen a slow call. */
+  settleAborted(ticket: Ticket, latencyMs: number, nowMs: number): void {
+    if (latencyMs >= this.#machine.slowCallMs) this.settleOk(ticket, latencyMs, nowMs);
+    else this.settleIgnored(ticket);
   }
 
   settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, nowMs: number): void {
@@ -231,16 +244,23 @@ export class BreakerGuard implements Persisted {
   restore(stored: StoredBreaker): void {
     this.#mode = stored.mode;
     this.#orderedAt = orderedAt(stored);
-    this.#machine.restore(stored.snapshot, this.#instant());
+    const at = this.#instant();
+    this.#machine.restore(asKind(stored.snapshot, this.#machine.kind, at.wallMs), at);
     this.#announce();
   }
 
   /**
    * Takes over what another process did to the same breaker: the newest trip or reset wins. Counts
-   * are not merged; two processes that call one upstream count for themselves.
+   * are not merged; two processes that call one upstream count for themselves. What a breaker that
+   * recovers by itself did by itself is its process's own affair: only people's orders travel.
    */
   adopt(stored: StoredBreaker): void {
-    if (orderedAt(stored) > this.#orderedAt) this.restore(stored);
+    const { snapshot } = stored;
+    const isNewer = orderedAt(stored) > this.#orderedAt;
+    if (isNewer && (this.#machine.savesEvidence || snapshot.manual)) this.restore(stored);
+    else if (isNewer && (snapshot.lastResetAt ?? 0) > this.#orderedAt) {
+      this.restore({ ...stored, snapshot: { ...snapshot, tripped: false, trippedAt: null } });
+    }
     // A mode has no date: ours stands only while it waits to be written.
     else if (this.isSaved) this.#mode = stored.mode;
   }
@@ -262,10 +282,8 @@ export class BreakerGuard implements Persisted {
   #account(event: MachineEvent, at: number): void {
     switch (event.type) {
       case "transition":
-        // Every other transition comes with an event that is stored for its own sake.
-        if (event.cause === "probe_failed" || event.cause === "probe_lease_expired") {
-          this.#persistence.saveNow(this);
-        }
+        if (event.to === "open" || event.to === "cooling-down") this.lastOpenedAt = at;
+        if (SAVED_CAUSES.has(event.cause)) this.#persistence.saveNow(this);
         break;
       case "trip":
         this.#orderedAt = at;

@@ -1,6 +1,8 @@
 // What a guarded function is given. The signal is made when it is asked for: most of the cost of a
 // call with a signal is the signal.
 
+import type { EndpointTarget } from "./admission.ts";
+
 /** Given to the function that `execute` runs. */
 export interface CallContext {
   /**
@@ -8,11 +10,18 @@ export interface CallContext {
    * reason or a `DeadlineError`. One signal per call; nobody else's call is aborted with it.
    */
   readonly signal: AbortSignal;
+  /** Where this call is to go; undefined for an upstream without endpoints. */
+  readonly endpoint: EndpointTarget | undefined;
 }
 
 /** The context of a call that nothing can abort. Its signal exists only if it is looked at. */
 export class PlainContext implements CallContext {
+  readonly endpoint: EndpointTarget | undefined;
   #signal: AbortSignal | undefined = undefined;
+
+  constructor(endpoint: EndpointTarget | undefined) {
+    this.endpoint = endpoint;
+  }
 
   get signal(): AbortSignal {
     // One per call rather than one for all: listeners would pile up on a signal that never ends.
@@ -22,8 +31,13 @@ export class PlainContext implements CallContext {
 
 /** The context of a call with a deadline or a caller's signal. */
 export class AbortableContext implements CallContext {
+  readonly endpoint: EndpointTarget | undefined;
   #controller: AbortController | undefined = undefined;
   #aborted: { readonly reason: unknown } | undefined = undefined;
+
+  constructor(endpoint: EndpointTarget | undefined) {
+    this.endpoint = endpoint;
+  }
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {

@@ -1,16 +1,25 @@
 // What a registry is made of: options, defaults, ranges, and every fault listed at once.
 
+import type { AdaptivePolicy } from "../core/breaker/adaptive.ts";
 import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import type { OperatorMode } from "../core/events.ts";
 import { checkOptions, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
+import type { EndpointTarget } from "./admission.ts";
 import type { Classifiers } from "./settlement.ts";
 
 /** How one upstream is guarded. */
 export interface UpstreamOptions extends Classifiers {
   /** `latching({…})` or another machine. */
   readonly breaker: BreakerPolicy;
+  /**
+   * Several base URLs, of which each call is given one. Names show in metrics and are unlike any
+   * other endpoint's; a plain URL is its own name. Default: the upstream is one place.
+   */
+  readonly endpoints?: readonly (string | EndpointTarget)[] | undefined;
+  /** What guards each endpoint. Default `adaptive()`. */
+  readonly endpointBreaker?: AdaptivePolicy | undefined;
   /** Milliseconds above 0 until a call is given up and counted as a timeout. Default: none. */
   readonly deadlineMs?: number | undefined;
   /** Default `normal`. An operator's order, once stored, wins over it. */
@@ -85,6 +94,8 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   try {
     checkOptions(name, options, {
       breaker: { is: "object" },
+      endpoints: { is: "object" },
+      endpointBreaker: { is: "object" },
       deadlineMs: { above: 0 },
       mode: { oneOf: ["normal", "shadow", "forced-closed"] },
       classifyError: { is: "function" },
@@ -94,6 +105,16 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
     if (!(error instanceof InvalidOptionsError)) throw error;
     throw new InvalidOptionsError("upstreams", error.faults.map(at));
   }
+  if (options.endpointBreaker !== undefined && options.endpointBreaker.kind !== "adaptive") {
+    throw new InvalidOptionsError("upstreams", [
+      at("endpointBreaker must be made by adaptive({…})"),
+    ]);
+  }
+  if (options.endpointBreaker !== undefined && options.endpoints === undefined) {
+    throw new InvalidOptionsError("upstreams", [at("endpointBreaker needs endpoints")]);
+  }
   if (typeof options.breaker?.createMachine === "function") return;
-  throw new InvalidOptionsError("upstreams", [at("breaker must be made by latching({…})")]);
+  throw new InvalidOptionsError("upstreams", [
+    at("breaker must be made by latching({…}), slidingWindow({…}) or adaptive({…})"),
+  ]);
 }

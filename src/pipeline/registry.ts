@@ -1,11 +1,14 @@
 // Name → upstream, with what they share: store, deadlines, load sampler, listeners. Names come from
 // a configuration, or from traffic where `otherUpstreams` allows it; the number is bounded either way.
 
+import { adaptive } from "../core/breaker/adaptive.ts";
 import { UnknownUpstreamError } from "../core/errors.ts";
 import type { EventType, StoreOperation } from "../core/events.ts";
+import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker-guard.ts";
 import { OVERFLOW_NAME } from "./call-stats.ts";
 import { DeadlineQueue } from "./deadline.ts";
+import { EndpointSet } from "./endpoints.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import { Persistence, type StoreHealth } from "./persistence.ts";
 import type { AuditEntry, LoadSampler, Scheduler, Store, StoredBreaker } from "./ports.ts";
@@ -22,6 +25,8 @@ export interface RegistryPorts {
   readonly scheduler: Scheduler;
   readonly store: Store;
   readonly sampler: LoadSampler;
+  /** Where jitter is drawn from. */
+  readonly random: Random;
 }
 
 /** How many of the longest unused are looked at for one that can be forgotten. */
@@ -84,6 +89,7 @@ export class Switchgear implements AsyncDisposable {
 
   /** The upstream of this name if it exists; asking creates none. */
   find(name: string): Upstream | undefined {
+    this.#persistence.poll(this.#ports.scheduler.monotonic());
     return this.#listed.get(name) ?? this.#unlisted.get(name);
   }
 
@@ -120,6 +126,11 @@ export class Switchgear implements AsyncDisposable {
       limit,
       ...(query.upstream === undefined ? {} : { upstream: query.upstream }),
     });
+  }
+
+  /** Audits an order for a name that nobody guards: it changed nothing, and was given all the same. */
+  auditUnmet(order: Pick<AuditEntry, "upstream" | "action" | "reason" | "actor">): void {
+    this.#persistence.saveAudit({ ...order, at: this.#ports.scheduler.now(), forced: false });
   }
 
   /** Calls `listener` on every event of this type of any upstream, and of the store. */
@@ -177,6 +188,7 @@ export class Switchgear implements AsyncDisposable {
     const emitter = new Emitter(this.#emitter);
     const guard = new BreakerGuard(name, options.breaker, options.mode ?? "normal", {
       clock: this.#ports.scheduler,
+      random: this.#ports.random,
       persistence: this.#persistence,
       emitter,
     });
@@ -190,9 +202,37 @@ export class Switchgear implements AsyncDisposable {
         classifyResult: options.classifyResult,
       },
       this.#upstreamPorts,
+      this.#endpointsOf(name, options, emitter),
     );
     this.#guards.set(upstream, guard);
     return upstream;
+  }
+
+  #endpointsOf(
+    upstream: string,
+    { endpoints, endpointBreaker }: UpstreamOptions,
+    emitter: Emitter,
+  ): EndpointSet | undefined {
+    if (endpoints === undefined) return undefined;
+    const { scheduler, random } = this.#ports;
+    const set: EndpointSet = new EndpointSet(
+      {
+        endpoints: endpoints.map((one) =>
+          typeof one === "string" ? { name: one, url: one } : one,
+        ),
+        policy: endpointBreaker ?? adaptive(),
+        onEvent: (endpoint, event) => {
+          if (event.type !== "transition") return;
+          const { from, to, cause } = event;
+          const stats = set.getEndpointStats(endpoint);
+          if (stats === undefined) return;
+          const at = scheduler.now();
+          emitter.emit({ type: "endpoint", upstream, endpoint, from, to, cause, stats, at });
+        },
+      },
+      { clock: scheduler, random },
+    );
+    return set;
   }
 
   #admitName(name: string, options: UpstreamOptions): Upstream {
@@ -225,7 +265,7 @@ export class Switchgear implements AsyncDisposable {
       // A row of an upstream that the configuration no longer names stays in the store, untouched.
       if (!isKnown && this.#other === undefined) continue;
       const guard = this.#guards.get(this.upstream(entry.upstream));
-      if (guard === undefined || guard.policy.kind !== entry.snapshot.kind) continue;
+      if (guard === undefined) continue;
       if (guard.isPristine) guard.restore(entry);
       else guard.adopt(entry);
     }

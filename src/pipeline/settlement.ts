@@ -1,7 +1,7 @@
 // Brings outcomes home: classifies what a call came to, counts it, and tells the breaker. Nothing in
 // here may replace the result or the error of the call.
 
-import { classifyError, errorText, type ErrorClass } from "../core/classify.ts";
+import { classifyError, errorText, retryAfterOf, type ErrorClass } from "../core/classify.ts";
 import type { Failure, Ticket } from "../core/breaker/machine.ts";
 import { DeadlineError, withoutStack } from "../core/errors.ts";
 import { isLatency, toThousandths, type Outcome } from "../core/outcome.ts";
@@ -10,6 +10,7 @@ import type { CallOwner, CallRecord } from "./bounded-call.ts";
 import type { BreakerGuard } from "./breaker-guard.ts";
 import type { OperationStats } from "./call-stats.ts";
 import type { Emitter } from "./emitter.ts";
+import type { EndpointChoice, EndpointSet } from "./endpoints.ts";
 import type { Clock } from "./ports.ts";
 
 /** What a fulfilled value says about the upstream. */
@@ -33,7 +34,16 @@ export class Settlement implements Settler, CallOwner {
   readonly #classifyError: (error: unknown) => ErrorClass;
   readonly #classifyResult: ((value: unknown) => ResultClass) | undefined;
 
-  constructor(guard: BreakerGuard, emitter: Emitter, clock: Clock, classifiers: Classifiers) {
+  readonly #endpoints: EndpointSet | undefined;
+
+  constructor(
+    guard: BreakerGuard,
+    emitter: Emitter,
+    clock: Clock,
+    classifiers: Classifiers,
+    endpoints: EndpointSet | undefined,
+  ) {
+    this.#endpoints = endpoints;
     this.#guard = guard;
     this.#emitter = emitter;
     this.#clock = clock;
@@ -42,67 +52,98 @@ export class Settlement implements Settler, CallOwner {
   }
 
   /** A call fulfilled. */
-  value(operation: OperationStats, ticket: Ticket, startMs: number, value: unknown): void {
+  value(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    value: unknown,
+    choice?: EndpointChoice,
+  ): void {
     const nowMs = this.#clock.monotonic();
     const classify = this.#classifyResult;
     if (classify === undefined) {
-      this.#finishOk(operation, ticket, nowMs - startMs, nowMs);
+      this.#finishOk(operation, ticket, nowMs - startMs, nowMs, choice);
       return;
     }
     const result = safely(() => classify(value), "success");
     const latencyMs = nowMs - startMs;
-    if (result === "success") this.#finishOk(operation, ticket, latencyMs, nowMs);
-    else if (result === "ignore") this.#finishIgnored(operation, ticket, latencyMs);
+    if (result === "success") this.#finishOk(operation, ticket, latencyMs, nowMs, choice);
+    else if (result === "ignore") this.#finishIgnored(operation, ticket, latencyMs, choice);
     else {
-      const message = `the result was classified as ${result}`;
       const kind = result === "timeout" ? "timeout" : "failed";
-      this.#finishFailed(operation, ticket, kind, this.#failure(kind, message), latencyMs, nowMs);
+      const failure = this.#failure(kind, `the result was classified as ${result}`);
+      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, choice);
     }
   }
 
   /** A call rejected or threw. */
-  error(operation: OperationStats, ticket: Ticket, startMs: number, error: unknown): void {
+  error(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    error: unknown,
+    choice?: EndpointChoice,
+  ): void {
     const nowMs = this.#clock.monotonic();
     const kind = safely(() => this.#classifyError(error), "failed");
-    if (kind === "ignored") this.#finishIgnored(operation, ticket, nowMs - startMs);
+    if (kind === "ignored") this.#finishIgnored(operation, ticket, nowMs - startMs, choice);
     else {
       const failure = this.#failure(kind, error);
-      this.#finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs);
+      this.#finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs, choice);
     }
   }
 
   /** An adapter says itself what came of its call. */
-  settle(operation: OperationStats, ticket: Ticket, startMs: number, outcome: Outcome): void {
+  settle(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    outcome: Outcome,
+    choice?: EndpointChoice,
+  ): void {
     const nowMs = this.#clock.monotonic();
     const latencyMs = outcome.latencyMs ?? nowMs - startMs;
-    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs);
-    else if (outcome.outcome === "ignored") this.#finishIgnored(operation, ticket, latencyMs);
-    else {
+    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs, choice);
+    else if (outcome.outcome === "ignored") {
+      this.#finishIgnored(operation, ticket, latencyMs, choice);
+    } else {
       const kind = outcome.timeout === true ? "timeout" : "failed";
-      this.#finishFailed(operation, ticket, kind, this.failureOf(outcome), latencyMs, nowMs);
+      const failure = this.failureOf(outcome);
+      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, choice);
     }
   }
 
   /** What a failed outcome weighs and says. */
-  failureOf({ weight, timeout, error }: Outcome): Failure {
+  failureOf({ weight, timeout, error, retryAfterMs }: Outcome): Failure {
     const usual = this.#failure(timeout === true ? "timeout" : "failed", error);
-    if (weight === undefined || !isLatency(weight)) return usual;
-    return { weightThousandths: toThousandths(weight), message: usual.message };
+    if (weight === undefined && retryAfterMs === undefined) return usual;
+    return {
+      weightThousandths:
+        weight === undefined || !isLatency(weight)
+          ? usual.weightThousandths
+          : toThousandths(weight),
+      message: usual.message,
+      retryAfterMs: retryAfterMs ?? usual.retryAfterMs,
+    };
   }
 
-  ok({ operation, ticket, startMs }: CallRecord, value: unknown): void {
-    this.value(operation, ticket, startMs, value);
+  ok({ operation, ticket, startMs, choice }: CallRecord, value: unknown): void {
+    this.value(operation, ticket, startMs, value, choice);
   }
 
-  failed({ operation, ticket, startMs }: CallRecord, error: unknown): void {
-    this.error(operation, ticket, startMs, error);
+  failed({ operation, ticket, startMs, choice }: CallRecord, error: unknown): void {
+    this.error(operation, ticket, startMs, error, choice);
   }
 
-  aborted({ operation, ticket, startMs }: CallRecord): void {
-    this.#finishIgnored(operation, ticket, this.#clock.monotonic() - startMs);
+  aborted({ operation, ticket, startMs, choice }: CallRecord): void {
+    const nowMs = this.#clock.monotonic();
+    this.#countIgnored(operation, choice);
+    this.#guard.settleAborted(ticket, nowMs - startMs, nowMs);
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", nowMs - startMs);
   }
 
-  expired({ operation, ticket, startMs, deadlineMs = 0 }: CallRecord, stalled: boolean): Error {
+  expired(call: CallRecord, stalled: boolean): Error {
+    const { operation, ticket, startMs, deadlineMs = 0, choice } = call;
     const nowMs = this.#clock.monotonic();
     const latencyMs = nowMs - startMs;
     const facts = {
@@ -112,10 +153,10 @@ export class Settlement implements Settler, CallOwner {
       retryAfterMs: undefined,
     } as const;
     const error = withoutStack(() => new DeadlineError(facts, deadlineMs));
-    if (stalled) this.#finishIgnored(operation, ticket, latencyMs);
+    if (stalled) this.#finishIgnored(operation, ticket, latencyMs, choice);
     else {
       const failure = this.#failure("timeout", error);
-      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs);
+      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, choice);
     }
     return error;
   }
@@ -124,11 +165,20 @@ export class Settlement implements Settler, CallOwner {
     this.abandonedCalls += change;
   }
 
-  #finishOk(operation: OperationStats, ticket: Ticket, latencyMs: number, nowMs: number): void {
+  #finishOk(
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    nowMs: number,
+    choice: EndpointChoice | undefined,
+  ): void {
     this.inFlight -= 1;
     operation.ok += 1;
     operation.countDuration(latencyMs);
     this.#guard.settleOk(ticket, latencyMs, nowMs);
+    if (choice !== undefined) {
+      this.#endpoints?.settleOk(choice.endpoint, choice.ticket, latencyMs, nowMs);
+    }
     if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
   }
 
@@ -139,19 +189,35 @@ export class Settlement implements Settler, CallOwner {
     failure: Failure,
     latencyMs: number,
     nowMs: number,
+    choice: EndpointChoice | undefined,
   ): void {
     this.inFlight -= 1;
     operation[kind] += 1;
     operation.countDuration(latencyMs);
     this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+    if (choice !== undefined) {
+      const at = { nowMs, wallMs: this.#clock.now() };
+      this.#endpoints?.settleFailed(choice.endpoint, choice.ticket, failure, latencyMs, at);
+    }
     if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
   }
 
-  #finishIgnored(operation: OperationStats, ticket: Ticket, latencyMs: number): void {
-    this.inFlight -= 1;
-    operation.ignored += 1;
+  #finishIgnored(
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    choice: EndpointChoice | undefined,
+  ): void {
+    this.#countIgnored(operation, choice);
     this.#guard.settleIgnored(ticket);
     if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", latencyMs);
+  }
+
+  #countIgnored(operation: OperationStats, choice: EndpointChoice | undefined): void {
+    this.inFlight -= 1;
+    operation.ignored += 1;
+    if (choice === undefined) return;
+    this.#endpoints?.settleIgnored(choice.endpoint, choice.ticket, this.#clock.monotonic());
   }
 
   #failure(kind: "failed" | "timeout", error: unknown): Failure {
@@ -160,6 +226,7 @@ export class Settlement implements Settler, CallOwner {
       weightThousandths:
         kind === "timeout" ? policy.timeoutWeightThousandths : policy.failureWeightThousandths,
       message: error === undefined ? "no reason given" : errorText(error),
+      retryAfterMs: retryAfterOf(error),
     };
   }
 

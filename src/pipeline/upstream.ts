@@ -31,9 +31,17 @@ import { PlainContext, type CallContext } from "./call-context.ts";
 import { OperationTable, type OperationStats } from "./call-stats.ts";
 import type { DeadlineQueue } from "./deadline.ts";
 import type { Emitter, Listener } from "./emitter.ts";
+import type { EndpointChoice, EndpointSet } from "./endpoints.ts";
 import type { Clock, LoadSampler } from "./ports.ts";
 import { Settlement, type Classifiers } from "./settlement.ts";
-import type { UpstreamStatus } from "./status.ts";
+import {
+  endpointStatus,
+  meterOf,
+  meterOfSnapshot,
+  statusOf,
+  type EndpointMeter,
+  type UpstreamStatus,
+} from "./status.ts";
 
 /** What all upstreams of a registry share. */
 export interface UpstreamPorts {
@@ -61,8 +69,11 @@ export class Upstream {
   readonly #deadlineMs: number | undefined;
   readonly #settlement: Settlement;
   readonly #operations: OperationTable;
+  readonly #endpoints: EndpointSet | undefined;
   /** What the last refused admission was refused for; read at once by the one who asked. */
   #refusedFor: RefusalReason = "tripped";
+  /** Where the last admitted call is to go; read at once, too. */
+  #choice: EndpointChoice | undefined = undefined;
   #shedAt = 0;
 
   constructor(
@@ -70,12 +81,14 @@ export class Upstream {
     emitter: Emitter,
     settings: UpstreamSettings,
     ports: UpstreamPorts,
+    endpoints?: EndpointSet,
   ) {
+    this.#endpoints = endpoints;
     this.name = guard.name;
     this.#guard = guard;
     this.#emitter = emitter;
     this.#deadlineMs = settings.deadlineMs;
-    this.#settlement = new Settlement(guard, emitter, ports.clock, settings);
+    this.#settlement = new Settlement(guard, emitter, ports.clock, settings, endpoints);
     this.#ports = ports;
     this.#clock = ports.clock;
     this.#operations = new OperationTable(settings.operationsMax);
@@ -99,6 +112,7 @@ export class Upstream {
     if (deadlineMs !== undefined || signal !== undefined) {
       return this.#runBounded(fn, operation, ticket, deadlineMs, signal);
     }
+    const choice = this.#choice;
 
     // Here and not in a method of its own: an error's stack is walked frame by frame, and each frame
     // between the caller and `fn` costs a failing call a tenth of what the error costs anyway.
@@ -106,13 +120,13 @@ export class Upstream {
     const startMs = this.#clock.monotonic();
     let answer: Result | PromiseLike<Result>;
     try {
-      answer = fn(new PlainContext());
+      answer = fn(new PlainContext(choice?.endpoint));
     } catch (error) {
-      settlement.error(operation, ticket, startMs, error);
+      settlement.error(operation, ticket, startMs, error, choice);
       return Promise.reject(error);
     }
     if (!isThenable(answer)) {
-      settlement.value(operation, ticket, startMs, answer);
+      settlement.value(operation, ticket, startMs, answer, choice);
       return Promise.resolve(answer);
     }
     // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
@@ -120,11 +134,11 @@ export class Upstream {
       answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
     return promise.then(
       (value) => {
-        settlement.value(operation, ticket, startMs, value);
+        settlement.value(operation, ticket, startMs, value, choice);
         return value as Awaited<Result>;
       },
       (error: unknown) => {
-        settlement.error(operation, ticket, startMs, error);
+        settlement.error(operation, ticket, startMs, error, choice);
         throw error;
       },
     );
@@ -145,9 +159,9 @@ export class Upstream {
   tryAcquire(options: CallOptions = NO_OPTIONS): Admission {
     const operation = this.#operations.get(options.operation);
     const ticket = this.#admit(operation, options.load);
-    return ticket === REFUSED
-      ? this.#refusal(operation, this.#refusedFor, options.load)
-      : new AdmittedCall(this.#settlement, operation, ticket, this.#clock.monotonic());
+    if (ticket === REFUSED) return this.#refusal(operation, this.#refusedFor, options.load);
+    const startMs = this.#clock.monotonic();
+    return new AdmittedCall(this.#settlement, operation, ticket, startMs, this.#choice);
   }
 
   /** Evidence that came by another way than a call, such as a health check. */
@@ -162,11 +176,12 @@ export class Upstream {
   }
 
   /**
-   * Closes the breaker, durably, before it returns. Throws `ResetDeniedError` inside the cooldown
-   * unless forced. Every attempt is audited.
+   * Closes the breaker and those of its endpoints, durably, before it returns. Throws
+   * `ResetDeniedError` inside the cooldown unless forced. Every attempt is audited.
    */
   reset(order: ResetOrder = {}): void {
     this.#guard.reset(order);
+    this.#endpoints?.resetAll(order);
   }
 
   /**
@@ -197,19 +212,18 @@ export class Upstream {
 
   /** Everything that people ask about one upstream, as of now. A read: it changes nothing. */
   status(): UpstreamStatus {
-    const { version: _version, kind, ...state } = this.#guard.snapshot();
     const { policy } = this.#guard;
     return {
       upstream: this.name,
-      kind,
+      ...statusOf(this.#guard.snapshot()),
       state: this.#guard.state,
       mode: this.#guard.mode,
-      ...state,
       failureThreshold: policy.failureThreshold,
       cooldownRemainingMs: this.#guard.cooldownRemainingMs(),
       persisted: this.#guard.isSaved,
       inFlight: this.#settlement.inFlight,
       abandoned: this.#settlement.abandonedCalls,
+      endpoints: this.#endpoints === undefined ? [] : this.#endpoints.endpoints.map(endpointStatus),
     };
   }
 
@@ -221,6 +235,22 @@ export class Upstream {
   /** Counts of calls by operation, for metrics. */
   get operations(): Iterable<OperationStats> {
     return this.#operations.all();
+  }
+
+  /** Its base URLs, each with a breaker of its own; undefined for an upstream that has one. */
+  get endpoints(): EndpointSet | undefined {
+    return this.#endpoints;
+  }
+
+  /** Those with a breaker of their own, for metrics; an adaptive upstream is its own endpoint. */
+  get meteredEndpoints(): EndpointMeter[] {
+    if (this.#endpoints !== undefined) return this.#endpoints.endpoints.map(meterOf);
+    const snapshot = this.#guard.snapshot();
+    if (snapshot.kind !== "adaptive") return [];
+    let failures = 0;
+    for (const { failed, timeout } of this.operations) failures += failed + timeout;
+    const { lastOpenedAt } = this.#guard;
+    return [{ ...meterOfSnapshot(snapshot), name: this.name, failures, lastOpenedAt }];
   }
 
   get counters(): Readonly<BreakerCounters> {
@@ -257,8 +287,18 @@ export class Upstream {
       this.#guard.settleIgnored(ticket);
       return this.#refuse(operation, "load_shed", load);
     }
+    if (this.#endpoints !== undefined && !this.#choose(this.#endpoints)) {
+      this.#guard.settleIgnored(ticket);
+      return this.#refuse(operation, "no_endpoint", load);
+    }
     this.#settlement.inFlight += 1;
     return ticket;
+  }
+
+  #choose(endpoints: EndpointSet): boolean {
+    // Where the operator's mode overrules the breaker, it overrules those of the endpoints, too.
+    this.#choice = endpoints.choose(this.#guard.mode !== "normal");
+    return this.#choice !== undefined;
   }
 
   #isShed(load: number): boolean {
@@ -309,6 +349,7 @@ export class Upstream {
     return refusalOf(reason, this.#guard, operation.name, {
       systemLoad: this.#shedAt,
       operationLoad: clampOperationLoad(load),
+      endpointMs: this.#endpoints?.soonestMs(),
     });
   }
 
@@ -317,6 +358,7 @@ export class Upstream {
       systemLoad: this.#shedAt,
       operationLoad: clampOperationLoad(load),
       threshold: this.#ports.loadShedding.threshold,
+      endpointMs: this.#endpoints?.soonestMs(),
     });
   }
 
@@ -330,7 +372,7 @@ export class Upstream {
     const startMs = this.#clock.monotonic();
     const call = new BoundedCall<Result>(
       this.#settlement,
-      { operation, ticket, startMs, deadlineMs },
+      { operation, ticket, startMs, deadlineMs, choice: this.#choice },
       this.#ports.deadlines,
       signal,
     );

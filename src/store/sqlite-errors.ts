@@ -31,6 +31,8 @@ const PRIMARY_CODES: Readonly<Record<number, string>> = {
   26: "SQLITE_NOTADB",
 };
 
+const PRIMARY_NAMES: ReadonlySet<string> = new Set(Object.values(PRIMARY_CODES));
+
 /** What `mkdir`, `stat` and `rename` report, in SQLite's words. */
 const FILE_SYSTEM_CODES: Readonly<Record<string, string>> = {
   ENOSPC: "SQLITE_FULL",
@@ -79,6 +81,9 @@ export function sqliteCode(error: unknown): string {
   // The low byte of an extended code is its primary one: 3850, SQLITE_IOERR_LOCK, is 10.
   if (typeof errcode === "number") return PRIMARY_CODES[errcode & 0xff] ?? "SQLITE_ERROR";
   if (typeof code !== "string") return "SQLITE_ERROR";
+  // `bun:sqlite` and better-sqlite3 say it by name, extended: SQLITE_IOERR_WRITE.
+  const primary = /^SQLITE_[A-Z]+/.exec(code)?.[0];
+  if (primary !== undefined) return PRIMARY_NAMES.has(primary) ? primary : "SQLITE_ERROR";
   // Neither a number that was read nor one that was bound: this file's bugs, or a handle closed.
   if (code.startsWith("ERR_")) return "SQLITE_MISUSE";
   return FILE_SYSTEM_CODES[code] ?? "SQLITE_ERROR";

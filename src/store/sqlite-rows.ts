@@ -1,7 +1,8 @@
 // Rows to and from what the pipeline knows. Rows are not trusted: people edit them, older programs
 // wrote them, and SQLite stores any type in any column.
 
-import { sanitiseLatching } from "../core/breaker/snapshot.ts";
+import { isBreakerKind, sanitiseSnapshot } from "../core/breaker/restore.ts";
+import type { BreakerSnapshot } from "../core/breaker/snapshot.ts";
 import type { OperatorMode } from "../core/events.ts";
 import type { AuditAction, AuditEntry, StoredBreaker } from "../pipeline/ports.ts";
 import { boundAudit } from "./audit.ts";
@@ -36,7 +37,28 @@ const COLUMNS = [
   "last_success_at",
   "manual",
   "mode",
+  "kind",
+  "detail",
 ] as const;
+
+/** Keys of a snapshot that have a column. */
+const IN_COLUMNS: ReadonlySet<string> = new Set([
+  "version",
+  "kind",
+  "failureCount",
+  "tripped",
+  "manual",
+  "tripCount",
+  "trippedAt",
+  "trippedUntil",
+  "lastError",
+  "lastFailureAt",
+  "lastSuccessAt",
+  "avgLatencyMs",
+  "lastResetAt",
+  "lastResetBy",
+  "lastResetReason",
+]);
 
 const INSERT = `INSERT INTO circuit_breaker_state (${COLUMNS.join(", ")})
   VALUES (${COLUMNS.map(() => "?").join(", ")}) ON CONFLICT (bookmaker) DO`;
@@ -93,7 +115,11 @@ export function toStored(row: Row, wallMs: number): StoredBreaker | undefined {
   const upstream = row.bookmaker;
   if (typeof upstream !== "string") return undefined;
   const mode = MODES.find((known) => known === row.mode) ?? "normal";
+  // Rows from before there were kinds are all of the one kind that there was.
+  const kind = isBreakerKind(row.kind) ? row.kind : "latching";
   const raw = {
+    ...detailOf(row.detail),
+    // The columns win: they are what people see and edit.
     failureCount: row.failure_count,
     tripped: row.tripped,
     manual: row.manual,
@@ -108,7 +134,7 @@ export function toStored(row: Row, wallMs: number): StoredBreaker | undefined {
     lastResetBy: row.last_reset_by,
     lastResetReason: row.last_reset_reason,
   };
-  return { upstream, mode, snapshot: sanitiseLatching(raw, wallMs, row.updated_at) };
+  return { upstream, mode, snapshot: sanitiseSnapshot(kind, raw, wallMs, row.updated_at) };
 }
 
 /** In the order of the columns. */
@@ -130,7 +156,27 @@ export function stateParams({ upstream, mode, snapshot }: StoredBreaker, wallMs:
     date(snapshot.lastSuccessAt),
     snapshot.manual ? 1 : 0,
     mode,
+    snapshot.kind,
+    detailText(snapshot),
   ];
+}
+
+/** What the columns do not hold, as JSON; null where they hold everything. */
+function detailText(snapshot: BreakerSnapshot): string | null {
+  if (snapshot.kind === "latching") return null;
+  const detail = Object.entries(snapshot).filter(([key]) => !IN_COLUMNS.has(key));
+  return JSON.stringify(Object.fromEntries(detail));
+}
+
+function detailOf(text: unknown): Readonly<Record<string, unknown>> {
+  if (typeof text !== "string") return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? { ...value } : {};
+  } catch {
+    // A person's edit went wrong: the columns still tell whether it is tripped.
+    return {};
+  }
 }
 
 export function auditParams(entry: AuditEntry): Param[] {

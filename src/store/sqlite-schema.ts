@@ -38,6 +38,8 @@ const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: st
   [STATE_TABLE, "last_success_at", "INTEGER"],
   [STATE_TABLE, "manual", "INTEGER"],
   [STATE_TABLE, "mode", "TEXT"],
+  [STATE_TABLE, "kind", "TEXT"],
+  [STATE_TABLE, "detail", "TEXT"],
   [AUDIT_TABLE, "forced", "INTEGER"],
 ];
 

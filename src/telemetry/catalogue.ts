@@ -11,6 +11,8 @@ export interface Metric {
   readonly type: MetricType;
   /** Exactly the labels that each sample carries, in this order. */
   readonly labels: readonly string[];
+  /** Some of its samples carry these instead: one name, two kinds of things that have it. */
+  readonly orLabels?: readonly string[];
   readonly help: string;
   /** How the upstreams beyond the bound are put together as `__overflow__`. */
   readonly overflow: "sum" | "max";
@@ -31,6 +33,8 @@ function gauge(
 
 const UPSTREAM = ["bookmaker"] as const;
 const OPERATION = ["bookmaker", "operation"] as const;
+const ENDPOINT = ["endpoint"] as const;
+const WINDOW = ["name"] as const;
 const SINCE_START = "Counted since the process started.";
 
 export const METRICS = {
@@ -52,16 +56,19 @@ export const METRICS = {
     "Trips since the breaker was first stored; outlives restarts. A gauge: use circuit_breaker_trips_total for rates.",
     "sum",
   ),
-  latency: gauge(
-    "circuit_breaker_latency_ms",
-    UPSTREAM,
-    "Exponentially weighted average of the successful calls' durations in milliseconds. Absent before the first.",
-    "max",
-  ),
+  latency: {
+    ...gauge(
+      "circuit_breaker_latency_ms",
+      UPSTREAM,
+      "Average duration of calls in milliseconds: of an upstream's successful calls, exponentially weighted; of an endpoint's latest 50 calls. Absent before the first.",
+      "max",
+    ),
+    orLabels: ENDPOINT,
+  },
   rejected: counter(
     "circuit_breaker_rejected_total",
     ["bookmaker", "operation", "reason"],
-    `Calls that were refused and never reached the upstream, by reason: tripped, half_open_limit, load_shed or closing. ${SINCE_START}`,
+    `Calls that were refused and never reached the upstream, by reason: tripped, half_open_limit, ramping, no_endpoint, load_shed or closing. ${SINCE_START}`,
   ),
   loadShed: counter(
     "load_shed_rejected_total",
@@ -102,6 +109,58 @@ export const METRICS = {
     "circuit_breaker_store_recovered",
     [],
     "1 when the store's file was found broken at the start and put aside, so that earlier trips are lost to this process; 0 otherwise.",
+    "max",
+  ),
+  windowState: gauge(
+    "switchgear_window_state",
+    WINDOW,
+    "State of a sliding-window breaker: 0 closed, 1 open, 2 half-open, 3 ramping.",
+    "max",
+  ),
+  windowCalls: counter(
+    "switchgear_window_calls_total",
+    ["name", "outcome"],
+    `Calls of an upstream with a sliding-window breaker: success, failure or rejected. ${SINCE_START}`,
+  ),
+  windowFailureRate: gauge(
+    "switchgear_window_failure_rate",
+    WINDOW,
+    "Share of the calls in the window that failed, 0 to 1; 0 when the window is empty.",
+    "max",
+  ),
+  windowSlowRate: gauge(
+    "switchgear_window_slow_rate",
+    WINDOW,
+    "Share of the calls in the window that were slow, 0 to 1; 0 when the window is empty or no call counts as slow.",
+    "max",
+  ),
+  endpointState: gauge(
+    "circuit_breaker_state",
+    ENDPOINT,
+    "State of an adaptive breaker: 0 healthy, 1 degraded, 2 cooling down, 3 half-open.",
+    "max",
+  ),
+  endpointFailures: counter(
+    "circuit_breaker_failures_total",
+    ENDPOINT,
+    `Failed calls of an endpoint. ${SINCE_START}`,
+  ),
+  endpointLastOpened: gauge(
+    "circuit_breaker_last_opened",
+    ENDPOINT,
+    "When an endpoint last began to cool down, in seconds since 1970; 0 before.",
+    "max",
+  ),
+  endpointSuccessRatio: gauge(
+    "circuit_breaker_success_ratio",
+    ENDPOINT,
+    "Share of an endpoint's latest 100 calls that succeeded, 0 to 1. Absent before the first.",
+    "max",
+  ),
+  endpointHealth: gauge(
+    "circuit_breaker_health_score",
+    ENDPOINT,
+    "Health of an endpoint, 0 to 1: half of it the success ratio, three tenths the latency, two tenths its steadiness.",
     "max",
   ),
   requests: counter(

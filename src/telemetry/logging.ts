@@ -4,7 +4,7 @@
 // A logger that throws harms nobody: the registry contains its listeners' errors and counts them.
 
 import { percent } from "../core/errors.ts";
-import type { EventOf, EventType } from "../core/events.ts";
+import type { AnyTripEvidence, EventOf, EventType, TransitionCause } from "../core/events.ts";
 import { activeTrace, loadTraceApi } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
 
@@ -51,7 +51,16 @@ export const LOG_CODES = {
   trippedByHand: "HBCB-006",
   alertFailed: "HBCB-007",
   mode: "SG_MODE",
+  state: "SG_STATE",
   store: "SG_STORE",
+} as const;
+
+/** The mandated word for a trip; the other two are states that the source system has not. */
+const REFUSED_WORDS = {
+  tripped: "circuit tripped",
+  half_open_limit: "circuit half-open, all probes lent",
+  ramping: "circuit ramping up",
+  no_endpoint: "every endpoint cools down",
 } as const;
 
 const PREFIX = "[CIRCUIT_BREAKER]";
@@ -72,6 +81,8 @@ export function attachLogging(
     gear.on("trip", (event) => log.trip(event)),
     gear.on("reset", (event) => log.reset(event)),
     gear.on("reset-denied", (event) => log.resetDenied(event)),
+    gear.on("transition", (event) => log.transition(event)),
+    gear.on("endpoint", (event) => log.endpoint(event)),
     gear.on("recovery", (event) => log.recovery(event)),
     gear.on("refused", (event) => log.refused(event)),
     gear.on("mode", (event) => log.mode(event)),
@@ -117,7 +128,7 @@ class BreakerLog {
   }
 
   trip(event: EventOf<"trip">): void {
-    const { manual, failureCount, lastError, actor, reason, upstream } = event;
+    const { manual, failureCount, lastError, actor, reason, upstream, evidence } = event;
     this.#write(
       manual ? "warn" : "error",
       {
@@ -127,8 +138,13 @@ class BreakerLog {
         user: actor,
         manual,
         failures: failureCount,
+        // A count stands in the fields already.
+        ...(evidence === null || evidence.rule === "failure_count" ? {} : evidenceFields(evidence)),
       },
-      `TRIPPED: ${upstream} after ${failureCount} failures. Last error: ${lastError}. Manual intervention required.`,
+      // The words of the source system where they are true; the others recover by themselves.
+      evidence === null || evidence.rule === "failure_count"
+        ? `TRIPPED: ${upstream} after ${failureCount} failures. Last error: ${lastError}. Manual intervention required.`
+        : `TRIPPED: ${upstream} after ${failureCount} failures: ${reason}. Last error: ${lastError}. Probes find out whether it is back.`,
     );
   }
 
@@ -188,7 +204,7 @@ class BreakerLog {
       this.#write("warn", fields, `Rejected ${call}: closing`);
     } else {
       const remainingMs = wholeMs(event.remainingMs);
-      const why = `circuit tripped (${remainingMs}ms remaining)`;
+      const why = `${REFUSED_WORDS[reason]} (${remainingMs}ms remaining)`;
       this.#write(
         shadow ? "info" : "warn",
         { ...fields, manual, remainingMs, ...(shadow ? { shadow } : {}) },
@@ -222,6 +238,36 @@ class BreakerLog {
     );
   }
 
+  /** Of the machines that change state without a trip, a reset or a recovery to tell of. */
+  transition({ upstream, from, to, cause }: EventOf<"transition">): void {
+    if (!TOLD_CAUSES.has(cause)) return;
+    this.#write(
+      cause === "probe_due" || cause === "ramp_completed" ? "info" : "warn",
+      { code: LOG_CODES.state, bookmaker: upstream, from, to, cause },
+      `STATE: ${upstream} from ${from} to ${to} (${cause})`,
+    );
+  }
+
+  /** The fields are the source system's own names. */
+  endpoint({ upstream, endpoint, from, to, cause, stats }: EventOf<"endpoint">): void {
+    const level = to === "cooling-down" ? "error" : to === "half-open" ? "warn" : "info";
+    const rate = `${(stats.successRate * 100).toFixed(2)}%`;
+    this.#write(
+      level,
+      {
+        code: LOG_CODES.state,
+        bookmaker: upstream,
+        endpoint,
+        state_transition: `${from} -> ${to}`,
+        reason: cause,
+        fail_count: stats.consecutiveFailures,
+        success_rate: rate,
+        latency_ms: Math.round(stats.avgLatencyMs),
+      },
+      `ENDPOINT: ${endpoint} of ${upstream} from ${from} to ${to} (${cause}), success rate ${rate}`,
+    );
+  }
+
   #write(level: keyof PinoLike, fields: Record<string, unknown>, message: string): void {
     const safe: Record<string, unknown> = {};
     for (const [key, value] of Object.entries(fields)) {
@@ -229,6 +275,23 @@ class BreakerLog {
     }
     this.#logger[level]({ ...safe, ...activeTrace() }, `${PREFIX} ${oneLine(message)}`);
   }
+}
+
+/** Causes whose transition no other event tells of. */
+const TOLD_CAUSES: ReadonlySet<TransitionCause> = new Set([
+  "probe_due",
+  "probe_failed",
+  "probe_ignored",
+  "probe_lease_expired",
+  "half_open_expired",
+  "ramp_completed",
+]);
+
+function evidenceFields(evidence: AnyTripEvidence): Record<string, unknown> {
+  const { rule, threshold } = evidence;
+  return "calls" in evidence
+    ? { rule, count: evidence.count, calls: evidence.calls, ratio: evidence.ratio, threshold }
+    : { rule, value: evidence.value, threshold };
 }
 
 /** Waits are promises to people: rounded up, and never negative. */

@@ -12,7 +12,14 @@ import { OVERFLOW_NAME } from "../pipeline/call-stats.ts";
 import type { MetricKey } from "./catalogue.ts";
 import { Families, Floors, type Labels, type MetricFamily } from "./families.ts";
 import { labelValue } from "./label.ts";
-import { REFUSAL_REASONS, UpstreamRow, type OperationCounts, type OperationRow } from "./rows.ts";
+import {
+  REFUSAL_REASONS,
+  UpstreamRow,
+  type MeteredEndpoint,
+  type MeteredSnapshot,
+  type OperationCounts,
+  type OperationRow,
+} from "./rows.ts";
 
 /** What is read of a registry; `Switchgear` has it all. */
 export interface MetricSource {
@@ -51,11 +58,9 @@ export interface MeteredUpstream {
     readonly lateFailed: number;
     readonly invalidSamples: number;
   };
-  snapshot(): {
-    readonly failureCount: number;
-    readonly tripCount: number;
-    readonly avgLatencyMs: number | null;
-  };
+  /** Those with an adaptive breaker each; an upstream whose own breaker is adaptive is one. */
+  readonly meteredEndpoints: Iterable<MeteredEndpoint>;
+  snapshot(): MeteredSnapshot;
 }
 
 export interface BuildInfo {
@@ -78,6 +83,9 @@ const OPERATIONS_MAX = 200;
  * and 1,000 × 200 pairs of 20 series each would be the end of the scrape and of the process.
  */
 const PAIRS_MAX = 5000;
+
+/** Endpoints with series of their own; the rest share `__overflow__`. */
+const ENDPOINTS_MAX = 1000;
 
 const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
 
@@ -109,6 +117,7 @@ export class Recorder {
     this.#forgetTheGone();
     const families = new Families();
     for (const row of rows) this.#writeRow(families, row);
+    this.#writeEndpoints(families);
     this.#writeRegistry(families);
     return families.all();
   }
@@ -194,9 +203,51 @@ export class Recorder {
     count("late", { bookmaker, outcome: "success" }, row.lateOk);
     count("late", { bookmaker, outcome: "failure" }, row.lateFailed);
     count("invalidSamples", labels, row.invalidSamples);
+    if (row.window !== undefined) this.#writeWindow(families, row, row.window);
     for (const [operation, counts] of row.operations) {
       this.#writeOperation(families, { bookmaker, operation }, counts, count, isOverflow);
     }
+  }
+
+  #writeWindow(
+    families: Families,
+    row: UpstreamRow,
+    window: NonNullable<UpstreamRow["window"]>,
+  ): void {
+    const name = row.label;
+    families.add("windowState", { name }, window.state);
+    families.add("windowFailureRate", { name }, window.failureRate);
+    families.add("windowSlowRate", { name }, window.slowRate);
+    const totals = { success: 0, failure: 0, rejected: 0 };
+    for (const counts of row.operations.values()) {
+      totals.success += counts.ok;
+      totals.failure += counts.failed + counts.timeout;
+      for (const reason of REFUSAL_REASONS) totals.rejected += counts.refused[reason] ?? 0;
+    }
+    for (const [outcome, value] of Object.entries(totals)) {
+      const labels = { name, outcome };
+      const isOverflow = name === OVERFLOW_NAME;
+      const shown = isOverflow ? this.#overflow.raise("windowCalls", labels, value) : value;
+      families.add("windowCalls", labels, shown);
+    }
+  }
+
+  #writeEndpoints(families: Families): void {
+    let rest: MeteredEndpoint | undefined;
+    const seen = new Set<string>();
+    for (const upstream of this.#source.eachUpstream()) {
+      for (const endpoint of upstream.meteredEndpoints) {
+        const label = labelValue(endpoint.name);
+        if (seen.size < ENDPOINTS_MAX && label !== OVERFLOW_NAME && !seen.has(label)) {
+          seen.add(label);
+          writeEndpoint(families, label, endpoint, endpoint.failures);
+        } else rest = rest === undefined ? endpoint : worseOf(rest, endpoint);
+      }
+    }
+    if (rest === undefined) return;
+    const labels = { endpoint: OVERFLOW_NAME };
+    const failures = this.#overflow.raise("endpointFailures", labels, rest.failures);
+    writeEndpoint(families, OVERFLOW_NAME, rest, failures);
   }
 
   #writeOperation(
@@ -252,6 +303,34 @@ export class Recorder {
     const { version, runtime } = this.#build;
     families.add("buildInfo", { version: labelValue(version), runtime: labelValue(runtime) }, 1);
   }
+}
+
+function writeEndpoint(
+  families: Families,
+  endpoint: string,
+  { stateCode, lastOpenedAt, successRate, healthScore, avgLatencyMs }: MeteredEndpoint,
+  failures: number,
+): void {
+  const labels = { endpoint };
+  families.add("endpointState", labels, stateCode);
+  families.add("endpointFailures", labels, failures);
+  families.add("endpointLastOpened", labels, Math.floor((lastOpenedAt ?? 0) / 1000));
+  if (successRate !== null) families.add("endpointSuccessRatio", labels, successRate);
+  families.add("endpointHealth", labels, healthScore);
+  if (avgLatencyMs !== null) families.add("latency", labels, avgLatencyMs);
+}
+
+/** Of two without series of their own the worse is shown; their failures are added. */
+function worseOf(a: MeteredEndpoint, b: MeteredEndpoint): MeteredEndpoint {
+  return {
+    name: OVERFLOW_NAME,
+    stateCode: Math.max(a.stateCode, b.stateCode),
+    failures: a.failures + b.failures,
+    lastOpenedAt: Math.max(a.lastOpenedAt ?? 0, b.lastOpenedAt ?? 0),
+    successRate: Math.min(a.successRate ?? 1, b.successRate ?? 1),
+    healthScore: Math.min(a.healthScore, b.healthScore),
+    avgLatencyMs: Math.max(a.avgLatencyMs ?? 0, b.avgLatencyMs ?? 0),
+  };
 }
 
 function writeGauges(families: Families, row: UpstreamRow, labels: { bookmaker: string }): void {

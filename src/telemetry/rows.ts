@@ -8,6 +8,7 @@ export const REFUSAL_REASONS: readonly RefusalReason[] = [
   "tripped",
   "half_open_limit",
   "ramping",
+  "no_endpoint",
   "load_shed",
   "closing",
 ];
@@ -31,12 +32,35 @@ export interface Gauges {
   readonly mode: OperatorMode;
   readonly inFlight: number;
   readonly abandoned: number;
-  snapshot(): {
-    readonly failureCount: number;
-    readonly tripCount: number;
-    readonly avgLatencyMs: number | null;
-  };
+  snapshot(): MeteredSnapshot;
 }
+
+/** The parts of a breaker's snapshot that are shown; those of a window only where there is one. */
+export interface MeteredSnapshot {
+  readonly kind?: string;
+  readonly state?: string;
+  readonly failureCount: number;
+  readonly tripCount: number;
+  readonly avgLatencyMs: number | null;
+  readonly recentCalls?: number;
+  readonly slowCount?: number;
+}
+
+/** One endpoint of an upstream, or an upstream that is its own only endpoint. */
+export interface MeteredEndpoint {
+  readonly name: string;
+  /** 0 healthy, 1 degraded, 2 cooling down, 3 half-open. */
+  readonly stateCode: number;
+  readonly failures: number;
+  /** Epoch milliseconds; null before the first time. */
+  readonly lastOpenedAt: number | null;
+  /** Null before the first call. */
+  readonly successRate: number | null;
+  readonly healthScore: number;
+  readonly avgLatencyMs: number | null;
+}
+
+const WINDOW_STATES = ["closed", "open", "half-open", "ramping"];
 
 export interface Counters {
   readonly trips: number;
@@ -56,6 +80,8 @@ export class UpstreamRow {
   latencyMs: number | undefined = undefined;
   inFlight = 0;
   abandoned = 0;
+  /** Set for an upstream with a sliding window. */
+  window: { state: number; failureRate: number; slowRate: number } | undefined = undefined;
   readonly modes: Record<OperatorMode, number> = { normal: 0, shadow: 0, "forced-closed": 0 };
 
   hasCounters = false;
@@ -72,7 +98,8 @@ export class UpstreamRow {
   }
 
   addGauges(upstream: Gauges): void {
-    const { failureCount, tripCount, avgLatencyMs } = upstream.snapshot();
+    const snapshot = upstream.snapshot();
+    const { failureCount, tripCount, avgLatencyMs } = snapshot;
     this.hasGauges = true;
     // In the other modes its word has no effect, and nobody is to be called for it.
     if (upstream.isTripped && upstream.mode === "normal") this.tripped = 1;
@@ -82,6 +109,17 @@ export class UpstreamRow {
     this.inFlight += upstream.inFlight;
     this.abandoned += upstream.abandoned;
     this.modes[upstream.mode] = 1;
+    if (snapshot.kind === "sliding-window") this.#addWindow(snapshot);
+  }
+
+  #addWindow({ state = "", failureCount, recentCalls = 0, slowCount = 0 }: MeteredSnapshot): void {
+    const { window } = this;
+    const calls = Math.max(recentCalls, 1);
+    this.window = {
+      state: Math.max(window?.state ?? 0, WINDOW_STATES.indexOf(state)),
+      failureRate: Math.max(window?.failureRate ?? 0, failureCount / calls),
+      slowRate: Math.max(window?.slowRate ?? 0, slowCount / calls),
+    };
   }
 
   addCounters(counters: Counters): void {

@@ -9,18 +9,24 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
-import { createSwitchgear, latching, memoryStore } from "../../src/index.ts";
-import type { LatchingOptions, Store, Switchgear } from "../../src/index.ts";
+import { createSwitchgear, latching, memoryStore, slidingWindow } from "../../src/index.ts";
+import type { LatchingOptions, Store, Switchgear, UpstreamOptions } from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
-import { METRICS } from "../../src/telemetry/catalogue.ts";
+import { METRICS, type Metric } from "../../src/telemetry/catalogue.ts";
 import { prometheusMetrics, switchgearMetricProducer } from "../../src/telemetry/otel.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { parseExposition, sampleOf } from "./exposition.ts";
 
-function makeGear(options: { breaker?: LatchingOptions; store?: Store } = {}): Switchgear {
+function makeGear(
+  options: {
+    breaker?: LatchingOptions;
+    store?: Store;
+    others?: Readonly<Record<string, UpstreamOptions>>;
+  } = {},
+): Switchgear {
   const upstream = { breaker: latching(options.breaker) };
   return createSwitchgear({
-    upstreams: { dk: upstream },
+    upstreams: { dk: upstream, ...options.others },
     otherUpstreams: upstream,
     store: options.store ?? memoryStore(),
     sampler: { systemLoad: () => 0.95 },
@@ -55,8 +61,17 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
       throw new StoreError("SQLITE_FULL", "disk full");
     },
   };
-  const gear = makeGear({ breaker: { failureThreshold: 2 }, store: broken });
+  const others = {
+    window: { breaker: slidingWindow({ slowCallMs: 100 }) },
+    feeds: { breaker: latching(), endpoints: ["http://a", "http://b"] },
+  };
+  const gear = makeGear({ breaker: { failureThreshold: 2 }, store: broken, others });
   script(gear);
+  for (const name of Object.keys(others)) {
+    const admission = gear.upstream(name).tryAcquire();
+    assert.ok(admission.admitted);
+    admission.settle({ outcome: "ok", latencyMs: 150 });
+  }
 
   const page = await prometheusMetrics(gear, { version: "1.2.3" }).collect();
 
@@ -73,7 +88,8 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
     assert.equal(family?.type, metric.type, metric.name);
     assert.equal(family?.help, metric.help, metric.name);
     for (const { name, labels } of family?.samples ?? []) {
-      const wanted = name.endsWith("_bucket") ? [...metric.labels, "le"] : metric.labels;
+      const own = labelsOf(metric, labels);
+      const wanted = name.endsWith("_bucket") ? [...own, "le"] : own;
       assert.deepEqual([...labels.keys()], wanted, name);
     }
   }
@@ -82,6 +98,12 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
   assert.ok((sampleOf(families, "circuit_breaker_persistence_errors_total", errors) ?? 0) >= 1);
   assert.equal(sampleOf(families, "switchgear_store_up"), 0);
 });
+
+/** One family has two kinds of things, told apart by the label that they have. */
+function labelsOf(metric: Metric, labels: ReadonlyMap<string, string>): readonly string[] {
+  const { orLabels } = metric;
+  return orLabels !== undefined && labels.has(orLabels[0] ?? "") ? orLabels : metric.labels;
+}
 
 function memoryStoreLike(): Store {
   const store = memoryStore();

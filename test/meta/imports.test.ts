@@ -53,6 +53,22 @@ const RULES: readonly Rule[] = [
     files: /^src\/index\.ts$/,
     may: [CORE, PIPELINE, /^src\/runtime\//, /^src\/store\/memory\.ts$/],
   },
+  {
+    // The drop-in: the public library with what a host would wire to it, and no package.
+    files: /^src\/hyper-bun\//,
+    may: [
+      /^src\/index\.ts$/,
+      /^src\/store\/sqlite/,
+      /^src\/runtime\//,
+      /^src\/telemetry\/(log-lines|log-format|escape|catalogue|label)\.ts$/,
+      /^src\/hyper-bun\//,
+    ],
+  },
+  {
+    // Façades over machines and sets of them, which the public API does not offer one by one.
+    files: /^src\/compat\//,
+    may: [CORE, PIPELINE, /^src\/index\.ts$/, /^src\/runtime\//, /^src\/compat\//],
+  },
   { files: /^src\/cli\//, may: [/^(?!src\/testing\/)/] },
 ];
 

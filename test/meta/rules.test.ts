@@ -61,11 +61,13 @@ test("the public names are these, and a change to them is deliberate", () => {
     "ERROR_CODES",
     "InvalidOptionsError",
     "LoadShedError",
+    "NoEndpointError",
     "RefusedError",
     "ResetDeniedError",
     "StoreError",
     "SwitchgearError",
     "UnknownUpstreamError",
+    "adaptive",
     "classifyError",
     "createBreaker",
     "createSwitchgear",
@@ -74,6 +76,7 @@ test("the public names are these, and a change to them is deliberate", () => {
     "latching",
     "memoryStore",
     "sharedSwitchgear",
+    "slidingWindow",
   ]);
   assert.deepEqual(Object.keys(sqlite), ["sqliteStore"]);
   assert.deepEqual(Object.keys(testing).toSorted(), [

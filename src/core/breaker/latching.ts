@@ -185,6 +185,7 @@ export class LatchingMachine implements BreakerMachine {
     this.events.push({
       type: "trip",
       manual: true,
+      evidence: null,
       isNewTrip,
       failureCount: fromThousandths(this.#failureThousandths),
       lastError: order.reason,
@@ -314,14 +315,16 @@ export class LatchingMachine implements BreakerMachine {
     this.#armProbe(at.nowMs);
     this.#moveTo("open", "failures");
     const failureCount = fromThousandths(this.#failureThousandths);
+    const threshold = fromThousandths(this.#settings.thresholdThousandths);
     this.events.push({
       type: "trip",
       manual: false,
+      evidence: { rule: "failure_count", value: failureCount, threshold },
       isNewTrip: true,
       failureCount,
       lastError: failure.message,
       actor: SYSTEM,
-      reason: `${failureCount} failures reached the threshold of ${fromThousandths(this.#settings.thresholdThousandths)}`,
+      reason: `${failureCount} failures reached the threshold of ${threshold}`,
     });
   }
 

@@ -1,7 +1,7 @@
 // The sliding-window breaker's options: meaning, defaults, ranges, and every fault listed at once.
 
 import { InvalidOptionsError } from "../errors.ts";
-import { checkOptions, type OptionRules } from "../options.ts";
+import { checkOptions, withoutUndefined, type OptionRules } from "../options.ts";
 import type { Backoff } from "../retry/backoff.ts";
 
 export interface SlidingWindowOptions {
@@ -147,15 +147,8 @@ const SUBJECT = "sliding-window breaker";
 /** Throws `InvalidOptionsError`, a `RangeError` that lists every fault, for anything out of range. */
 export function slidingWindowSettings(options: SlidingWindowOptions): SlidingWindowSettings {
   const faults = rangeFaults(options);
-  // Left-out and undefined are the same: both mean the default.
-  const given: Merged = {
-    ...SLIDING_WINDOW_DEFAULTS,
-    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
-  };
-  faults.push(...crossFaults(given));
-  if (options.slowCallRatio !== undefined && given.slowCallMs === undefined) {
-    faults.push("slowCallRatio needs slowCallMs: without it no call is slow");
-  }
+  const given: Merged = { ...SLIDING_WINDOW_DEFAULTS, ...withoutUndefined(options) };
+  faults.push(...slidingWindowCrossFaults(options));
   if (faults.length > 0) throw new InvalidOptionsError(SUBJECT, faults);
 
   const { openDurationMs: baseMs, openDurationFactor: factor, openDurationJitter } = given;
@@ -199,8 +192,9 @@ function rangeFaults(options: SlidingWindowOptions): string[] {
   }
 }
 
-/** Options that are each in range and make no sense together. */
-function crossFaults(given: Merged): string[] {
+/** What makes no sense together, though each may be in range. What is no number is left alone. */
+export function slidingWindowCrossFaults(options: SlidingWindowOptions): string[] {
+  const given: Merged = { ...SLIDING_WINDOW_DEFAULTS, ...withoutUndefined(options) };
   const faults: string[] = [];
   const atMost = (less: keyof Merged, more: keyof Merged, why: string): void => {
     const [low, high] = [given[less], given[more]];
@@ -211,6 +205,9 @@ function crossFaults(given: Merged): string[] {
   atMost("minimumCalls", "windowSize", "it could never trip");
   atMost("halfOpenSuccesses", "halfOpenMaxProbes", "it could never close");
   atMost("openDurationMs", "openDurationMsMax", "waits grow up to it");
+  if (options.slowCallRatio !== undefined && given.slowCallMs === undefined) {
+    faults.push("slowCallRatio needs slowCallMs: without it no call is slow");
+  }
   return faults;
 }
 

@@ -3,6 +3,7 @@
 // written by a machine whose clock was wrong.
 
 import { WEIGHT_MAX } from "../outcome.ts";
+import type { AdaptiveSnapshot } from "./adaptive-snapshot.ts";
 import type { SlidingWindowSnapshot } from "./sliding-window-snapshot.ts";
 
 /** Longest text kept from an error, a reason or an actor, in UTF-16 code units. */
@@ -33,7 +34,7 @@ export interface LatchingSnapshot {
 }
 
 /** One union of all machines' snapshots; `kind` tells them apart. */
-export type BreakerSnapshot = LatchingSnapshot | SlidingWindowSnapshot;
+export type BreakerSnapshot = LatchingSnapshot | SlidingWindowSnapshot | AdaptiveSnapshot;
 
 type Unchecked<T> = { readonly [K in keyof T]?: unknown };
 

@@ -56,6 +56,8 @@ test("fills in every default of an upstream that has only a url", () => {
 
   assert.deepEqual(structuredClone(config.upstreams["dk"]), {
     url: "http://h",
+    endpoints: undefined,
+    endpointBreaker: {},
     deadlineMs: 30_000,
     mode: "normal",
     breaker: {
@@ -78,8 +80,10 @@ test("takes every value as it is written", () => {
   assert.deepEqual(Object.keys(config.upstreams), ["draftkings", "pinnacle", "007"]);
   assert.deepEqual(config.store, { kind: "sqlite", path: "./data/circuit_breaker.db" });
   assert.equal(config.upstreams["pinnacle"]?.url, "https://pinnacle.example/api/v2/");
-  assert.equal(config.upstreams["draftkings"]?.breaker.probeLeaseMs, 1);
-  assert.equal(config.upstreams["draftkings"]?.breaker.recovery, "single-probe");
+  const breaker = config.upstreams["draftkings"]?.breaker;
+  assert.ok(breaker?.kind === "latching");
+  assert.equal(breaker.probeLeaseMs, 1);
+  assert.equal(breaker.recovery, "single-probe");
   assert.equal(config.upstreams["draftkings"]?.operations["deepProbe"]?.load, 1000);
 });
 

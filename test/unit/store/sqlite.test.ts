@@ -88,6 +88,8 @@ test("makes both tables with the columns, defaults and indexes of the specificat
     "last_success_at INTEGER 0  0",
     "manual INTEGER 0  0",
     "mode TEXT 0  0",
+    "kind TEXT 0  0",
+    "detail TEXT 0  0",
   ]);
   assert.deepEqual(columnsOf(path, "circuit_breaker_audit"), [
     "id INTEGER 0  1",
@@ -156,6 +158,8 @@ test("dates rows by the wall clock and writes exactly the columns people read", 
     NOW - 9000,
     0,
     "normal",
+    "latching",
+    null,
   ]);
   const [entry] = query(path, "SELECT * FROM circuit_breaker_audit");
   assert.deepEqual(Object.values(entry ?? {}), [1, "a", "TRIP", "ten failures", "system", NOW, 1]);

@@ -242,12 +242,21 @@ describe("attachLogging", () => {
     dk.tryAcquire({ operation: "odds" });
     probe.settle({ outcome: "ok", latencyMs: 149.6 });
 
-    assert.equal(lines[1]?.["reason"], "tripped");
+    assert.deepEqual(lines[1], {
+      level: "info",
+      code: "SG_STATE",
+      bookmaker: "draftkings",
+      from: "open",
+      to: "half-open",
+      cause: "probe_due",
+      msg: "[CIRCUIT_BREAKER] STATE: draftkings from open to half-open (probe_due)",
+    });
+    assert.equal(lines[2]?.["reason"], "tripped");
     assert.match(
-      lines[1]?.msg ?? "",
+      lines[2]?.msg ?? "",
       /^\[CIRCUIT_BREAKER\] Rejected odds for draftkings: circuit tripped \(\d+ms remaining\)$/,
     );
-    assert.deepEqual(lines[2], {
+    assert.deepEqual(lines[3], {
       level: "info",
       code: "HBCB-001",
       bookmaker: "draftkings",

@@ -55,6 +55,7 @@ function fakeUpstream(name: string, operations: OperationStats[]): MeteredUpstre
     inFlight: 0,
     abandoned: 0,
     operations,
+    meteredEndpoints: [],
     counters: { trips: 0, resets: 0, resetsDenied: 0, lateOk: 0, lateFailed: 0, invalidSamples: 0 },
     snapshot: () => ({ failureCount: 0, tripCount: 0, avgLatencyMs: 1 }),
   };
@@ -100,9 +101,18 @@ describe("recorder", () => {
     const missing = Object.values(METRICS)
       .filter(({ name }) => !families.some(({ metric }) => metric.name === name))
       .map(({ name }) => name);
-    // The two that need a failing store or shadow mode.
+    // Those that need a failing store, another kind of breaker, endpoints or shadow mode.
     assert.deepEqual(missing, [
       "circuit_breaker_persistence_errors_total",
+      "switchgear_window_state",
+      "switchgear_window_calls_total",
+      "switchgear_window_failure_rate",
+      "switchgear_window_slow_rate",
+      "circuit_breaker_state",
+      "circuit_breaker_failures_total",
+      "circuit_breaker_last_opened",
+      "circuit_breaker_success_ratio",
+      "circuit_breaker_health_score",
       "switchgear_shadow_refused_total",
     ]);
   });
