@@ -41,7 +41,7 @@ async function bookmaker(name: string, port: number): Promise<Bookmaker> {
 function instructions(): string {
   const call = `curl -i http://127.0.0.1:${gatewayPort}/draftkings/odds`;
   return `
-  gateway     http://127.0.0.1:${gatewayPort}/draftkings/…  and  /fanduel/…
+  gateway     http://127.0.0.1:${gatewayPort}/draftkings/…, /fanduel/…, /feeds/…
   admin       http://127.0.0.1:${adminPort}/          status page, /metrics, /readyz
   bookmakers  ${draftkings.url}  ${fanduel.url}
   admin token ${token}

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { Switchgear } from "../pipeline/registry.ts";
-import type { UpstreamStatus } from "../pipeline/status.ts";
+import type { EndpointStatus, UpstreamStatus } from "../pipeline/status.ts";
 
 /** More rows help nobody; the tripped ones come first. */
 const ROWS_MAX = 500;
@@ -49,11 +49,12 @@ export function statusPage(gear: Switchgear, version: string, summary: Summary):
       : `<strong class="bad">failing</strong> (${escapeHtml(store.lastError ?? "")}); breakers go on from memory`
   }.</p>
 <table>
-<thead><tr><th>Upstream</th><th>State</th><th>Failures</th><th>Trips</th><th>Latency</th><th>In flight</th><th>Tripped at (UTC)</th><th>Last error</th></tr></thead>
+<thead><tr><th>Upstream</th><th>State</th><th>Breaker</th><th>Failures</th><th>Trips</th><th>Latency</th><th>In flight</th><th>Tripped at (UTC)</th><th>Last error</th></tr></thead>
 <tbody>
 ${rows.map((status) => tableRow(status)).join("\n")}
 </tbody>
 </table>
+${endpointsTable(rows)}
 ${left > 0 ? `<p>${left} more are in the JSON.</p>` : ""}
 <p><a href="api/circuit-breakers/status">Status as JSON</a> · <a href="api/circuit-breakers/history">History</a> · <a href="metrics">Metrics</a> · <a href="readyz">Readiness</a></p>
 <p>Version ${escapeHtml(version)}${Object.entries(summary)
@@ -70,7 +71,34 @@ function tableRow(status: UpstreamStatus): string {
     : status.state;
   const mode = status.mode === "normal" ? "" : ` (${status.mode})`;
   const latency = status.avgLatencyMs === null ? "–" : `${status.avgLatencyMs.toFixed(1)} ms`;
-  return `<tr${status.tripped ? ' class="tripped"' : ""}><td>${escapeHtml(status.upstream)}</td><td>${escapeHtml(state + mode)}</td><td class="n">${status.failureCount} / ${status.failureThreshold}</td><td class="n">${status.tripCount}</td><td class="n">${latency}</td><td class="n">${status.inFlight}</td><td>${when(status.trippedAt)}</td><td class="e">${escapeHtml(status.lastError ?? "–")}</td></tr>`;
+  return `<tr${status.tripped ? ' class="tripped"' : ""}><td>${escapeHtml(status.upstream)}</td><td>${escapeHtml(state + mode)}</td><td>${status.kind}</td><td class="n">${failuresOf(status)}</td><td class="n">${status.tripCount}</td><td class="n">${latency}</td><td class="n">${status.inFlight}</td><td>${when(status.trippedAt)}</td><td class="e">${escapeHtml(status.lastError ?? "–")}</td></tr>`;
+}
+
+/** A count against its threshold; of a window, the failed among all its calls. */
+function failuresOf({ failureCount, failureThreshold, window, health }: UpstreamStatus): string {
+  if (window !== null) return `${failureCount} of ${window.calls} calls`;
+  return `${failureCount} / ${health?.adaptiveThreshold ?? failureThreshold}`;
+}
+
+function endpointsTable(statuses: readonly UpstreamStatus[]): string {
+  const rows = statuses.flatMap(({ upstream, endpoints }) =>
+    endpoints.map((endpoint) => endpointRow(upstream, endpoint)),
+  );
+  if (rows.length === 0) return "";
+  return `<h2>Endpoints</h2>
+<table>
+<thead><tr><th>Upstream</th><th>State</th><th>Endpoint</th><th>In a row</th><th>Health</th><th>Latency</th><th>In flight</th><th>Cooled down at (UTC)</th></tr></thead>
+<tbody>
+${rows.slice(0, ROWS_MAX).join("\n")}
+</tbody>
+</table>`;
+}
+
+function endpointRow(upstream: string, endpoint: EndpointStatus): string {
+  const { name, state, consecutiveFailures, adaptiveThreshold, healthScore } = endpoint;
+  const isOut = state === "cooling-down" || state === "half-open";
+  const latency = endpoint.avgLatencyMs === null ? "–" : `${endpoint.avgLatencyMs.toFixed(1)} ms`;
+  return `<tr${isOut ? ' class="tripped"' : ""}><td>${escapeHtml(upstream)}</td><td>${state}</td><td class="e">${escapeHtml(name)}</td><td class="n">${consecutiveFailures} / ${adaptiveThreshold}</td><td class="n">${healthScore.toFixed(2)}</td><td class="n">${latency}</td><td class="n">${endpoint.inFlight}</td><td>${when(endpoint.lastOpenedAt)}</td></tr>`;
 }
 
 function when(at: number | null): string {

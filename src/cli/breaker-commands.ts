@@ -25,6 +25,27 @@ const statusSchema = z.object({
   lastResetBy: z.string().nullable(),
   lastResetReason: z.string().nullable(),
   persisted: z.boolean(),
+  trippedUntil: z.number().nullable(),
+  trippedBy: z
+    .looseObject({ rule: z.string(), threshold: z.number() })
+    .and(z.object({ ratio: z.number().optional(), value: z.number().optional() }))
+    .nullable(),
+  window: z
+    .object({ calls: z.number(), slow: z.number(), rampPercent: z.number().nullable() })
+    .nullable(),
+  health: z.object({ healthScore: z.number(), adaptiveThreshold: z.number() }).nullable(),
+  endpoints: z.array(
+    z.object({
+      name: z.string(),
+      state: z.string(),
+      inFlight: z.number(),
+      consecutiveFailures: z.number(),
+      adaptiveThreshold: z.number(),
+      healthScore: z.number(),
+      avgLatencyMs: z.number().nullable(),
+      lastOpenedAt: z.number().nullable(),
+    }),
+  ),
 });
 
 type Status = z.infer<typeof statusSchema>;
@@ -68,6 +89,7 @@ export async function statusCommand(
       ["NAME", "KIND", "STATE", "FAILURES", "TRIPS", "LATENCY", "TRIPPED AT", "LAST ERROR"],
       statuses.map(statusRow),
     );
+    printEndpoints(statuses);
   }
   for (const status of statuses) for (const line of notes(status)) say(line);
 }
@@ -78,7 +100,7 @@ function statusRow(status: Status): string[] {
     status.bookmaker,
     status.kind,
     status.tripped ? `${state.toUpperCase()}${status.manual ? " by hand" : ""}` : state,
-    `${status.failures}/${status.failureThreshold}`,
+    failuresOf(status),
     String(status.tripCount),
     status.avgLatency === null ? "-" : `${status.avgLatency.toFixed(1)} ms`,
     when(status.trippedAt),
@@ -86,9 +108,58 @@ function statusRow(status: Status): string[] {
   ];
 }
 
+/** A count against its threshold; of a window, the failed among all its calls. */
+function failuresOf({ failures, failureThreshold, window, health }: Status): string {
+  if (window === null) return `${failures}/${health?.adaptiveThreshold ?? failureThreshold}`;
+  return `${failures} of ${window.calls} calls`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+function whyTripped(status: Status): string[] {
+  const { bookmaker, tripped, trippedBy, trippedUntil } = status;
+  if (!tripped || trippedBy === null) return [];
+  const { rule, threshold, ratio, value } = trippedBy;
+  const found =
+    ratio === undefined
+      ? `${value ?? "?"} against ${threshold}`
+      : `${percent(ratio)} against ${percent(threshold)}`;
+  const next = trippedUntil === null ? "" : `; probes from ${when(trippedUntil)} on`;
+  return [`${bookmaker}: tripped by ${rule}, ${found}${next}`];
+}
+
+function printEndpoints(statuses: readonly Status[]): void {
+  const rows = statuses.flatMap(({ bookmaker, endpoints }) =>
+    endpoints.map((one) => [
+      bookmaker,
+      one.name,
+      one.state === "cooling-down" || one.state === "half-open"
+        ? one.state.toUpperCase()
+        : one.state,
+      `${one.consecutiveFailures}/${one.adaptiveThreshold}`,
+      one.healthScore.toFixed(2),
+      one.avgLatencyMs === null ? "-" : `${one.avgLatencyMs.toFixed(1)} ms`,
+      String(one.inFlight),
+      when(one.lastOpenedAt),
+    ]),
+  );
+  if (rows.length === 0) return;
+  say("");
+  printTable(
+    ["NAME", "ENDPOINT", "STATE", "IN A ROW", "HEALTH", "LATENCY", "IN FLIGHT", "COOLED DOWN"],
+    rows,
+  );
+}
+
 function notes(status: Status): string[] {
-  const { bookmaker, tripped, cooldownRemainingMs, persisted } = status;
+  const { bookmaker, tripped, cooldownRemainingMs, persisted, window } = status;
   return [
+    ...whyTripped(status),
+    ...(window?.rampPercent === null || window === null
+      ? []
+      : [`${bookmaker}: coming back, ${window.rampPercent} % of calls are let in`]),
     ...(tripped && cooldownRemainingMs > 0
       ? [`${bookmaker}: a reset needs --force for ${Math.ceil(cooldownRemainingMs / 1000)} s more`]
       : []),

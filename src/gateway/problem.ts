@@ -96,6 +96,20 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
   if (reason === "closing") return { ...closingProblem(), retryAfter: "1" };
   const retryAfter =
     refused.retryAfterMs === undefined ? undefined : String(Math.ceil(refused.retryAfterMs / 1000));
+  if (reason === "no_endpoint") {
+    return {
+      status: 503,
+      reason,
+      retryAfter,
+      body: render(
+        503,
+        reason,
+        "No endpoint",
+        `Every endpoint of ${name} cools down; none was asked.`,
+        `,"error":"no_endpoint"${who}`,
+      ),
+    };
+  }
   return {
     status: 503,
     reason,

@@ -242,15 +242,16 @@ export class Upstream {
     return this.#endpoints;
   }
 
-  /** Those with a breaker of their own, for metrics; an adaptive upstream is its own endpoint. */
+  /** Those with a breaker of their own, for metrics; an adaptive upstream is one as a whole. */
   get meteredEndpoints(): EndpointMeter[] {
-    if (this.#endpoints !== undefined) return this.#endpoints.endpoints.map(meterOf);
+    const meters = this.#endpoints?.endpoints.map(meterOf) ?? [];
     const snapshot = this.#guard.snapshot();
-    if (snapshot.kind !== "adaptive") return [];
+    if (snapshot.kind !== "adaptive") return meters;
     let failures = 0;
     for (const { failed, timeout } of this.operations) failures += failed + timeout;
     const { lastOpenedAt } = this.#guard;
-    return [{ ...meterOfSnapshot(snapshot), name: this.name, failures, lastOpenedAt }];
+    const { name } = this;
+    return [...meters, { ...meterOfSnapshot(snapshot), name, failures, lastOpenedAt }];
   }
 
   get counters(): Readonly<BreakerCounters> {
