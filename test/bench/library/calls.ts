@@ -23,11 +23,27 @@ import {
   type IBreaker,
 } from "cockatiel";
 import Opossum from "opossum";
-import { createSwitchgear, latching, type Upstream } from "../../../src/index.ts";
+import {
+  adaptive,
+  createSwitchgear,
+  latching,
+  slidingWindow,
+  type BreakerPolicy,
+  type Upstream,
+  type UpstreamOptions,
+} from "../../../src/index.ts";
 import { sqliteStore } from "../../../src/store/sqlite.ts";
 import type { Case, CaseSet } from "./measure.ts";
 
-export const SET_NAMES = ["closed", "bounded", "durable", "refusing", "failing", "held"] as const;
+export const SET_NAMES = [
+  "closed",
+  "kinds",
+  "bounded",
+  "durable",
+  "refusing",
+  "failing",
+  "held",
+] as const;
 export type SetName = (typeof SET_NAMES)[number];
 
 /** Longer than any run: nothing reopens by itself while it is measured. */
@@ -62,6 +78,8 @@ export function makeSet(name: SetName, heldCalls: number): Promise<CaseSet> | Ca
   switch (name) {
     case "closed":
       return closedSet();
+    case "kinds":
+      return kindsSet();
     case "bounded":
       return boundedSet();
     case "durable":
@@ -208,6 +226,50 @@ function closedSet(): CaseSet {
       },
     ],
     close: () => opossum.shutdown(),
+  };
+}
+
+// ---- closed, each kind of breaker ----
+
+function guardedBy(
+  breaker: BreakerPolicy,
+  options: Pick<UpstreamOptions, "endpoints"> = {},
+): Upstream {
+  return createSwitchgear({ upstreams: { draftkings: { breaker, ...options } } }).upstream(
+    "draftkings",
+  );
+}
+
+function executing(id: string, upstream: Upstream): Case {
+  return {
+    id,
+    async run(calls) {
+      for (let n = 0; n < calls; n += 1) sink.value = await upstream.execute(fetchOdds);
+    },
+  };
+}
+
+function kindsSet(): CaseSet {
+  const count = cockatiel(new CountBreaker({ threshold: 0.5, size: 100 }));
+  return {
+    cases: [
+      raw,
+      chained,
+      executing("sg.latching", guardedBy(latching())),
+      executing("sg.window", guardedBy(slidingWindow())),
+      executing("sg.window.slow", guardedBy(slidingWindow({ slowCallMs: 1000 }))),
+      executing("sg.adaptive", guardedBy(adaptive())),
+      executing(
+        "sg.endpoints",
+        guardedBy(latching(), { endpoints: ["http://a", "http://b", "http://c"] }),
+      ),
+      {
+        id: "cockatiel.count",
+        async run(calls) {
+          for (let n = 0; n < calls; n += 1) sink.value = await count.execute(fetchOdds);
+        },
+      },
+    ],
   };
 }
 
@@ -431,6 +493,23 @@ function makeOpossum(): Opossum<[], typeof ODDS> {
   return new Opossum(failToFetch, { timeout: false, errorThresholdPercentage: 100 });
 }
 
+/** None of them trips, however many calls fail. */
+function neverTrippingKinds(windowSize: number): Readonly<Record<string, Upstream>> {
+  return {
+    window: guardedBy(slidingWindow({ failureRatio: 1, windowSize, windowDurationMs: HOUR_MS })),
+    adaptive: guardedBy(
+      adaptive({ failureThreshold: NEVER_TRIPS, adaptive: false, minHealthScore: 0 }),
+    ),
+  };
+}
+
+function failingKinds(suffix: string, kinds: Readonly<Record<string, Upstream>>): Case[] {
+  return Object.entries(kinds).map(([kind, upstream]) => ({
+    id: `sg.${kind}.${suffix}`,
+    run: (calls) => failTimes(upstream, calls),
+  }));
+}
+
 /** Little is held: what each turn adds is taken back before the next. */
 function failingSet(): CaseSet {
   const guarded = switchgear({ threshold: NEVER_TRIPS });
@@ -447,6 +526,7 @@ function failingSet(): CaseSet {
         prepare: () => guarded.record({ outcome: "ok" }),
         run: (calls) => failTimes(guarded, calls),
       },
+      ...failingKinds("failing", neverTrippingKinds(100)),
       {
         id: "opossum.failing",
         callsMax: OPOSSUM_FAILURES_MAX,
@@ -493,11 +573,15 @@ async function heldSet(heldCalls: number): Promise<CaseSet> {
   const failing = failingPeers("held", policies);
   for (const each of failing) await each.run(heldCalls);
   await failTimes(guarded, heldCalls);
+  // A window that holds every one of them.
+  const kinds = neverTrippingKinds(heldCalls);
+  for (const upstream of Object.values(kinds)) await failTimes(upstream, heldCalls);
   return {
     cases: [
       raw,
       rawFailing,
       { id: "sg.held", run: (calls) => failTimes(guarded, calls) },
+      ...failingKinds("held", kinds),
       {
         id: "opossum.held",
         async run(calls) {

@@ -2,9 +2,24 @@
 
 import { CountBreaker, circuitBreaker, handleAll } from "cockatiel";
 import Opossum from "opossum";
-import { createSwitchgear, latching } from "../../../src/index.ts";
+import {
+  adaptive,
+  createSwitchgear,
+  latching,
+  slidingWindow,
+  type BreakerPolicy,
+} from "../../../src/index.ts";
 
-export const IDLE_NAMES = ["sg", "sg.used", "opossum", "cockatiel"] as const;
+export const IDLE_NAMES = [
+  "sg",
+  "sg.used",
+  "sg.window",
+  "sg.window.used",
+  "sg.adaptive",
+  "sg.adaptive.used",
+  "opossum",
+  "cockatiel",
+] as const;
 export type IdleName = (typeof IDLE_NAMES)[number];
 
 export interface IdleCost {
@@ -56,14 +71,18 @@ async function make(name: IdleName, count: number): Promise<void> {
   const names = Array.from({ length: count }, (_, n) => `bookmaker-${n}`);
   switch (name) {
     case "sg":
-    case "sg.used": {
+    case "sg.used":
+    case "sg.window":
+    case "sg.window.used":
+    case "sg.adaptive":
+    case "sg.adaptive.used": {
       // One policy for all, as a configuration with a default makes it.
-      const breaker = latching();
+      const breaker = policyOf(name);
       const gear = createSwitchgear({
         upstreams: Object.fromEntries(names.map((upstream) => [upstream, { breaker }])),
       });
       held.push(gear);
-      if (name === "sg") return;
+      if (!name.endsWith(".used")) return;
       for (const upstream of names) await gear.upstream(upstream).execute(() => upstream);
       return;
     }
@@ -81,6 +100,11 @@ async function make(name: IdleName, count: number): Promise<void> {
     default:
       name satisfies never;
   }
+}
+
+function policyOf(name: IdleName): BreakerPolicy {
+  if (name.startsWith("sg.window")) return slidingWindow();
+  return name.startsWith("sg.adaptive") ? adaptive() : latching();
 }
 
 /** Counts timers by standing in front of the globals; `getActiveResourcesInfo` leaves out unref'd ones. */
