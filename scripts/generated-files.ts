@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { format } from "prettier";
 import { configJsonSchema } from "../src/config/json-schema.ts";
 import { METRICS, type Metric } from "../src/telemetry/catalogue.ts";
+import { transitionsPage } from "./transitions.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
@@ -16,6 +17,7 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
   const made = [
     ["src/config/switchgear.schema.json", "json", JSON.stringify(configJsonSchema())],
     ["docs/metrics.md", "markdown", metricsPage()],
+    ["docs/transitions.md", "markdown", transitionsPage()],
   ] as const;
   return Promise.all(
     made.map(async ([path, parser, text]) => ({
