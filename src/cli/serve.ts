@@ -6,25 +6,17 @@ import { startAdmin } from "../admin/server.ts";
 import { isAdminToken } from "../admin/auth.ts";
 import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
-import type { BreakerConfig, SwitchgearConfig, UpstreamConfig } from "../config/schema.ts";
+import type { SwitchgearConfig } from "../config/schema.ts";
 import { adminTokenFromEnv } from "../config/secret.ts";
 import type { GatewayUpstream } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
-import {
-  adaptive,
-  createSwitchgear,
-  latching,
-  memoryStore,
-  slidingWindow,
-  type BreakerPolicy,
-  type Switchgear,
-} from "../index.ts";
-import type { UpstreamOptions } from "../pipeline/registry-options.ts";
+import { createSwitchgear, memoryStore, type Switchgear } from "../index.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
 import { sqliteStore } from "../store/sqlite.ts";
 import { attachLogging, createLogger } from "../telemetry/logging.ts";
 import { prometheusMetrics } from "../telemetry/otel.ts";
+import { upstreamOptions } from "./breakers.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
 import { packageVersion } from "./version.ts";
 
@@ -110,34 +102,6 @@ function gearOf(config: SwitchgearConfig, pending: () => number): Switchgear {
     limits: config.limits,
     sampler: new SystemLoad({ mode, maxPending, pending }),
   });
-}
-
-function upstreamOptions(upstream: UpstreamConfig): UpstreamOptions {
-  // The gateway keeps the deadline itself: it covers the body, which ends after the call.
-  const { endpoints, endpointBreaker, mode } = upstream;
-  const breaker = breakerOf(upstream.breaker);
-  return endpoints === undefined
-    ? { breaker, mode }
-    : { breaker, mode, endpoints, endpointBreaker: adaptive(endpointBreaker) };
-}
-
-function breakerOf(config: BreakerConfig): BreakerPolicy {
-  switch (config.kind) {
-    case "latching": {
-      const { kind: _kind, ...options } = config;
-      return latching(options);
-    }
-    case "sliding-window": {
-      const { kind: _kind, ...options } = config;
-      return slidingWindow(options);
-    }
-    case "adaptive": {
-      const { kind: _kind, ...options } = config;
-      return adaptive(options);
-    }
-    default:
-      return config satisfies never;
-  }
 }
 
 function gatewayUpstreams(

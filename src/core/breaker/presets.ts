@@ -1,6 +1,7 @@
 // Bundles of options under a name. What is written beside a preset wins over it.
 
 import type { AdaptiveOptions } from "./adaptive-options.ts";
+import type { BreakerKind } from "./machine.ts";
 import type { LatchingOptions } from "./latching-options.ts";
 import type { SlidingWindowOptions } from "./sliding-window-options.ts";
 
@@ -34,3 +35,10 @@ export const ADAPTIVE_PRESETS = {
   /** The source system's numbers: after twenty successes the second failure in a row trips it. */
   source: { adaptiveFloor: 1 },
 } as const satisfies Readonly<Record<string, AdaptiveOptions>>;
+
+/** By kind; a record, so that a kind added later is asked for. */
+export const PRESETS = {
+  latching: LATCHING_PRESETS,
+  "sliding-window": SLIDING_WINDOW_PRESETS,
+  adaptive: ADAPTIVE_PRESETS,
+} as const satisfies Readonly<Record<BreakerKind, object>>;
