@@ -7,24 +7,28 @@ export interface EventSource {
   on<Type extends EventType>(type: Type, listener: (event: EventOf<Type>) => unknown): () => void;
 }
 
-const ALL_TYPES: readonly EventType[] = [
-  "transition",
-  "trip",
-  "reset",
-  "reset-denied",
-  "recovery",
-  "refused",
-  "settled",
-  "mode",
-  "store-error",
-  "store-recovered",
-];
+/** A record, so that the compiler asks for a type added later. */
+const ALL_TYPES: Readonly<Record<EventType, true>> = {
+  transition: true,
+  trip: true,
+  reset: true,
+  "reset-denied": true,
+  recovery: true,
+  refused: true,
+  settled: true,
+  endpoint: true,
+  mode: true,
+  "store-error": true,
+  "store-recovered": true,
+};
 
 export class RecordingSink {
   readonly events: SwitchgearEvent[] = [];
 
   constructor(source: EventSource) {
-    for (const type of ALL_TYPES) source.on(type, (event) => this.events.push(event));
+    for (const type of Object.keys(ALL_TYPES) as EventType[]) {
+      source.on(type, (event) => this.events.push(event));
+    }
   }
 
   of<Type extends EventType>(type: Type): EventOf<Type>[] {
