@@ -49,7 +49,7 @@ export class Persistence {
   readonly #store: Store;
   readonly #scheduler: Scheduler;
   readonly #emit: (event: RegistryEvent) => void;
-  readonly #adopt: (stored: readonly StoredBreaker[]) => void;
+  readonly #adopt: (stored: readonly StoredBreaker[], isLoad: boolean) => void;
   /** Failures by operation and the store's code, for metrics. */
   readonly errors = new Map<string, { op: StoreOperation; code: string; count: number }>();
 
@@ -71,8 +71,8 @@ export class Persistence {
     scheduler: Scheduler,
     hooks: {
       readonly emit: (event: RegistryEvent) => void;
-      /** Takes over what was stored, or what another process changed. */
-      readonly adopt: (stored: readonly StoredBreaker[]) => void;
+      /** Takes over what was stored when it is loaded, else what another process changed. */
+      readonly adopt: (stored: readonly StoredBreaker[], isLoad: boolean) => void;
     },
   ) {
     this.#store = store;
@@ -187,14 +187,14 @@ export class Persistence {
 
   #pollNow(): void {
     const stored = this.#store.poll?.();
-    if (stored !== undefined) this.#adopt(stored);
+    if (stored !== undefined) this.#adopt(stored, false);
   }
 
   #tryLoad(): boolean {
     try {
       const stored = this.#store.load();
       this.#loaded = true;
-      this.#adopt(stored);
+      this.#adopt(stored, true);
     } catch (error) {
       this.#fail("load", error);
     }

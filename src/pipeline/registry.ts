@@ -64,7 +64,7 @@ export class Switchgear implements AsyncDisposable {
     };
     this.#persistence = new Persistence(ports.store, ports.scheduler, {
       emit: (event) => this.#emitter.emit(event),
-      adopt: (stored) => this.#adopt(stored),
+      adopt: (stored, isLoad) => this.#adopt(stored, isLoad),
     });
     for (const [name, upstream] of Object.entries(options.upstreams ?? {})) {
       this.#listed.set(name, this.#create(name, upstream));
@@ -259,14 +259,14 @@ export class Switchgear implements AsyncDisposable {
     return false;
   }
 
-  #adopt(stored: readonly StoredBreaker[]): void {
+  #adopt(stored: readonly StoredBreaker[], isLoad: boolean): void {
     for (const entry of stored) {
       const isKnown = this.#listed.has(entry.upstream) || this.#unlisted.has(entry.upstream);
       // A row of an upstream that the configuration no longer names stays in the store, untouched.
       if (!isKnown && this.#other === undefined) continue;
       const guard = this.#guards.get(this.upstream(entry.upstream));
       if (guard === undefined) continue;
-      if (guard.isPristine) guard.restore(entry);
+      if (guard.isPristine && (isLoad || !isKnown)) guard.restore(entry);
       else guard.adopt(entry);
     }
   }
