@@ -36,7 +36,7 @@ beforeEach(() => {
 interface Rig {
   readonly gear: Switchgear;
   readonly gateway: Gateway;
-  get(path?: string): ReturnType<typeof raw>;
+  readonly get: (path?: string) => ReturnType<typeof raw>;
 }
 
 async function withGateway(

@@ -1,0 +1,141 @@
+// Hyper-Bun's three calls to bookmakers, guarded. All three catch every error and answer with an
+// object, so that a guard that looks at errors alone records successes for ever and never trips: what
+// they answer is judged here.
+
+import { classifyError } from "../index.ts";
+import { getCircuitBreaker } from "./instance.ts";
+import type { ResultClassifier, ResultVerdict } from "./options.ts";
+import type {
+  CircuitBreakerContext,
+  ProductionCircuitBreaker,
+} from "./production-circuit-breaker.ts";
+
+/** What is protected; a service may lack some of the three. */
+export interface MarketProbeServiceLike {
+  executeBookmakerApiProbe?(bookmaker: string): Promise<unknown>;
+  simulateMicroBetAttempt?(marketNode: never): Promise<unknown>;
+  probeDarkPoolMarket?(bookmaker: string, marketId: string): Promise<unknown>;
+}
+
+interface CallSite {
+  readonly context: CircuitBreakerContext;
+  readonly bookmakerOf: (first: unknown) => unknown;
+}
+
+/** The bookmaker failed when every endpoint of it did; timed out when each of them did that. */
+export const classifyDeepProbe: ResultClassifier = (value) => {
+  const { endpoints } = fieldsOf(value);
+  if (!Array.isArray(endpoints) || endpoints.length === 0) return "success";
+  const probes = endpoints.map(fieldsOf);
+  if (probes.some(({ success }) => success !== false)) return "success";
+  const verdicts = probes.map(({ error, endpoint }) =>
+    // A probe without an error was answered, and badly.
+    transport(typeof error === "string" ? error : `${String(endpoint)} answered with an error`),
+  );
+  const first = verdicts[0] as FailedVerdict;
+  return verdicts.every(({ result }) => result === "timeout")
+    ? first
+    : (verdicts.find(({ result }) => result === "failure") ?? first);
+};
+
+/**
+ * Nothing but the words of an error came back when the attempt never reached the bookmaker. A refused
+ * stake took time and has limits: the bookmaker is well.
+ */
+export const classifyMicroBet: ResultClassifier = (value) => {
+  const { accessible, responseTime, limits, rejectionReason } = fieldsOf(value);
+  const isUnreached =
+    accessible === false && responseTime === 0 && Object.keys(fieldsOf(limits)).length === 0;
+  return isUnreached ? transport(rejectionReason) : "success";
+};
+
+/** `HTTP 5…` is the bookmaker's failure; any other status is an answer of one that is alive. */
+export const classifyDarkPoolProbe: ResultClassifier = (value) => {
+  const { success, error } = fieldsOf(value);
+  if (success !== false) return "success";
+  const status = typeof error === "string" ? /^HTTP (\d{3})\b/.exec(error)?.[1] : undefined;
+  if (status === undefined) return transport(error);
+  return status.startsWith("5") ? { result: "failure", error: String(error) } : "success";
+};
+
+const CALL_SITES: Readonly<Record<keyof MarketProbeServiceLike, CallSite>> = {
+  executeBookmakerApiProbe: {
+    context: { operation: "deepProbe", estimatedLoad: 50, classifyResult: classifyDeepProbe },
+    bookmakerOf: (bookmaker) => bookmaker,
+  },
+  simulateMicroBetAttempt: {
+    context: { operation: "microBet", estimatedLoad: 10, classifyResult: classifyMicroBet },
+    bookmakerOf: (marketNode) => fieldsOf(marketNode)["bookmaker"],
+  },
+  probeDarkPoolMarket: {
+    context: {
+      operation: "darkPoolProbe",
+      estimatedLoad: 15,
+      classifyResult: classifyDarkPoolProbe,
+    },
+    bookmakerOf: (bookmaker) => bookmaker,
+  },
+};
+
+/** The same in every copy of this module: a method guarded twice would count twice. */
+const GUARDED = Symbol.for("switchgear.hyper-bun.guarded");
+
+type Method = (this: unknown, ...args: unknown[]) => unknown;
+
+/**
+ * Guards the three methods of this very object, so that its own calls of them are guarded too, and
+ * gives it back. All else about it stays. A guarded method rejects with `CircuitBreakerTrippedError`
+ * where it used to answer; who calls it must expect that. Twice is once.
+ *
+ * Default breaker: the process's own, looked up at each call. Throws `TypeError` when the service has
+ * none of the three methods.
+ */
+export function protectMarketProbeService<Service extends MarketProbeServiceLike>(
+  service: Service,
+  breaker?: ProductionCircuitBreaker,
+): Service {
+  let found = 0;
+  for (const [name, site] of Object.entries(CALL_SITES)) {
+    const method = (service as Record<string, unknown>)[name];
+    if (typeof method !== "function") continue;
+    found += 1;
+    if (GUARDED in method) continue;
+    Object.defineProperty(service, name, {
+      value: guarded(method as Method, site, () => breaker ?? getCircuitBreaker()),
+      configurable: true,
+      writable: true,
+    });
+  }
+  if (found > 0) return service;
+  throw new TypeError(`the service has none of ${Object.keys(CALL_SITES).join(", ")}`);
+}
+
+function guarded(
+  method: Method,
+  { context, bookmakerOf }: CallSite,
+  breaker: () => ProductionCircuitBreaker,
+): Method {
+  return Object.assign(
+    function (this: unknown, ...args: unknown[]): unknown {
+      const bookmaker = bookmakerOf(args[0]);
+      // Without a name there is nobody to guard; the method says itself what it makes of that.
+      if (typeof bookmaker !== "string" || bookmaker === "") return method.apply(this, args);
+      return breaker().callApi(bookmaker, () => method.apply(this, args), context);
+    },
+    { [GUARDED]: true },
+  );
+}
+
+interface FailedVerdict {
+  readonly result: "failure" | "timeout";
+  readonly error: string;
+}
+
+function transport(error: unknown): FailedVerdict & ResultVerdict {
+  const text = typeof error === "string" && error !== "" ? error : "no reason given";
+  return { result: classifyError(text) === "timeout" ? "timeout" : "failure", error: text };
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}

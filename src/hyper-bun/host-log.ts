@@ -1,0 +1,128 @@
+// Where the drop-in's log lines go: to the host's logger, or to the console in Hyper-Bun's own format.
+// A logger that throws, or answers with a promise that rejects, harms nobody.
+
+import type { Switchgear } from "../index.ts";
+import {
+  attachLogging,
+  LOG_CODES,
+  logAlertFailure,
+  type PinoLike,
+} from "../telemetry/log-lines.ts";
+import { hyperBunFormat } from "../telemetry/log-format.ts";
+import { oneLine } from "../telemetry/escape.ts";
+
+type LogMethod = (fields: Record<string, unknown>, message: string) => unknown;
+
+/** A pino logger, or what looks like one. Levels that are missing are left out. */
+export interface HostLogger {
+  readonly fatal?: LogMethod | undefined;
+  readonly error?: LogMethod | undefined;
+  readonly warn?: LogMethod | undefined;
+  readonly info?: LogMethod | undefined;
+  /** Hyper-Bun's `StructuredLogger` has it; told of each change of state and its cause. */
+  logCircuitBreakerState?(
+    bookmaker: string,
+    state: "open" | "closed" | "half-open",
+    reason: string,
+  ): unknown;
+}
+
+/** What a host is told of an automatic trip. */
+export interface TripAlert {
+  readonly bookmaker: string;
+  readonly failures: number;
+  readonly lastError: string;
+  /** Why it tripped, with the numbers. */
+  readonly reason: string;
+  /** Epoch milliseconds. */
+  readonly trippedAt: number;
+}
+
+const PREFIX = "[CIRCUIT_BREAKER]";
+
+export class HostLog {
+  readonly #logger: PinoLike;
+
+  constructor(logger: HostLogger | undefined) {
+    this.#logger = logger === undefined ? consoleLogger : contained(logger);
+  }
+
+  /** Logs what happens in the registry from now on, and how its database was found. */
+  attach(gear: Switchgear, logger: HostLogger | undefined): void {
+    attachLogging(gear, this.#logger);
+    const { ok, lastError } = gear.storeHealth();
+    if (!ok) this.#unusable(lastError ?? "unknown");
+    if (logger?.logCircuitBreakerState === undefined) return;
+    gear.on("transition", ({ upstream, to, cause }) =>
+      logger.logCircuitBreakerState?.(upstream, to as "open" | "closed" | "half-open", cause),
+    );
+  }
+
+  /** Tells the host of automatic trips. A person who trips by hand needs no alert. */
+  alert(gear: Switchgear, onAlert: (alert: TripAlert) => unknown): void {
+    gear.on("trip", ({ upstream, manual, failureCount, lastError, reason, at }) => {
+      if (manual) return;
+      const failed = (error: unknown): void => logAlertFailure(this.#logger, upstream, error);
+      const facts = { bookmaker: upstream, failures: failureCount, lastError, reason };
+      try {
+        Promise.resolve(onAlert({ ...facts, trippedAt: at })).catch(failed);
+      } catch (error) {
+        failed(error);
+      }
+    });
+  }
+
+  unknownReset(bookmaker: string, user: string, reason: string): void {
+    this.#warn(
+      { code: LOG_CODES.reset, bookmaker: oneLine(bookmaker), user: oneLine(user) },
+      `Nothing to reset: ${bookmaker} is unknown. Asked by ${user}. Reason: ${reason}`,
+    );
+  }
+
+  loadFailed(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#warn({ error: oneLine(why) }, `getSystemLoad() failed, nothing is shed: ${why}`);
+  }
+
+  #unusable(why: string): void {
+    const isBroken = /^SQLITE_(?:CORRUPT|NOTADB)/.test(why);
+    this.#logger[isBroken ? "fatal" : "error"](
+      { code: LOG_CODES.store },
+      `${PREFIX} The database cannot be used (${oneLine(why)}). Breakers work from memory; what they learn ends with the process until it can be written.`,
+    );
+  }
+
+  #warn(fields: Record<string, unknown>, message: string): void {
+    this.#logger.warn(fields, `${PREFIX} ${oneLine(message)}`);
+  }
+}
+
+function contained(logger: HostLogger): PinoLike {
+  const level =
+    (name: "fatal" | "error" | "warn" | "info"): LogMethod =>
+    (fields, message) => {
+      try {
+        const answer =
+          name === "fatal" && logger.fatal === undefined
+            ? logger.error?.(fields, message)
+            : logger[name]?.(fields, message);
+        if (answer instanceof Promise) answer.catch(() => {});
+      } catch {
+        // There is nobody left to tell.
+      }
+    };
+  return { fatal: level("fatal"), error: level("error"), warn: level("warn"), info: level("info") };
+}
+
+/* oxlint-disable no-console -- the host's console is where its lines belong without a logger */
+const consoleLogger: PinoLike = contained({
+  fatal: (fields, message) => console.error(line("fatal", fields, message)),
+  error: (fields, message) => console.error(line("error", fields, message)),
+  warn: (fields, message) => console.warn(line("warn", fields, message)),
+  info: (fields, message) => console.info(line("info", fields, message)),
+});
+/* oxlint-enable no-console */
+
+function line(level: string, fields: Record<string, unknown>, message: string): string {
+  return hyperBunFormat(JSON.stringify({ ...fields, level, time: Date.now(), msg: message }));
+}

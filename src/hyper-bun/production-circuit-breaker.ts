@@ -1,0 +1,352 @@
+// Hyper-Bun's `ProductionCircuitBreaker`: its constructor, method names and errors over a registry of
+// latching breakers, one per bookmaker. Every rule is the library's; here are only the names.
+//
+// Results of calls count in the time they were admitted in. What a function brings back after a trip
+// or a reset moves nothing, which direct `record…` calls do: they speak of now.
+
+import {
+  ClosingError,
+  classifyError,
+  createSwitchgear,
+  latching,
+  ResetDeniedError as LibraryResetDeniedError,
+  type ErrorClass,
+  type Outcome,
+  type Refused,
+  type Store,
+  type Switchgear,
+  type Upstream,
+} from "../index.ts";
+import { SystemLoad } from "../runtime/system-load.ts";
+import { sqliteStore } from "../store/sqlite.ts";
+import { CircuitBreakerTrippedError, LoadShedError, ResetDeniedError } from "./errors.ts";
+import { foreignStore, type ForeignDatabase } from "./foreign-database.ts";
+import { HostLog } from "./host-log.ts";
+import { MetricsFeed, type MetricsClient } from "./metrics-feed.ts";
+import {
+  checkBreakerOptions,
+  type ProductionCircuitBreakerOptions,
+  type ResultClassifier,
+} from "./options.ts";
+import { bookmakerStatus, isRecorded, type BookmakerStatus } from "./status.ts";
+
+/** What one call is. */
+export interface CircuitBreakerContext {
+  /** Named kind of call, for metrics, logs and errors. Default `unknown`. */
+  operation: string;
+  /** How heavy it is, 0–1000; outside values are clamped. Only calls above 100 are ever shed. */
+  estimatedLoad: number;
+  /** How this call's fulfilled value counts. Default: the breaker's `classifyResult`, else success. */
+  classifyResult?: ResultClassifier;
+}
+
+export interface CircuitBreakerThresholds {
+  /** Weighted failures without a success in between that trip. Default 10; above 0. */
+  failureThreshold: number;
+  /** Milliseconds from a trip to the first re-test, under `recovery: "single-probe"`. Default 60,000. */
+  resetTimeoutMs: number;
+  /** Milliseconds after a trip during which a reset needs force. Default 60,000; ≥ 0. */
+  cooldownMs: number;
+}
+
+export interface ResetOptions {
+  /** Why, for the audit and the log. Default `Manual reset`. */
+  reason?: string | undefined;
+  /** Who. Default `system`. */
+  user?: string | undefined;
+  /** Only `true` itself bypasses the cooldown. Default false. */
+  force?: boolean | undefined;
+}
+
+const DEFAULTS: CircuitBreakerThresholds = {
+  failureThreshold: 10,
+  resetTimeoutMs: 60_000,
+  cooldownMs: 60_000,
+};
+
+/** The source system's; both comparisons are strict. */
+const LOAD_SHEDDING = { threshold: 0.85, operationLoad: 100 } as const;
+
+/** A sampler that fails would fail at every heavy call. */
+const LOAD_WARNING_MS = 60_000;
+
+export class ProductionCircuitBreaker {
+  readonly #gear: Switchgear;
+  readonly #feed: MetricsFeed;
+  readonly #log: HostLog;
+  readonly #load: SystemLoad;
+  readonly #now: () => number;
+  readonly #cooldownMs: number;
+  readonly #shedThreshold: number;
+  readonly #classifyError: (error: unknown) => ErrorClass;
+  readonly #classifyResult: ResultClassifier | undefined;
+  /** Stored ones are known even when their rows say nothing. */
+  readonly #loaded: ReadonlySet<string>;
+  #loadWarningDue = Number.NEGATIVE_INFINITY;
+
+  /**
+   * `db`: an open handle of `bun:sqlite`, better-sqlite3 or `node:sqlite`, which stays the host's, or
+   * the path of a file, which is then the breaker's. A database that fails costs durability and
+   * nothing else: breakers work from memory. `metrics` may be absent.
+   *
+   * Throws `RangeError` with every fault for settings out of range, `TypeError` for no database.
+   */
+  constructor(
+    db: ForeignDatabase | string,
+    metrics?: MetricsClient | null,
+    failureThreshold: number = DEFAULTS.failureThreshold,
+    resetTimeoutMs: number = DEFAULTS.resetTimeoutMs,
+    cooldownMs: number = DEFAULTS.cooldownMs,
+    options: ProductionCircuitBreakerOptions = {},
+  ) {
+    checkBreakerOptions(options);
+    const { clock, weights = {}, recovery = "manual", loadMode, logger } = options;
+    const { pendingRequests: pending, maxPendingRequests: maxPending } = options;
+    this.#now = clock === undefined ? Date.now : () => clock.now();
+    this.#cooldownMs = cooldownMs;
+    const loadShedding = {
+      threshold: options.loadShedding?.threshold ?? LOAD_SHEDDING.threshold,
+      operationLoad: options.loadShedding?.operationLoad ?? LOAD_SHEDDING.operationLoad,
+    };
+    this.#shedThreshold = loadShedding.threshold;
+    this.#load = new SystemLoad({ mode: loadMode, pending, maxPending });
+    this.#classifyError = options.classifyError ?? classifyError;
+    this.#classifyResult = options.classifyResult;
+    this.#log = new HostLog(logger);
+    const breaker = latching({
+      failureThreshold,
+      resetTimeoutMs,
+      cooldownMs,
+      recovery,
+      ...(weights.failure === undefined ? {} : { failureWeight: weights.failure }),
+      ...(weights.timeout === undefined ? {} : { timeoutWeight: weights.timeout }),
+    });
+    this.#gear = createSwitchgear({
+      otherUpstreams: { breaker },
+      loadShedding,
+      sampler: { systemLoad: () => this.#measuredLoad() },
+      store: storeOf(db, this.#now, options.busyTimeoutMs),
+      clock,
+    });
+    this.#loaded = new Set(this.#gear.upstreams().map(({ name }) => name));
+    this.#log.attach(this.#gear, logger);
+    if (options.onAlert !== undefined) this.#log.alert(this.#gear, options.onAlert);
+    this.#feed = new MetricsFeed(this.#gear, metrics);
+    this.#feed.start();
+  }
+
+  /**
+   * Runs `fn` once unless the bookmaker is tripped or the process too loaded for it. Resolves and
+   * rejects with exactly what `fn` did; rejects with `CircuitBreakerTrippedError` or `LoadShedError`
+   * when it was not run. It imposes no time limit.
+   */
+  async callApi<T>(
+    bookmaker: string,
+    fn: () => T | PromiseLike<T>,
+    context?: Partial<CircuitBreakerContext> | null,
+  ): Promise<T> {
+    const upstream = this.#upstream(bookmaker);
+    // A mistake of the caller's must not count against the bookmaker.
+    if (typeof fn !== "function") throw new TypeError("callApi needs a function to call");
+    const admission = upstream.tryAcquire(callOptions(context));
+    if (!admission.admitted) throw this.#refusal(upstream, admission);
+    const settle = (outcome: Outcome): void => {
+      admission.settle(outcome);
+      this.#feed.evidence(upstream);
+    };
+    let value: T;
+    try {
+      value = await fn();
+    } catch (error) {
+      settle(
+        outcomeOf(
+          attempt(() => this.#classifyError(error), "failed"),
+          error,
+        ),
+      );
+      throw error;
+    }
+    settle(judged(context?.classifyResult ?? this.#classifyResult, value));
+    return value;
+  }
+
+  /** A failure that was seen elsewhere than in `callApi`; in effect before it returns. */
+  recordFailure(bookmaker: string, errorMessage: unknown, isTimeout = false): Promise<void> {
+    return this.#record(bookmaker, outcomeOf(isTimeout ? "timeout" : "failed", errorMessage));
+  }
+
+  /** A timeout, which counts a half. */
+  recordTimeout(bookmaker: string, errorMessage: unknown = "timeout"): Promise<void> {
+    return this.#record(bookmaker, outcomeOf("timeout", errorMessage));
+  }
+
+  /** A success takes the count to 0. It does not close a tripped breaker. */
+  recordSuccess(bookmaker: string, latencyMs?: number): Promise<void> {
+    if (latencyMs === undefined) return this.#record(bookmaker, { outcome: "ok" });
+    const isNumber = typeof latencyMs === "number";
+    return this.#record(bookmaker, {
+      outcome: "ok",
+      latencyMs: isNumber ? latencyMs : Number.NaN,
+    });
+  }
+
+  /** A fresh snapshot; null for a bookmaker of which nothing was ever recorded. */
+  getStatus(bookmaker: string): BookmakerStatus | null {
+    const status = this.#gear.find(bookmaker)?.status();
+    if (status === undefined) return null;
+    return isRecorded(status) || this.#loaded.has(bookmaker) ? bookmakerStatus(status) : null;
+  }
+
+  /** All of them, sorted by name. */
+  getAllStatus(): BookmakerStatus[] {
+    this.#feed.store();
+    return this.#gear
+      .statuses()
+      .filter((status) => isRecorded(status) || this.#loaded.has(status.upstream))
+      .map(bookmakerStatus);
+  }
+
+  statusAll(): BookmakerStatus[] {
+    return this.getAllStatus();
+  }
+
+  isTripped(bookmaker: string): boolean {
+    return this.#gear.find(bookmaker)?.isTripped === true;
+  }
+
+  /**
+   * Closes the breaker, durably, before it returns. Throws `ResetDeniedError` inside the cooldown
+   * unless forced. The text form takes a line that was pasted from a runbook: reason, then force.
+   */
+  reset(bookmaker: string, options?: ResetOptions | string | null, force?: boolean): void {
+    const order: ResetOptions =
+      typeof options === "string" ? { reason: options, force } : (options ?? {});
+    const { reason, user: actor } = order;
+    const upstream = this.#gear.find(named(bookmaker));
+    if (upstream === undefined) {
+      this.#resetNobody(bookmaker, reason, actor);
+      return;
+    }
+    try {
+      upstream.reset({ reason, actor, force: order.force });
+    } catch (error) {
+      if (!(error instanceof LibraryResetDeniedError)) throw error;
+      throw new ResetDeniedError(bookmaker, this.#cooldownMs, error.remainingMs);
+    }
+  }
+
+  /** Stops all calls to the bookmaker until `reset`, durably, before it returns. Never re-tested. */
+  trip(bookmaker: string, reason?: string, user?: string): void {
+    this.#upstream(bookmaker).trip({ reason, actor: user });
+  }
+
+  /**
+   * How loaded this process is, 0–1. Hosts and tests may put their own in its place; one that throws
+   * sheds nothing.
+   */
+  getSystemLoad(): number {
+    return this.#load.systemLoad();
+  }
+
+  /** Writes what waits and lets go of the database; a handle stays open. Nothing is admitted after it. */
+  close(): Promise<void> {
+    return this.#gear.close();
+  }
+
+  #upstream(bookmaker: string): Upstream {
+    return this.#gear.upstream(named(bookmaker));
+  }
+
+  #record(bookmaker: string, outcome: Outcome): Promise<void> {
+    const upstream = this.#upstream(bookmaker);
+    upstream.record(outcome);
+    this.#feed.evidence(upstream);
+    return Promise.resolve();
+  }
+
+  #resetNobody(bookmaker: string, reason = "Manual reset", actor = "system"): void {
+    this.#log.unknownReset(bookmaker, actor, reason);
+    this.#gear.auditUnmet({ upstream: bookmaker, action: "RESET", reason, actor });
+  }
+
+  #measuredLoad(): number {
+    try {
+      return this.getSystemLoad();
+    } catch (error) {
+      const now = this.#now();
+      if (now >= this.#loadWarningDue) this.#log.loadFailed(error);
+      this.#loadWarningDue = Math.max(this.#loadWarningDue, now + LOAD_WARNING_MS);
+      return 0;
+    }
+  }
+
+  #refusal(upstream: Upstream, refused: Refused): Error {
+    const { operation, reason, retryAfterMs, remainingMs, manual } = refused;
+    const facts = { upstream: upstream.name, operation, reason, retryAfterMs };
+    if (reason === "closing") return new ClosingError(facts);
+    if (reason === "load_shed") {
+      const { systemLoad = 0, operationLoad = 0 } = refused;
+      return new LoadShedError(facts, {
+        systemLoad,
+        operationLoad,
+        threshold: this.#shedThreshold,
+      });
+    }
+    const { trippedAt, lastError } = upstream.snapshot();
+    return new CircuitBreakerTrippedError(facts, { remainingMs, manual, trippedAt, lastError });
+  }
+}
+
+function named(bookmaker: string): string {
+  if (typeof bookmaker === "string" && bookmaker !== "") return bookmaker;
+  throw new TypeError("a bookmaker's name must be a text that is not empty");
+}
+
+function storeOf(
+  db: ForeignDatabase | string,
+  now: () => number,
+  busyTimeoutMs: number | undefined,
+): Store {
+  if (typeof db === "string") {
+    return sqliteStore(db, { now, ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }) });
+  }
+  if (typeof db?.exec !== "function" || typeof db.prepare !== "function") {
+    throw new TypeError("db must be an open database with exec() and prepare(), or a path");
+  }
+  return foreignStore(db, { now, busyTimeoutMs });
+}
+
+function callOptions(context: Partial<CircuitBreakerContext> | null | undefined): {
+  operation?: string;
+  load: number;
+} {
+  const { operation, estimatedLoad } = context ?? {};
+  return {
+    load: typeof estimatedLoad === "number" ? estimatedLoad : 0,
+    ...(typeof operation === "string" ? { operation } : {}),
+  };
+}
+
+function outcomeOf(kind: ErrorClass, error: unknown): Outcome {
+  if (kind === "ignored") return { outcome: "ignored" };
+  return { outcome: "failed", timeout: kind === "timeout", error };
+}
+
+function judged(classify: ResultClassifier | undefined, value: unknown): Outcome {
+  const verdict = classify === undefined ? "success" : attempt(() => classify(value), "success");
+  const { result, error } =
+    typeof verdict === "object" ? { error: undefined, ...verdict } : { result: verdict };
+  if (result === "ignore") return { outcome: "ignored" };
+  if (result !== "failure" && result !== "timeout") return { outcome: "ok" };
+  const kind = result === "timeout" ? "timeout" : "failed";
+  return outcomeOf(kind, error ?? `the result was classified as ${result}`);
+}
+
+/** Classifiers are the host's code: what they throw must not replace a call's result. */
+function attempt<Value>(run: () => Value, otherwise: Value): Value {
+  try {
+    return run();
+  } catch {
+    return otherwise;
+  }
+}
