@@ -86,6 +86,7 @@ and span ids are added while there is a span.
 | \`HBCB-007\` | error | an alert callback failed |
 | \`SG_MODE\` | warn | somebody changed the breaker's mode |
 | \`SG_STATE\` | info or warn | a breaker that recovers by itself sent probes, closed, or found its upstream still down |
+| \`SG_TASK\` | info, warn or error | a monitoring task started, ended, or had to be ended |
 | \`SG_STORE\` | error, info or fatal | the store fails, works again, or was found broken and put aside |
 `;
 }

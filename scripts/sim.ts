@@ -35,23 +35,27 @@ async function report({ seed, broken, digest }: Result, trace: boolean): Promise
   }
   console.log(`seed ${seed} broke a promise at ${broken.atMs} ms: ${broken.invariant}`);
   console.log(`  ${broken.detail}`);
-  console.log(`again: npm run sim -- --seed ${seed} --trace`);
+  const unmask = process.env["SIM_UNMASK"];
+  const prefix = unmask === undefined ? "" : `SIM_UNMASK=${unmask} `;
+  console.log(`again: ${prefix}npm run sim -- --seed ${seed} --trace`);
 }
 
 const from = number(values.seed ?? values.from, values.seed === undefined ? "from" : "seed");
 const count = values.seed === undefined ? number(values.seeds, "seeds") : 1;
 const startedMs = performance.now();
 let found = 0;
+let done = 0;
 for (let seed = from; seed < from + count && found === 0; seed += 1) {
   const result = await simulate(seed);
+  done += 1;
   if (values.digest) console.log(`${seed} ${result.digest} ${result.broken?.invariant ?? ""}`);
   if (result.broken !== undefined || values.trace) await report(result, values.trace);
   if (result.broken !== undefined) found += 1;
   // Promises alone never let the runtime breathe.
-  if (seed % 100 === 0) await new Promise((done) => setImmediate(done));
+  if (seed % 100 === 0) await new Promise((next) => setImmediate(next));
 }
 const ms = performance.now() - startedMs;
 if (!values.digest) {
-  console.log(`${count} seeds from ${from}: ${found} broken, ${(ms / count).toFixed(2)} ms each`);
+  console.log(`${done} seeds from ${from}: ${found} broken, ${(ms / done).toFixed(2)} ms each`);
 }
 process.exitCode = found === 0 ? 0 : 1;

@@ -31,6 +31,7 @@ export {
   isRefused,
 } from "./core/errors.ts";
 export { classifyError } from "./core/classify.ts";
+export { CancellationToken } from "./pipeline/cancellation-token.ts";
 export { forgetShared, sharedSwitchgear } from "./pipeline/shared.ts";
 export { memoryStore };
 export type { AdaptiveOptions } from "./core/breaker/adaptive-options.ts";
@@ -56,6 +57,8 @@ export type { Outcome, OutcomeKind } from "./core/outcome.ts";
 export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/admission.ts";
 export type { ModeOrder, ResetOrder, TripOrder } from "./pipeline/breaker-guard.ts";
 export type { CallContext } from "./pipeline/call-context.ts";
+export type { EndpointTarget } from "./pipeline/admission.ts";
+export type { MonitoringTask, MonitorTasks } from "./pipeline/monitor.ts";
 export type { StoreHealth } from "./pipeline/persistence.ts";
 export type {
   AuditAction,

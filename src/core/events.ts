@@ -140,7 +140,35 @@ export type RegistryEvent =
       /** Failures since the last event of this kind: at most one is reported per interval. */
       readonly suppressed: number;
     }
-  | { readonly type: "store-recovered"; readonly at: number; readonly pending: 0 };
+  | { readonly type: "store-recovered"; readonly at: number; readonly pending: 0 }
+  | {
+      /** A monitoring task started, ended, or was ended; see `MonitorEvent` for what. */
+      readonly type: "task";
+      readonly step: TaskStep;
+      /** Empty for what concerns all of them. */
+      readonly endpoint: string;
+      /** The phase of a shutdown; undefined for the other steps. */
+      readonly phase: 1 | 2 | undefined;
+      /** Since it was asked to end, milliseconds; undefined where nobody asked. */
+      readonly elapsedMs: number | undefined;
+      /** What it threw, as text. */
+      readonly error: string | undefined;
+      readonly at: number;
+    };
+
+export type TaskStep =
+  | "started"
+  | "ended"
+  | "failed"
+  | "success"
+  | "panic"
+  | "timeout"
+  | "cancelled"
+  | "completed"
+  | "abort_timeout"
+  | "slow_cancellation"
+  | "long_running_task"
+  | "stopped-all";
 
 export type StoreOperation = "load" | "commit" | "poll" | "history";
 

@@ -1,12 +1,13 @@
 // The endpoints of one upstream: which of them takes the next call, and what came of the last ones.
 //
-// Preference is for ordinary calls: healthy before degraded, among equals the one with the fewest
-// calls under way, then the one that has waited longest, so that idle equals share the load. An
-// endpoint that cools down would by that order alone never be tried again while any other is well.
-// So one whose cooldown is over and that has no canary under way gets the next call, before anybody:
-// its recovery costs at most one caller at a time, as in Linkerd's failure accrual, and does not
-// depend on everything else failing first. Where no endpoint is healthy or degraded, canaries are
-// all there is, and each takes as many as it has slots.
+// The preference is: healthy before degraded before canaries; among equals the one with the fewest
+// calls under way, then the one that has waited longest, so that idle equals share the load. By that
+// order alone an endpoint that was set aside would never be tried again while any other is well: its
+// recovery would depend on everything else failing first. So a little goes the other way. One whose
+// cooldown is over and that has no canary under way gets the next call, which costs at most one caller
+// at a time, as in Linkerd's failure accrual; and a degraded one gets a call when it was passed over
+// ten times, since it heals by its results only. Where no endpoint is healthy or degraded, canaries
+// are all there is, and each takes as many as it has slots.
 //
 // It awaits nothing and calls nobody but its listener, after the state is final; what that throws is
 // counted and goes no further. Retries, hedging and the calls themselves are its owner's.
@@ -20,7 +21,7 @@ import {
   type MachineRefusal,
   type Ticket,
 } from "../core/breaker/machine.ts";
-import { errorText } from "../core/classify.ts";
+import { bounded, errorText } from "../core/classify.ts";
 import type { Clock } from "../core/clock.ts";
 import type { MachineEvent } from "../core/events.ts";
 import { isLatency, toThousandths } from "../core/outcome.ts";
@@ -42,8 +43,9 @@ export interface EndpointSetOptions {
    */
   readonly endpointsMax?: number;
   /**
-   * Whether an endpoint whose cooldown is over gets a canary, one at a time, while others are healthy
-   * or degraded. Default true; false leaves it alone until no other is left.
+   * Whether, while others are healthy, an endpoint whose cooldown is over gets a canary, one at a time,
+   * and a degraded one every tenth call at most. Default true; false leaves both alone until no better
+   * one is left.
    */
   readonly canaryTrickle?: boolean;
   /** Hears every event once, after the state is final; may call back in. */
@@ -124,7 +126,7 @@ export class EndpointSet {
     const listed = this.#table.listed;
     // Nobody who is well needs the time.
     const nowMs = listed.some(needsTime) ? this.#clock.monotonic() : 0;
-    const endpoint = preferred(listed, nowMs, this.#canaryTrickle);
+    const endpoint = preferred(listed, nowMs, this.#choices, this.#canaryTrickle);
     if (endpoint !== undefined) return this.#letIn(endpoint, endpoint.machine.admit(nowMs));
     const least = isForced ? leastBad(listed) : undefined;
     return least === undefined ? undefined : this.#letIn(least, UNTRACKED);
@@ -258,15 +260,18 @@ export class EndpointSet {
 
   /** Every endpoint as if nothing had happened to it; totals stay. */
   resetAll(order: ResetOrder = {}): void {
-    for (const endpoint of [...this.#table.all()]) this.#reset(endpoint, order);
+    // Taken down first: the listener may use names that make or forget endpoints.
+    const endpoints = Array.from(this.#table.all());
+    for (const endpoint of endpoints) this.#reset(endpoint, order);
   }
 
-  /** A person stops all calls to it, until a reset. False for a name that is not known. */
+  /** A person stops all calls to it, until a reset. False where there is no such endpoint, nor room. */
   trip(name: string, order: TripOrder = {}): boolean {
-    const endpoint = this.#table.use(name);
+    this.#table.use(name);
+    const endpoint = this.#table.find(name);
     if (endpoint === undefined) return false;
     const { reason = "Manual trip", actor = DEFAULT_ACTOR } = order;
-    endpoint.machine.trip({ reason, actor }, this.#instant());
+    endpoint.machine.trip({ reason: bounded(reason), actor: bounded(actor) }, this.#instant());
     this.#announce(endpoint);
     return true;
   }
@@ -279,7 +284,10 @@ export class EndpointSet {
 
   #reset(endpoint: Endpoint, order: ResetOrder): void {
     const { reason = "Manual reset", actor = DEFAULT_ACTOR, force = false } = order;
-    endpoint.machine.reset({ reason, actor, force }, this.#instant());
+    endpoint.machine.reset(
+      { reason: bounded(reason), actor: bounded(actor), force },
+      this.#instant(),
+    );
     this.#announce(endpoint);
   }
 

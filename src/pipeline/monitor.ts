@@ -5,7 +5,9 @@
 // JavaScript: it is let go, counted as an orphan until it settles by itself, and never waited for
 // again. Nothing here runs while tasks run: no polling, and no timer but those of a shutdown.
 
+import { errorText } from "../core/classify.ts";
 import type { Scheduler } from "../core/clock.ts";
+import type { RegistryEvent } from "../core/events.ts";
 import { CancellationToken } from "./cancellation-token.ts";
 
 /** The work. Heeds `token`, and hands `signal` to whatever can be aborted. */
@@ -252,6 +254,46 @@ export class MonitorTasks {
     } catch {
       // The tasks go on.
     }
+  }
+}
+
+/** The same, as the registry tells it. */
+export function taskEvent(
+  event: MonitorEvent,
+  at: number,
+): RegistryEvent & { readonly type: "task" } {
+  const told = {
+    type: "task",
+    phase: undefined,
+    elapsedMs: undefined,
+    error: undefined,
+    at,
+  } as const;
+  switch (event.type) {
+    case "started":
+      return { ...told, step: "started", endpoint: event.endpoint };
+    case "ended":
+      return {
+        ...told,
+        step: event.failed ? "failed" : "ended",
+        endpoint: event.endpoint,
+        error: event.failed ? errorText(event.error) : undefined,
+      };
+    case "shutdown":
+      return {
+        ...told,
+        step: event.outcome,
+        endpoint: event.endpoint,
+        phase: event.phase,
+        elapsedMs: event.elapsedMs,
+        error: event.error === undefined ? undefined : errorText(event.error),
+      };
+    case "warning":
+      return { ...told, step: event.warning, endpoint: event.endpoint, elapsedMs: event.elapsedMs };
+    case "stopped-all":
+      return { ...told, step: "stopped-all", endpoint: "" };
+    default:
+      return event satisfies never;
   }
 }
 

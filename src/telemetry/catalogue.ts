@@ -163,6 +163,19 @@ export const METRICS = {
     "Health of an endpoint, 0 to 1: half of it the success ratio, three tenths the latency, two tenths its steadiness.",
     "max",
   ),
+  tasksStarted: gauge(
+    "circuit_breaker_monitoring_task_count",
+    [],
+    "Monitoring tasks that ever started in this process; never falls. A gauge by the source system's name for it.",
+    "sum",
+  ),
+  tasksActive: gauge("circuit_breaker_active_tasks", [], "Monitoring tasks that run now.", "sum"),
+  tasksOrphaned: gauge(
+    "circuit_breaker_orphaned_tasks",
+    [],
+    "Monitoring tasks that were let go because they heed neither token nor signal, and still run.",
+    "sum",
+  ),
   requests: counter(
     "switchgear_requests_total",
     ["bookmaker", "operation", "outcome"],

@@ -5,7 +5,13 @@
 // A logger that throws harms nobody: the registry contains its listeners' errors and counts them.
 
 import { percent } from "../core/errors.ts";
-import type { AnyTripEvidence, EventOf, EventType, TransitionCause } from "../core/events.ts";
+import type {
+  AnyTripEvidence,
+  EventOf,
+  EventType,
+  TransitionCause,
+  TaskStep,
+} from "../core/events.ts";
 import { activeTrace, loadTraceApi } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
 
@@ -44,6 +50,7 @@ export const LOG_CODES = {
   alertFailed: "HBCB-007",
   mode: "SG_MODE",
   state: "SG_STATE",
+  task: "SG_TASK",
   store: "SG_STORE",
 } as const;
 
@@ -78,6 +85,7 @@ export function attachLogging(
     gear.on("recovery", (event) => log.recovery(event)),
     gear.on("refused", (event) => log.refused(event)),
     gear.on("mode", (event) => log.mode(event)),
+    gear.on("task", (event) => log.task(event)),
     gear.on("store-error", (event) => log.storeError(event)),
     gear.on("store-recovered", (event) => log.storeRecovered(event)),
   ];
@@ -213,6 +221,25 @@ class BreakerLog {
     );
   }
 
+  task({ endpoint, step, phase, elapsedMs, error }: EventOf<"task">): void {
+    const level = TASK_LEVELS[step];
+    const elapsed = elapsedMs === undefined ? undefined : wholeMs(elapsedMs);
+    this.#write(
+      level,
+      {
+        code: LOG_CODES.task,
+        ...(endpoint === "" ? {} : { endpoint }),
+        outcome: step,
+        ...(phase === undefined ? {} : { phase }),
+        ...(elapsed === undefined ? {} : { elapsedMs: elapsed }),
+        ...(error === undefined ? {} : { error }),
+      },
+      step === "stopped-all"
+        ? "TASKS: all monitoring tasks are stopped"
+        : `TASK: ${endpoint} ${step}${phase === undefined ? "" : ` in phase ${phase}`}${elapsed === undefined ? "" : ` after ${elapsed}ms`}${error === undefined ? "" : `: ${error}`}`,
+    );
+  }
+
   storeError({ op, code, message, suppressed }: EventOf<"store-error">): void {
     const more = suppressed === 0 ? "" : ` ${suppressed} more like it were not logged.`;
     this.#write(
@@ -285,6 +312,21 @@ function evidenceFields(evidence: AnyTripEvidence): Record<string, unknown> {
     ? { rule, count: evidence.count, calls: evidence.calls, ratio: evidence.ratio, threshold }
     : { rule, value: evidence.value, threshold };
 }
+
+const TASK_LEVELS = {
+  started: "info",
+  ended: "info",
+  success: "info",
+  completed: "info",
+  cancelled: "info",
+  "stopped-all": "info",
+  failed: "error",
+  panic: "error",
+  timeout: "warn",
+  abort_timeout: "error",
+  slow_cancellation: "warn",
+  long_running_task: "warn",
+} as const satisfies Readonly<Record<TaskStep, keyof PinoLike>>;
 
 /** Waits are promises to people: rounded up, and never negative. */
 function wholeMs(ms: number): number {

@@ -39,6 +39,8 @@ export interface MetricSource {
     }[];
     readonly listenerErrors: number;
     readonly evicted: number;
+    readonly tasks:
+      { readonly started: number; readonly active: number; readonly orphaned: number } | undefined;
   };
   systemLoad(): number;
 }
@@ -286,7 +288,10 @@ export class Recorder {
 
   #writeRegistry(families: Families): void {
     const health = this.#source.storeHealth();
-    const { storeErrors, listenerErrors, evicted } = this.#source.counters();
+    const { storeErrors, listenerErrors, evicted, tasks } = this.#source.counters();
+    families.add("tasksStarted", {}, tasks?.started ?? 0);
+    families.add("tasksActive", {}, tasks?.active ?? 0);
+    families.add("tasksOrphaned", {}, tasks?.orphaned ?? 0);
     for (const { op, code, count } of storeErrors) {
       families.add("storeErrors", { op, code: labelValue(code) }, count);
     }

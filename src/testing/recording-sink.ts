@@ -18,6 +18,7 @@ const ALL_TYPES: Readonly<Record<EventType, true>> = {
   settled: true,
   endpoint: true,
   mode: true,
+  task: true,
   "store-error": true,
   "store-recovered": true,
 };

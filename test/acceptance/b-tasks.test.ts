@@ -9,7 +9,10 @@ import {
   type MonitorEvent,
   type MonitoringTask,
 } from "../../src/pipeline/monitor.ts";
-import { VirtualClock } from "../../src/testing/index.ts";
+import { createSwitchgear } from "../../src/index.ts";
+import { attachLogging } from "../../src/telemetry/log-lines.ts";
+import { Recorder } from "../../src/telemetry/recorder.ts";
+import { RecordingSink, VirtualClock } from "../../src/testing/index.ts";
 import { CURRENT_RUNTIME, runProgram } from "../bench/support/runtimes.ts";
 
 /** Longer than any chain of reactions in here. */
@@ -334,4 +337,49 @@ test("a listener that throws or rejects does not disturb the tasks", async () =>
   await pass(10);
   await stopped;
   assert.equal(tasks.active, 0);
+});
+
+test("a registry's tasks are told of, measured, and ended with it", async () => {
+  const clock = new VirtualClock();
+  const gear = createSwitchgear({ clock, sampler: { systemLoad: () => 0 } });
+  const sink = new RecordingSink(gear);
+  const lines: string[] = [];
+  const write = (_fields: object, message: string): number => lines.push(message);
+  attachLogging(gear, { fatal: write, error: write, warn: write, info: write });
+  const gauges = (): (number | undefined)[] => {
+    const values = new Map(
+      new Recorder(gear)
+        .collect()
+        .flatMap(({ metric, samples }) =>
+          samples.map((sample) => [metric.name, "value" in sample ? sample.value : 0] as const),
+        ),
+    );
+    return ["monitoring_task_count", "active_tasks", "orphaned_tasks"].map((name) =>
+      values.get(`circuit_breaker_${name}`),
+    );
+  };
+  assert.deepEqual(gauges(), [0, 0, 0]);
+  await gear.monitors.start("feeds-eu", (token) => token.cancelled());
+  await gear.monitors.start("feeds-us", () => Promise.reject(new Error("no route")));
+  await drain();
+  assert.deepEqual(gauges(), [2, 1, 0]);
+
+  await gear.close();
+
+  assert.deepEqual(gauges(), [2, 0, 0]);
+  assert.deepEqual(
+    sink.of("task").map(({ endpoint, step, error }) => [endpoint, step, error]),
+    [
+      ["feeds-eu", "started", undefined],
+      ["feeds-us", "started", undefined],
+      ["feeds-us", "failed", "no route"],
+      ["feeds-eu", "success", undefined],
+      ["", "stopped-all", undefined],
+    ],
+  );
+  assert.deepEqual(lines.slice(-3), [
+    "[CIRCUIT_BREAKER] TASK: feeds-us failed: no route",
+    "[CIRCUIT_BREAKER] TASK: feeds-eu success in phase 1 after 0ms",
+    "[CIRCUIT_BREAKER] TASKS: all monitoring tasks are stopped",
+  ]);
 });

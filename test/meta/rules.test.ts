@@ -56,6 +56,7 @@ test("every error code is explained, and the documentation explains no other", (
 test("the public names are these, and a change to them is deliberate", () => {
   assert.deepEqual(Object.keys(publicNames).toSorted(), [
     "BreakerOpenError",
+    "CancellationToken",
     "ClosingError",
     "DeadlineError",
     "ERROR_CODES",

@@ -28,12 +28,9 @@ function reduced(base: number, margin: number): number {
 
 /** The evidence in a sentence, for the event, the audit and the log. */
 export function wordsOfAdaptive({ rule, value, threshold }: AdaptiveTripEvidence): string {
-  switch (rule) {
-    case "consecutive_failures":
-      return `${value} failures in a row reached the threshold of ${threshold}`;
-    case "success_rate":
-      return `the success rate of ${value.toFixed(3)} is below ${threshold}`;
-    case "health_score":
-      return `the health score of ${value.toFixed(3)} is below ${threshold}`;
+  if (rule === "consecutive_failures") {
+    return `${value} failures in a row reached the threshold of ${threshold}`;
   }
+  const what = rule === "success_rate" ? "success rate" : "health score";
+  return `the ${what} of ${value.toFixed(3)} is below ${threshold}`;
 }
