@@ -79,8 +79,12 @@ export class BreakerGuard implements Persisted {
   readonly #polls: boolean;
   readonly #isDurable: boolean;
   #mode: OperatorMode;
+  /** When a person last set it, wall clock; 0 as long as nobody has. */
+  #modeAt = 0;
   /** When it was last tripped or closed, wall clock. */
   #orderedAt = 0;
+  /** When a person last tripped or reset it, wall clock. */
+  #personAt = 0;
 
   constructor(
     name: string,
@@ -224,6 +228,7 @@ export class BreakerGuard implements Persisted {
     const actor = text(order.actor, DEFAULT_ACTOR);
     this.#mode = to;
     const at = this.#clock.now();
+    this.#modeAt = at;
     this.#persistence.saveNow(this, this.#audit(MODE_ACTIONS[to], reason, actor, at, false));
     this.#emitter.emit({ type: "mode", from, to, actor, reason, upstream: this.name, at });
   }
@@ -237,32 +242,54 @@ export class BreakerGuard implements Persisted {
   }
 
   toStored(): StoredBreaker {
-    return { upstream: this.name, mode: this.#mode, snapshot: this.snapshot() };
+    const stored = { upstream: this.name, mode: this.#mode, snapshot: this.snapshot() };
+    return this.#modeAt === 0 ? stored : { ...stored, modeAt: this.#modeAt };
   }
 
-  /** Takes over what the previous process left. */
+  /** Takes over what the previous process left. `announce` is owed once all breakers have. */
   restore(stored: StoredBreaker): void {
-    this.#mode = stored.mode;
+    this.#adoptMode(stored);
     this.#orderedAt = orderedAt(stored);
+    this.#personAt = personAt(stored);
     const at = this.#instant();
     this.#machine.restore(asKind(stored.snapshot, this.#machine.kind, at.wallMs), at);
-    this.#announce();
+  }
+
+  /** Whether nobody and nothing has opened or closed it since it was made. */
+  get isUnordered(): boolean {
+    return this.#orderedAt === 0;
   }
 
   /**
-   * Takes over what another process did to the same breaker: the newest trip or reset wins. Counts
-   * are not merged; two processes that call one upstream count for themselves. What a breaker that
-   * recovers by itself did by itself is its process's own affair: only people's orders travel.
+   * Takes over what another process did to the same breaker: the newest trip or reset wins, and a
+   * trip by hand over all that breakers did by themselves since. Counts are not merged; two
+   * processes that call one upstream count for themselves. What a breaker that recovers by itself did
+   * by itself is its process's own affair: only people's orders travel.
    */
   adopt(stored: StoredBreaker): void {
     const { snapshot } = stored;
+    const isUnknownOrder = personAt(stored) > this.#personAt;
     const isNewer = orderedAt(stored) > this.#orderedAt;
-    if (isNewer && (this.#machine.savesEvidence || snapshot.manual)) this.restore(stored);
-    else if (isNewer && (snapshot.lastResetAt ?? 0) > this.#orderedAt) {
+    const isManual = this.snapshot().manual;
+    if (isUnknownOrder && snapshot.manual) this.restore(stored);
+    else if (isNewer && this.#machine.savesEvidence && (isUnknownOrder || !isManual)) {
+      this.restore(stored);
+    } else if (isNewer && (snapshot.lastResetAt ?? 0) > this.#orderedAt) {
       this.restore({ ...stored, snapshot: { ...snapshot, tripped: false, trippedAt: null } });
     }
-    // A mode has no date: ours stands only while it waits to be written.
-    else if (this.isSaved) this.#mode = stored.mode;
+    this.#adoptMode(stored);
+  }
+
+  /** The newest wins; one without a date is from before there were dates. */
+  #adoptMode({ mode, modeAt = 0 }: StoredBreaker): void {
+    if (modeAt < this.#modeAt) return;
+    this.#mode = mode;
+    this.#modeAt = modeAt;
+  }
+
+  /** Tells what was taken over. */
+  announce(): void {
+    if (this.#machine.events.length > 0) this.#announce();
   }
 
   #afterEvidence(): void {
@@ -287,11 +314,13 @@ export class BreakerGuard implements Persisted {
         break;
       case "trip":
         this.#orderedAt = at;
+        if (event.manual) this.#personAt = at;
         if (event.isNewTrip) this.counters.trips += 1;
         this.#persistence.saveNow(this, this.#audit("TRIP", event.reason, event.actor, at, false));
         break;
       case "reset":
         this.#orderedAt = at;
+        this.#personAt = at;
         this.counters.resets += 1;
         this.#persistence.saveNow(
           this,
@@ -326,6 +355,10 @@ export class BreakerGuard implements Persisted {
   #instant(): Instant {
     return { nowMs: this.#clock.monotonic(), wallMs: this.#clock.now() };
   }
+}
+
+function personAt({ snapshot }: StoredBreaker): number {
+  return Math.max(snapshot.manual ? (snapshot.trippedAt ?? 0) : 0, snapshot.lastResetAt ?? 0);
 }
 
 function orderedAt({ snapshot }: StoredBreaker): number {

@@ -141,11 +141,18 @@ export class DeadlineQueue {
       this.#expireDue(lane, nowMs, stalled);
     } finally {
       // Also when an expiry threw: those behind it have deadlines too. It may itself have started
-      // calls of the same duration, and armed the timer or a new lane.
-      if (lane.timer === undefined) {
-        if (lane.head === undefined) this.#forget(lane);
-        else this.#arm(lane, Math.max(1, Math.ceil(lane.head.dueMs - nowMs)));
-      }
+      // calls of the same duration, and armed the timer for them or made a new lane.
+      this.#rearm(lane, nowMs);
+    }
+  }
+
+  #rearm(lane: Lane, nowMs: number): void {
+    const { head, timer } = lane;
+    if (head === undefined) {
+      if (timer === undefined) this.#forget(lane);
+    } else if (timer === undefined || lane.timerDueMs > head.dueMs) {
+      timer?.cancel();
+      this.#arm(lane, Math.max(1, Math.ceil(head.dueMs - nowMs)));
     }
   }
 

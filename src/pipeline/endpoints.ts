@@ -175,7 +175,7 @@ export class EndpointSet {
   /** Gives the call back without a vote. */
   settleIgnored(endpoint: Endpoint, ticket: Ticket, nowMs: number): void {
     endpoint.inFlight -= 1;
-    if (ticket !== UNTRACKED) endpoint.machine.settleIgnored(ticket, nowMs);
+    endpoint.machine.settleIgnored(ticket, nowMs);
   }
 
   /**

@@ -10,6 +10,8 @@ export type { Clock, Scheduler, Timer } from "../core/clock.ts";
 export interface StoredBreaker {
   readonly upstream: string;
   readonly mode: OperatorMode;
+  /** When a person set the mode, epoch milliseconds; absent when nobody is known to have. */
+  readonly modeAt?: number;
   readonly snapshot: BreakerSnapshot;
 }
 

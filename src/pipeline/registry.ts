@@ -275,15 +275,19 @@ export class Switchgear implements AsyncDisposable {
   }
 
   #adopt(stored: readonly StoredBreaker[], isLoad: boolean): void {
+    const taken: BreakerGuard[] = [];
     for (const entry of stored) {
       const isKnown = this.#listed.has(entry.upstream) || this.#unlisted.has(entry.upstream);
       // A row of an upstream that the configuration no longer names stays in the store, untouched.
       if (!isKnown && this.#other === undefined) continue;
       const guard = this.#guards.get(this.upstream(entry.upstream));
       if (guard === undefined) continue;
-      if (guard.isPristine && (isLoad || !isKnown)) guard.restore(entry);
+      if (isLoad ? guard.isUnordered : guard.isPristine && !isKnown) guard.restore(entry);
       else guard.adopt(entry);
+      taken.push(guard);
     }
+    // Told when all are taken over: what a listener orders must not write over a row yet to come.
+    for (const guard of taken) guard.announce();
   }
 }
 

@@ -318,8 +318,9 @@ export class Upstream {
 
   #refuse(operation: OperationStats, reason: RefusalReason, load: number | undefined): Ticket {
     operation.countRefusal(reason);
-    this.#refusedFor = reason;
     if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, false);
+    // Last: a listener may have called back in, and been refused for another reason.
+    this.#refusedFor = reason;
     return REFUSED;
   }
 

@@ -39,6 +39,7 @@ const COLUMNS = [
   "mode",
   "kind",
   "detail",
+  "mode_at",
 ] as const;
 
 /** Keys of a snapshot that have a column. */
@@ -134,11 +135,16 @@ export function toStored(row: Row, wallMs: number): StoredBreaker | undefined {
     lastResetBy: row.last_reset_by,
     lastResetReason: row.last_reset_reason,
   };
-  return { upstream, mode, snapshot: sanitiseSnapshot(kind, raw, wallMs, row.updated_at) };
+  const modeAt = modeDate(row.mode_at, wallMs);
+  const snapshot = sanitiseSnapshot(kind, raw, wallMs, row.updated_at);
+  return { upstream, mode, ...(modeAt === undefined ? {} : { modeAt }), snapshot };
 }
 
 /** In the order of the columns. */
-export function stateParams({ upstream, mode, snapshot }: StoredBreaker, wallMs: number): Param[] {
+export function stateParams(
+  { upstream, mode, modeAt, snapshot }: StoredBreaker,
+  wallMs: number,
+): Param[] {
   return [
     upstream,
     finite(snapshot.failureCount) ?? 0,
@@ -158,7 +164,13 @@ export function stateParams({ upstream, mode, snapshot }: StoredBreaker, wallMs:
     mode,
     snapshot.kind,
     detailText(snapshot),
+    date(modeAt ?? null),
   ];
+}
+
+/** One from the future would outlive every later order. */
+function modeDate(value: unknown, wallMs: number): number | undefined {
+  return typeof value === "number" && value > 0 ? Math.min(Math.floor(value), wallMs) : undefined;
 }
 
 /** What the columns do not hold, as JSON; null where they hold everything. */

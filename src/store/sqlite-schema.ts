@@ -40,6 +40,7 @@ const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: st
   [STATE_TABLE, "mode", "TEXT"],
   [STATE_TABLE, "kind", "TEXT"],
   [STATE_TABLE, "detail", "TEXT"],
+  [STATE_TABLE, "mode_at", "INTEGER"],
   [AUDIT_TABLE, "forced", "INTEGER"],
 ];
 

@@ -43,10 +43,8 @@ export class Ewma {
 
   add(sample: number): void {
     this.#count += 1;
-    if (this.#count === 1) {
-      this.#value = sample;
-      return;
-    }
+    // Then it has no distance, and nothing varies.
+    if (this.#count === 1) this.#value = sample;
     const alpha = this.#alpha;
     const delta = sample - this.#value;
     const value = this.#value + alpha * delta;

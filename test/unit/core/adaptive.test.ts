@@ -73,7 +73,10 @@ test("each option is accepted up to its bounds and not beyond", () => {
     for (const value of accepted) adaptive({ [key]: value });
     for (const value of refused) {
       const pattern = new RegExp(`^adaptive breaker: ${key} must be `);
-      assert.throws(() => adaptive({ [key]: value }), { name: "InvalidOptionsError", message: pattern });
+      assert.throws(() => adaptive({ [key]: value }), {
+        name: "InvalidOptionsError",
+        message: pattern,
+      });
     }
     adaptive({ [key]: undefined });
   }
@@ -249,6 +252,16 @@ test("T-B-05 heals above 0.7, not at it", () => {
   rig.direct("S");
   assert.equal(rig.state, "healthy");
   assert.deepEqual(rig.causes(), ["failures", "recovered"]);
+});
+
+test("a failure heals nothing, however good the rest is", () => {
+  const rig = new Rig({ adaptive: false, failureThreshold: 2 });
+  rig.okTimes(50);
+  rig.failTimes(2);
+  assert.equal(rig.state, "degraded");
+  rig.failTimes(1);
+  // 50 of 53.
+  assert.equal(rig.state, "degraded");
 });
 
 test("heals only when its health, too, is above 0.7", () => {

@@ -222,7 +222,11 @@ test("a mode that waits to be written is not taken back by what is stored", () =
   state.polled = [stored];
   clock.advance(1000);
   dk.tryAcquire();
-  assert.equal(dk.mode, "normal");
+  assert.equal(dk.mode, "shadow", "an older order of another process");
+  state.polled = [{ ...stored, modeAt: clock.now() }];
+  clock.advance(1000);
+  dk.tryAcquire();
+  assert.equal(dk.mode, "normal", "a newer one");
 });
 
 test("closing writes what waits, and nothing after it", async () => {

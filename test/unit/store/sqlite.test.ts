@@ -90,6 +90,7 @@ test("makes both tables with the columns, defaults and indexes of the specificat
     "mode TEXT 0  0",
     "kind TEXT 0  0",
     "detail TEXT 0  0",
+    "mode_at INTEGER 0  0",
   ]);
   assert.deepEqual(columnsOf(path, "circuit_breaker_audit"), [
     "id INTEGER 0  1",
@@ -159,6 +160,7 @@ test("dates rows by the wall clock and writes exactly the columns people read", 
     0,
     "normal",
     "latching",
+    null,
     null,
   ]);
   const [entry] = query(path, "SELECT * FROM circuit_breaker_audit");

@@ -1,0 +1,98 @@
+// Whose word counts when several processes share a store: the newest order's, and a person's above a
+// breaker's own. Looked at whenever a row is written over, and whenever one is taken over.
+
+import type { BreakerSnapshot } from "../../src/core/breaker/snapshot.ts";
+import type { OperatorMode } from "../../src/core/events.ts";
+import type { StoredBreaker } from "../../src/pipeline/ports.ts";
+import type { Order, Row } from "./disk.ts";
+import type { Journal } from "./journal.ts";
+import type { Ledger } from "./ledger.ts";
+import { MASKED, type Plan } from "./swarm.ts";
+
+/** The writer of a row must know of every order that stands in the one it writes over. */
+export function compareOrders(
+  journal: Journal,
+  plan: Plan,
+  { name, orders: own, mode }: Ledger,
+  there: Row,
+  { snapshot }: StoredBreaker,
+): void {
+  const { orders, stored } = there;
+  const { person } = orders;
+  const isKnown = person.sequence <= own.person.sequence || person.wallMs === own.newest.wallMs;
+  const isHeeded =
+    person.kind === "trip"
+      ? snapshot.manual || !stored.snapshot.manual
+      : !snapshot.manual || stored.snapshot.manual;
+  const isMaskedPerson =
+    plan.processes > 1 && MASKED.personsAmongProcesses && isByItself(own, person);
+  if (!isKnown && !isHeeded && !isMaskedPerson) {
+    journal.break(
+      "a person's order is never written over by one who does not know it",
+      `${name}: ${person.kind} of ${person.wallMs} lost, own ${own.newest.kind} of ${own.newest.wallMs}`,
+    );
+  }
+  const isMaskedMode = plan.processes > 1 && MASKED.modesAmongProcesses;
+  if (orders.modeSequence > own.modeSequence && stored.mode !== mode && !isMaskedMode) {
+    journal.break("a newer mode is never written over", `${name}: ${stored.mode} lost`);
+  }
+  // Several processes count for themselves, and each breaker may recover by itself.
+  if (plan.processes > 1) return;
+  if (snapshot.tripCount < stored.snapshot.tripCount) {
+    journal.break(
+      "trips are never forgotten",
+      `${name}: ${stored.snapshot.tripCount} became ${snapshot.tripCount}`,
+    );
+  }
+  const isOlder = orders.newest.sequence > own.newest.sequence;
+  if (isOlder && stored.snapshot.tripped && !snapshot.tripped) {
+    journal.break("a trip is never written over by one who does not know it", name);
+  }
+}
+
+/** A stored state replaces a breaker's own: its orders are now the row's, if they are newer. */
+export function takeOver(
+  journal: Journal,
+  { name, seen, orders }: Ledger,
+  snapshot: BreakerSnapshot,
+  isMasked: boolean,
+): void {
+  if (seen === undefined) {
+    journal.break("what is restored was read", `${name} restored from nowhere`);
+    return;
+  }
+  const { newest, person } = seen.orders;
+  const isOlder =
+    person.sequence < orders.person.sequence && person.wallMs !== orders.person.wallMs;
+  const isMaskedPerson = MASKED.personsAmongProcesses && isByItself(seen.orders, orders.person);
+  const isUndone = snapshot.manual !== (orders.person.kind === "trip");
+  if (isOlder && isUndone && !isMasked && !isMaskedPerson) {
+    journal.break("a newer order is never undone", `${name} took over an older one`);
+  }
+  if (person.sequence > orders.person.sequence) orders.person = person;
+  // A person's reset may be taken over without the trip that its process had by itself since.
+  orders.newest = snapshot.tripped || newest.kind === "reset" ? newest : person;
+}
+
+/** A mode that nobody ordered in this process must have come with a row. */
+export function takeMode(journal: Journal, ledger: Ledger, mode: OperatorMode): void {
+  if (mode === ledger.mode) return;
+  const { seen } = ledger;
+  if (seen?.stored.mode === mode) {
+    ledger.mode = mode;
+    ledger.orders.modeSequence = seen.orders.modeSequence;
+  } else {
+    journal.break(
+      "the mode is the one last ordered",
+      `${ledger.name}: ${mode}, ordered ${ledger.mode}`,
+    );
+  }
+}
+
+/** Whether a breaker did something by itself that is newer, by date, than a person's order. */
+function isByItself(
+  { newest, person }: { readonly newest: Order; readonly person: Order },
+  order: Order,
+): boolean {
+  return newest.sequence !== person.sequence && newest.wallMs >= order.wallMs;
+}

@@ -1,0 +1,294 @@
+// One process of a world: a real registry on a clock and a store of its own, with everything that
+// watches it. It can be killed at any moment; what is left of it then is what it had stored.
+
+import type { BreakerPolicy, Instant, MachinePorts } from "../../src/core/breaker/machine.ts";
+import { sanitiseSnapshot } from "../../src/core/breaker/restore.ts";
+import type { EventType, OperatorMode, SwitchgearEvent } from "../../src/core/events.ts";
+import { createSwitchgear, type Switchgear, type Upstream } from "../../src/index.ts";
+import type { AuditEntry, StoreChange, StoredBreaker } from "../../src/pipeline/ports.ts";
+import type { UpstreamOptions } from "../../src/pipeline/registry-options.ts";
+import { classifiersOf } from "./answers.ts";
+import { NO_ORDER, ProcessStore, type Orders, type Row } from "./disk.ts";
+import type { BreakerPlan } from "./kinds.ts";
+import { Ledger, type Call } from "./ledger.ts";
+import type { ExpectedAudit } from "./oracle.ts";
+import { MASKED } from "./swarm.ts";
+import { compareOrders, takeMode, takeOver } from "./orders.ts";
+import { machineRandoms, type Setting } from "./setting.ts";
+import { ProcessClock } from "./timeline.ts";
+import { watch } from "./watch.ts";
+
+export const EVENT_TYPES: readonly EventType[] = [
+  "transition",
+  "trip",
+  "reset",
+  "reset-denied",
+  "recovery",
+  "refused",
+  "settled",
+  "mode",
+  "store-error",
+  "store-recovered",
+];
+
+const MODE_ACTIONS = { normal: "NORMAL", shadow: "SHADOW", "forced-closed": "FORCE_CLOSED" };
+
+/** A stall sooner after another one is part of it. */
+const AWAKE_MS = 10;
+
+export class Process {
+  readonly number: number;
+  readonly clock: ProcessClock;
+  readonly store: ProcessStore;
+  readonly gear: Switchgear;
+  readonly ledgers = new Map<string, Ledger>();
+  /** Calls that may still change something. */
+  readonly calls = new Set<Call>();
+  readonly listenerErrors = { expected: 0 };
+  /** Whether its first read of the store failed. */
+  isLateLoader = false;
+  isDying = false;
+  isClosed = false;
+  /** Wants to be told of every event, once the registry stands. */
+  onEvent: ((event: SwitchgearEvent) => unknown) | undefined = undefined;
+  #stall: { readonly fromMs: number; readonly isFirst: boolean } | undefined = undefined;
+  readonly #setting: Setting;
+  readonly #audits: { readonly upstream: string; readonly audit: Partial<AuditEntry> }[] = [];
+  #committedAudits = 0;
+  /** The unlisted name that is being asked for, and those that a read of the store will ask for. */
+  #asked: string | undefined = undefined;
+  #adopted: string[] = [];
+  #handed: ReadonlyMap<string, Row> = new Map();
+
+  constructor(setting: Setting, number: number, prepare: (store: ProcessStore) => void) {
+    this.#setting = setting;
+    this.number = number;
+    const { plan, timeline, disk, random } = setting;
+    // Fractions that binary numbers hold exactly: rounding is the code's own affair.
+    this.clock = new ProcessClock(timeline, random.integer(4) * 1000.25);
+    this.store = new ProcessStore(disk, plan.isDurable, {
+      ordersOf: (stored) => this.#ordersOf(stored),
+      sanitise: (stored) => this.#sanitise(stored),
+      read: (rows) => this.#read(rows),
+      committed: (change) => this.#committed(change),
+      die: () => (this.isDying = true),
+    });
+    prepare(this.store);
+    this.isLateLoader = this.store.failing.load;
+    setting.sabotage?.store?.(this.store);
+    const { guest, breakers } = plan;
+    this.gear = createSwitchgear({
+      upstreams: Object.fromEntries(
+        Object.entries(breakers).map(([name, breaker]) => [name, this.#upstream(breaker, name)]),
+      ),
+      ...(guest === undefined ? {} : { otherUpstreams: this.#upstream(guest) }),
+      limits: { operations: 2 },
+      store: this.store,
+      clock: this.clock,
+      sampler: { systemLoad: () => this.#sample() },
+    });
+    for (const type of EVENT_TYPES) this.gear.on(type, (event) => this.onEvent?.(event));
+  }
+
+  get isAlive(): boolean {
+    return !this.clock.isDead;
+  }
+
+  get isStalled(): boolean {
+    return this.clock.stalledUntilMs > this.#setting.timeline.nowMs;
+  }
+
+  /** Stands still for this long. */
+  stall(ms: number): void {
+    const { nowMs } = this.#setting.timeline;
+    this.#stall = { fromMs: nowMs, isFirst: this.awakeMs > AWAKE_MS };
+    this.clock.stalledUntilMs = nowMs + ms;
+  }
+
+  /**
+   * Whether it stood still when this was due, in its own time, for so long afterwards that the
+   * passing of the time says nothing. A loop that stalls again and again has no such excuse.
+   */
+  sleptThrough(dueMs: number, durationMs: number): boolean {
+    if (this.#stall?.isFirst !== true) return false;
+    const { nowMs } = this.#setting.timeline;
+    const dueWorldMs = nowMs - (this.clock.monotonic() - dueMs);
+    const lateMs = this.clock.stalledUntilMs - dueWorldMs;
+    return dueWorldMs > this.#stall.fromMs && lateMs > Math.max(50, (durationMs + 1) / 10) + 1;
+  }
+
+  /** How long ago it last woke up from standing still; infinite if it never did. */
+  get awakeMs(): number {
+    const { stalledUntilMs } = this.clock;
+    return stalledUntilMs === 0
+      ? Number.POSITIVE_INFINITY
+      : this.#setting.timeline.nowMs - stalledUntilMs;
+  }
+
+  /** Undefined for a name that nobody guards. Throws what the registry throws when it should not. */
+  upstream(name: string): Upstream | undefined {
+    const { plan, journal } = this.#setting;
+    const isGuarded = Object.hasOwn(plan.breakers, name) || plan.guest !== undefined;
+    const before = this.#asked;
+    this.#asked = name;
+    try {
+      const upstream = this.gear.upstream(name);
+      if (!isGuarded) journal.break("unknown names are refused", name);
+      return upstream;
+    } catch (error) {
+      if (isGuarded) journal.break("known names are known", `${name}: ${String(error)}`);
+      return undefined;
+    } finally {
+      this.#asked = before;
+    }
+  }
+
+  /** An operator's order about the mode is about to be given. */
+  orderMode(ledger: Ledger, mode: OperatorMode, actor: string, reason: string): void {
+    ledger.mode = mode;
+    ledger.orders.modeSequence = this.#setting.sequence += 1;
+    this.#expectAudit(ledger.name, { action: MODE_ACTIONS[mode] as "NORMAL", actor, reason });
+  }
+
+  get pendingAudits(): number {
+    return this.#audits.length - this.#committedAudits;
+  }
+
+  kill(): void {
+    this.clock.isDead = true;
+    this.store.isDead = true;
+    this.calls.clear();
+  }
+
+  #sample(): number {
+    if (this.#setting.load < 0) throw new Error("no sample");
+    return this.#setting.load;
+  }
+
+  #upstream(plan: BreakerPlan, name?: string): UpstreamOptions {
+    const world = this.#setting.plan;
+    const policy: BreakerPolicy = {
+      ...plan.policy,
+      createMachine: (ports) => this.#createMachine(plan, name ?? this.#nameOfNew(), ports),
+    };
+    return {
+      breaker: policy,
+      deadlineMs: name === undefined ? undefined : world.deadlinesMs[name],
+      ...classifiersOf(world),
+    };
+  }
+
+  #createMachine(
+    plan: BreakerPlan,
+    name: string,
+    ports?: MachinePorts,
+  ): ReturnType<BreakerPolicy["createMachine"]> {
+    const [random, twin] = machineRandoms(this.#setting);
+    const nowMs = ports?.nowMs ?? this.clock.monotonic();
+    const machine = plan.policy.createMachine({ ...ports, random, nowMs });
+    this.#setting.sabotage?.machine?.(machine, this.clock);
+    const ledger = new Ledger(name, plan, machine, plan.oracle(twin, nowMs));
+    ledger.seen = this.#handed.get(name);
+    this.ledgers.set(name, ledger);
+    watch(ledger, {
+      journal: this.#setting.journal,
+      compares: this.#setting.reads,
+      at: () => this.#instant(),
+      calling: () => this.#setting.calling,
+      ordered: (of, audit) => this.#ordered(of, audit),
+      restored: (of, snapshot) => {
+        const isMasked = this.isLateLoader && MASKED.lateLoads;
+        takeOver(this.#setting.journal, of, snapshot, isMasked);
+      },
+    });
+    return machine;
+  }
+
+  /** Which unlisted name a machine is made for. */
+  #nameOfNew(): string {
+    if (this.#asked !== undefined && !this.ledgers.has(this.#asked)) return this.#asked;
+    while (this.ledgers.has(this.#adopted[0] ?? "")) this.#adopted.shift();
+    return this.#adopted.shift() ?? "__overflow__";
+  }
+
+  #instant(): Instant {
+    return { nowMs: this.clock.monotonic(), wallMs: this.clock.now() };
+  }
+
+  #ordered(ledger: Ledger, { action, actor, reason }: ExpectedAudit): void {
+    this.#expectAudit(ledger.name, { action, actor, ...(reason === undefined ? {} : { reason }) });
+    if (action === "RESET_DENIED") return;
+    const { orders } = ledger;
+    const kind = action === "TRIP" ? "trip" : "reset";
+    orders.newest = { kind, sequence: (this.#setting.sequence += 1), wallMs: this.clock.now() };
+    if (actor !== "system") orders.person = orders.newest;
+  }
+
+  #expectAudit(upstream: string, audit: Partial<AuditEntry>): void {
+    this.#audits.push({ upstream, audit });
+  }
+
+  #sanitise(stored: StoredBreaker): StoredBreaker {
+    const { kind } = stored.snapshot;
+    const snapshot = sanitiseSnapshot(kind, { ...stored.snapshot }, this.clock.now(), undefined);
+    return { ...stored, snapshot };
+  }
+
+  #read(rows: readonly Row[]): void {
+    this.#handed = new Map(rows.map((row) => [row.stored.upstream, row]));
+    // Listed upstreams stand before the store is read; guests are made by the reading.
+    this.#adopted = [...this.#handed.keys()];
+    for (const [name, row] of this.#handed) {
+      const ledger = this.ledgers.get(name);
+      if (ledger !== undefined) ledger.seen = row;
+    }
+  }
+
+  #ordersOf(stored: StoredBreaker): Readonly<Orders> {
+    const { journal, disk, plan } = this.#setting;
+    const ledger = this.ledgers.get(stored.upstream);
+    if (ledger === undefined) {
+      journal.break("only what exists is stored", stored.upstream);
+      return { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0 };
+    }
+    this.takeMode(ledger, stored.mode);
+    const there = disk.rows.get(stored.upstream);
+    const isMasked = this.isLateLoader && MASKED.lateLoads;
+    if (there !== undefined && !isMasked) compareOrders(journal, plan, ledger, there, stored);
+    return { ...ledger.orders };
+  }
+
+  /** A mode that nobody ordered here came with a row. */
+  takeMode(ledger: Ledger, mode: OperatorMode): void {
+    takeMode(this.#setting.journal, ledger, mode);
+  }
+
+  #committed({ breakers, audits }: StoreChange): void {
+    const { journal } = this.#setting;
+    for (const { upstream, mode, snapshot } of breakers) {
+      journal.note("stored", this.number, upstream, mode, snapshot.tripped, snapshot.failureCount);
+    }
+    for (const entry of audits) {
+      journal.note("audited", this.number, entry.upstream, entry.action, entry.actor, entry.reason);
+      const expected = this.#audits[this.#committedAudits];
+      this.#committedAudits += 1;
+      if (expected !== undefined && matches(expected, entry)) continue;
+      journal.break(
+        "the audit is what was ordered, in order",
+        `${entry.action} of ${entry.upstream} by ${entry.actor}, expected ${expected?.audit.action ?? "none"} of ${expected?.upstream ?? "none"} by ${expected?.audit.actor ?? "nobody"}`,
+      );
+    }
+  }
+}
+
+function matches(
+  { upstream, audit }: { readonly upstream: string; readonly audit: Partial<AuditEntry> },
+  entry: AuditEntry,
+): boolean {
+  return (
+    upstream === entry.upstream &&
+    audit.action === entry.action &&
+    audit.actor === entry.actor &&
+    (audit.reason === undefined || audit.reason === entry.reason)
+  );
+}
