@@ -26,15 +26,15 @@ export class BackoffStrategy {
 
   /**
    * `baseDelayMs`: the delay that attempts double, ≥ 0. `maxDelayMs`: no delay is longer before its
-   * spread; ≥ 0, and counts as `Number.MAX_SAFE_INTEGER` where it is larger.
+   * spread, ≥ 0. None exceeds `Number.MAX_SAFE_INTEGER` after it.
    */
   constructor(baseDelayMs: number, maxDelayMs: number, { random }: BackoffOptions = {}) {
     const faults = Object.entries({ baseDelayMs, maxDelayMs })
       .filter(([, value]) => !(value >= 0))
       .map(([name, value]) => `${name} must be a number at least 0, not ${value}`);
     if (faults.length > 0) throw new InvalidOptionsError("BackoffStrategy", faults);
-    this.#maxMs = Math.min(maxDelayMs, Number.MAX_SAFE_INTEGER);
-    this.#baseMs = Math.min(baseDelayMs, Number.MAX_SAFE_INTEGER);
+    this.#baseMs = baseDelayMs;
+    this.#maxMs = maxDelayMs;
     this.#leastMs = this.#baseMs >= 1 && this.#maxMs >= 1 ? 1 : 0;
     this.#random = random ?? SYSTEM_RANDOM;
   }

@@ -7,7 +7,8 @@ import {
   type AdaptiveOptions,
 } from "../core/breaker/adaptive-options.ts";
 import { SUCCESS_RATE_MIN } from "../core/breaker/adaptive-rules.ts";
-import type { Clock } from "../core/clock.ts";
+import type { Scheduler } from "../core/clock.ts";
+import type { PromRegistry } from "../telemetry/prom-client.ts";
 import type { Random } from "../core/random.ts";
 import type { EndpointLogger } from "./endpoint-log.ts";
 
@@ -29,7 +30,10 @@ export interface EndpointBreakerOptions extends Pick<
   readonly endpointsMax?: number;
   /** Default: nothing is logged. */
   readonly logger?: EndpointLogger;
-  readonly clock?: Clock;
+  /** Time, and the timers of shutdowns. Default: the system's. */
+  readonly clock?: Scheduler;
+  /** A prom-client registry that the six families are shown in. Default: none. */
+  readonly registry?: PromRegistry;
   /** Where the spread of cooldowns is drawn from. Default: the runtime's own chance. */
   readonly random?: Random;
 }

@@ -6,7 +6,7 @@
 // not age an endpoint, and concurrent callers cannot all be canaries.
 //
 // `isAvailable` with `record…` cannot tell one caller's result from another's; `acquire` and
-// `withEndpoint` can. Metrics are not made here: `getHealthStats` has every number that they show.
+// `withEndpoint` can.
 
 import type { AdaptiveState } from "../core/breaker/adaptive-snapshot.ts";
 import { adaptive } from "../core/breaker/adaptive.ts";
@@ -14,28 +14,26 @@ import { classifyError } from "../core/classify.ts";
 import type { Clock } from "../core/clock.ts";
 import { BreakerOpenError } from "../core/errors.ts";
 import type { MachineEvent } from "../core/events.ts";
-import type { EndpointStats, Permit } from "../pipeline/endpoint.ts";
+import type { Permit } from "../pipeline/endpoint.ts";
 import { EndpointSet } from "../pipeline/endpoints.ts";
+import { MonitorTasks, type MonitoringTask } from "../pipeline/monitor.ts";
 import { systemClock } from "../runtime/system-clock.ts";
+import type { PromRegistry } from "../telemetry/prom-client.ts";
 import {
   adaptiveOptions,
   endpointConfig,
   type EndpointBreakerConfig,
   type EndpointBreakerOptions,
 } from "./endpoint-breaker-options.ts";
+import { registerEndpoints } from "./endpoint-metrics.ts";
 import {
   ENDPOINT_STATE_CODES,
   EndpointLog,
   stateName,
+  type EndpointHealthStats,
   type EndpointState,
 } from "./endpoint-log.ts";
 import { SYSTEM_RANDOM } from "./system-random.ts";
-
-export interface EndpointHealthStats extends Omit<EndpointStats, "state"> {
-  readonly state: EndpointState;
-  /** 0 healthy, 1 degraded, 2 cooling down, 3 half-open. */
-  readonly stateCode: number;
-}
 
 export type StateChangeCallback = (
   endpoint: string,
@@ -56,6 +54,9 @@ export class EndpointBreaker {
   readonly #clock: Clock;
   readonly #log: EndpointLog;
   readonly #isLogging: boolean;
+  readonly #tasks: MonitorTasks;
+  readonly #registry: PromRegistry | undefined;
+  #registrationFailures = 0;
   #callback: StateChangeCallback | undefined = undefined;
   #sample: Sample | undefined = undefined;
 
@@ -74,6 +75,11 @@ export class EndpointBreaker {
     this.#clock = clock;
     this.#isLogging = logger !== undefined;
     this.#log = new EndpointLog(logger);
+    this.#tasks = new MonitorTasks({
+      scheduler: clock,
+      onEvent: (event) => this.#log.task(event),
+    });
+    this.#registry = options.registry;
     this.#set = new EndpointSet(
       {
         policy: adaptive(adaptiveOptions(this.#config, options)),
@@ -83,6 +89,8 @@ export class EndpointBreaker {
       },
       { clock, random },
     );
+    if (this.#registry === undefined) return;
+    this.#registrationFailures = registerEndpoints(this.#registry, () => this.getHealthStats());
   }
 
   static withConfig(
@@ -217,6 +225,41 @@ export class EndpointBreaker {
   /** Every endpoint as if nothing had happened to it; its total of failures stays. */
   resetAll(): void {
     this.#set.resetAll();
+  }
+
+  /** The registry that was handed in; undefined without one. */
+  getMetricsRegistry(): PromRegistry | undefined {
+    return this.#registry;
+  }
+
+  /** Families that are not shown because the registry has others of their names. */
+  get registrationFailures(): number {
+    return this.#registrationFailures;
+  }
+
+  /** Starts the endpoint's monitoring task; one that runs is shut down first. */
+  startMonitoringTask(endpoint: string, task: MonitoringTask): Promise<void> {
+    return this.#tasks.start(endpoint, task);
+  }
+
+  /** Shuts it down: seven seconds at most. Rejects when there is none. */
+  stopMonitoringTask(endpoint: string): Promise<void> {
+    return this.#tasks.stop(endpoint);
+  }
+
+  /** Shuts all of them down at once. */
+  stopAllMonitoringTasks(): Promise<void> {
+    return this.#tasks.stopAll();
+  }
+
+  /** Tasks that ever started, that run, and that were let go and still run. */
+  get monitoringTasks(): {
+    readonly started: number;
+    readonly active: number;
+    readonly orphaned: number;
+  } {
+    const { started, active, orphaned } = this.#tasks;
+    return { started, active, orphaned };
   }
 
   /** Is told of every change of state, once, when it is final. Replaces the one before. */

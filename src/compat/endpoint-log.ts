@@ -2,6 +2,7 @@
 
 import type { AdaptiveState } from "../core/breaker/adaptive-snapshot.ts";
 import type { TransitionCause } from "../core/events.ts";
+import type { MonitorEvent } from "../pipeline/monitor.ts";
 import type { EndpointStats } from "../pipeline/endpoint.ts";
 
 /** The states by the source system's names, and by the numbers that its metrics show. */
@@ -13,6 +14,12 @@ export const ENDPOINT_STATE_CODES = Object.freeze({
 } as const);
 
 export type EndpointState = keyof typeof ENDPOINT_STATE_CODES;
+
+export interface EndpointHealthStats extends Omit<EndpointStats, "state"> {
+  readonly state: EndpointState;
+  /** 0 healthy, 1 degraded, 2 cooling down, 3 half-open. */
+  readonly stateCode: number;
+}
 
 const STATE_NAMES: Readonly<Record<AdaptiveState, EndpointState>> = {
   healthy: "Healthy",
@@ -90,6 +97,48 @@ export class EndpointLog {
       endpoint,
       ...fieldsOf(stats(), latencyMs),
     }));
+  }
+
+  task(event: MonitorEvent): void {
+    switch (event.type) {
+      case "shutdown": {
+        const { endpoint, phase, outcome, elapsedMs } = event;
+        const level = outcome === "panic" || outcome === "abort_timeout" ? "error" : "info";
+        this.#write(level, "Monitoring task shutdown", () => ({
+          endpoint,
+          phase,
+          outcome,
+          elapsed_ms: Math.round(elapsedMs),
+        }));
+        return;
+      }
+      case "warning": {
+        const { endpoint, warning, elapsedMs } = event;
+        this.#write("warn", "Monitoring task ended late", () => ({
+          endpoint,
+          warning,
+          elapsed_ms: Math.round(elapsedMs),
+        }));
+        return;
+      }
+      case "ended":
+        this.#write(event.failed ? "error" : "info", "Monitoring task ended", () => ({
+          endpoint: event.endpoint,
+          ...(event.failed ? { error: event.error } : {}),
+        }));
+        return;
+      case "started":
+        this.#write("debug", "Monitoring task started", () => ({ endpoint: event.endpoint }));
+        return;
+      case "stopped-all":
+        this.#write("info", "All monitoring tasks are stopped", () => ({
+          active: event.active,
+          total_created: event.started,
+        }));
+        return;
+      default:
+        event satisfies never;
+    }
   }
 
   callbackFailed(endpoint: string, error: unknown): void {

@@ -1,11 +1,25 @@
 // The classes of the source systems, by their own method names: `switchgear/compat`.
 
 export { BackoffStrategy, type BackoffOptions } from "./backoff-strategy.ts";
-export {
-  EndpointBreaker,
-  type EndpointHealthStats,
-  type StateChangeCallback,
-} from "./endpoint-breaker.ts";
+export { EndpointBreaker, type StateChangeCallback } from "./endpoint-breaker.ts";
 export type { EndpointBreakerConfig, EndpointBreakerOptions } from "./endpoint-breaker-options.ts";
-export { ENDPOINT_STATE_CODES, type EndpointLogger, type EndpointState } from "./endpoint-log.ts";
+export {
+  ENDPOINT_STATE_CODES,
+  type EndpointHealthStats,
+  type EndpointLogger,
+  type EndpointState,
+} from "./endpoint-log.ts";
+export {
+  CircuitBreakerOpenError,
+  CircuitBreakerOpenError as CircuitBreakerOpenException,
+  SlidingWindowBreaker,
+  SlidingWindowRegistry,
+  toSnakeCase,
+  type SlidingWindowBreakerConfig,
+  type SlidingWindowBreakerMetrics,
+  type SlidingWindowBreakerOptions,
+  type SlidingWindowBreakerState,
+} from "./sliding-window-breaker.ts";
+export { CancellationToken } from "../pipeline/cancellation-token.ts";
+export type { MonitoringTask } from "../pipeline/monitor.ts";
 export type { Permit } from "../pipeline/endpoint.ts";

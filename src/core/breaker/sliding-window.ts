@@ -339,6 +339,18 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     this.#probeDueMs = Math.min(toNow(dueWallMs, at), at.nowMs + openDurationMsLongest);
   }
 
+  /** Lets probes in at once, whatever it was: a person wants to know. */
+  halfOpen(nowMs: number): void {
+    this.#openings = Math.max(1, this.#openings);
+    this.#startHalfOpen(nowMs);
+  }
+
+  #startHalfOpen(nowMs: number): void {
+    this.#moveTo("half-open", "probe_due", nowMs);
+    this.#probes = new Probes(this.#settings);
+    this.#halfOpenDueMs = nowMs + this.#settings.halfOpenDeadlineMs;
+  }
+
   /** Lets a probe in when one is due and a slot is free. */
   #probe(nowMs: number): Ticket {
     if (this.#manual) return REFUSED;
@@ -347,9 +359,7 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     else if (this.#probes?.isExhausted === true) this.#open("half_open_expired", nowMs);
     if (this.#state === "open") {
       if (nowMs < this.#probeDueMs) return REFUSED;
-      this.#moveTo("half-open", "probe_due", nowMs);
-      this.#probes = new Probes(this.#settings);
-      this.#halfOpenDueMs = nowMs + this.#settings.halfOpenDeadlineMs;
+      this.#startHalfOpen(nowMs);
     }
     const probe = this.#probes?.grant(nowMs) ?? 0;
     return probe === 0 ? REFUSED : this.#base + probe;

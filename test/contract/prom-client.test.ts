@@ -1,0 +1,199 @@
+// What a real prom-client registry shows of us, beside what /metrics shows.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Gauge, Registry } from "prom-client";
+import { EndpointBreaker } from "../../src/compat/index.ts";
+import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
+import type { Switchgear } from "../../src/index.ts";
+import { prometheusMetrics } from "../../src/telemetry/otel.ts";
+import { registerSwitchgear } from "../../src/telemetry/prom-client.ts";
+import { VirtualClock } from "../../src/testing/index.ts";
+import { parseExposition, sampleOf } from "./exposition.ts";
+
+function history(): Switchgear {
+  const gear = createSwitchgear({
+    upstreams: {
+      'a"b\\n\nc': { breaker: latching({ failureThreshold: 2 }) },
+      window: { breaker: slidingWindow({ slowCallMs: 100 }) },
+      feeds: { breaker: adaptive(), endpoints: ["http://a/?x=1&y", "http://b"] },
+    },
+    sampler: { systemLoad: () => 0.5 },
+    clock: new VirtualClock(),
+  });
+  for (const upstream of gear.upstreams()) {
+    for (const [outcome, latencyMs] of [
+      ["ok", 12.5],
+      ["failed", 250],
+      ["ok", Number.NaN],
+      ["failed", 3],
+      ["failed", 30_000],
+      ["ignored", 1],
+    ] as const) {
+      const admission = upstream.tryAcquire({ operation: "odds" });
+      if (admission.admitted) admission.settle({ outcome, latencyMs, error: "HTTP 500" });
+    }
+  }
+  return gear;
+}
+
+/** prom-client puts an empty line between families, which the strict parser takes for a sample. */
+function parse(text: string): ReturnType<typeof parseExposition> {
+  return parseExposition(text.replaceAll("\n\n", "\n"));
+}
+
+/** Samples without comments, sorted. */
+function lines(text: string): string[] {
+  return text
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .toSorted();
+}
+
+test("one history gives the same series through both exporters", async () => {
+  const gear = history();
+  const registry = new Registry();
+  const { failures } = registerSwitchgear(registry, gear, { version: "1.2.3", runtime: "test 1" });
+  const otel = prometheusMetrics(gear, { version: "1.2.3" });
+
+  const ours = lines(await registry.metrics());
+  const theirs = lines((await otel.collect()).body);
+
+  assert.equal(failures, 0);
+  const withoutRuntime = (line: string): string => line.replace(/runtime="[^"]*"/, 'runtime=""');
+  assert.deepEqual(ours.map(withoutRuntime), theirs.map(withoutRuntime));
+  assert.ok(ours.length > 100, `${ours.length} series`);
+});
+
+test("families of one scrape are read once, and gone after unregistering", async () => {
+  const gear = history();
+  let reads = 0;
+  const counting = {
+    eachUpstream: () => {
+      reads += 1;
+      return gear.upstreams();
+    },
+    storeHealth: () => gear.storeHealth(),
+    counters: () => gear.counters(),
+    systemLoad: () => gear.systemLoad(),
+  };
+  const registry = new Registry();
+  const registration = registerSwitchgear(registry, counting);
+  await registry.metrics();
+  const once = reads;
+  await registry.metrics();
+  assert.equal(reads, 2 * once);
+  // Once for the upstreams and once for their endpoints.
+  assert.equal(once, 2);
+  registration.unregister();
+  assert.equal((await registry.metrics()).trim(), "");
+});
+
+test("a name that the application has already is left to it, and told", async () => {
+  const registry = new Registry();
+  const theirs = new Gauge({
+    name: "circuit_breaker_tripped",
+    help: "mine",
+    registers: [registry],
+  });
+  theirs.set(7);
+  const { failures } = registerSwitchgear(registry, history());
+  assert.equal(failures, 1);
+  const families = parse(await registry.metrics());
+  assert.equal(sampleOf(families, "circuit_breaker_tripped"), 7);
+  assert.ok(families.has("circuit_breaker_trip_count"));
+});
+
+// ---- spec §9.B through the façade ----
+
+function breakerIn(registry: Registry): { clock: VirtualClock; breaker: EndpointBreaker } {
+  const clock = new VirtualClock(1_700_000_000_000);
+  const options = { clock, registry, random: { next: () => 0.5 } };
+  return { clock, breaker: EndpointBreaker.withConfig(2, 10, 50, 2, false, options) };
+}
+
+async function read(
+  registry: Registry,
+  name: string,
+  endpoint: string,
+): Promise<number | undefined> {
+  return sampleOf(parse(await registry.metrics()), name, { endpoint });
+}
+
+test("T-B-28 six families by endpoint; the state follows half-open and a reset of all", async () => {
+  const registry = new Registry();
+  const { clock, breaker } = breakerIn(registry);
+  assert.equal(breaker.getMetricsRegistry(), registry);
+  breaker.recordSuccessWithLatency("eu", 100);
+  breaker.recordFailure("eu");
+  breaker.recordSuccess("eu");
+  for (let n = 0; n < 4; n += 1) breaker.recordFailure("eu");
+
+  const families = parse(await registry.metrics());
+  assert.deepEqual([...families.keys()].toSorted(), [
+    "circuit_breaker_failures",
+    "circuit_breaker_health_score",
+    "circuit_breaker_last_opened",
+    "circuit_breaker_latency_ms",
+    "circuit_breaker_registration_failures_total",
+    "circuit_breaker_state",
+    "circuit_breaker_success_ratio",
+  ]);
+  assert.equal(await read(registry, "circuit_breaker_state", "eu"), 2);
+  assert.equal(await read(registry, "circuit_breaker_failures", "eu"), 5);
+  assert.equal(await read(registry, "circuit_breaker_last_opened", "eu"), 1_700_000_000);
+  clock.advance(10_000);
+  assert.equal(breaker.isAvailable("eu"), true);
+  assert.equal(await read(registry, "circuit_breaker_state", "eu"), 3);
+  breaker.resetAll();
+  assert.equal(await read(registry, "circuit_breaker_state", "eu"), 0);
+  assert.equal(await read(registry, "circuit_breaker_failures", "eu"), 5);
+});
+
+test("T-B-29 a registry with a clashing name: no throw, a failure counted, the breaker works", async () => {
+  const registry = new Registry();
+  const theirs = new Gauge({ name: "circuit_breaker_state", help: "mine", registers: [registry] });
+  theirs.set(1);
+  const { breaker } = breakerIn(registry);
+  assert.equal(breaker.registrationFailures, 1);
+  const families = parse(await registry.metrics());
+  assert.equal(sampleOf(families, "circuit_breaker_registration_failures_total"), 1);
+  for (let n = 0; n < 4; n += 1) breaker.recordFailure("eu");
+  assert.equal(breaker.isAvailable("eu"), false);
+});
+
+for (const [tasks, endpoints] of [
+  [20, 10],
+  [50, 30],
+] as const) {
+  test(`T-B-30 ${tasks} tasks over ${endpoints} endpoints leave complete series, none twice`, async () => {
+    const registry = new Registry();
+    const { breaker } = breakerIn(registry);
+    await Promise.all(
+      Array.from({ length: tasks }, async (_, task) => {
+        for (let n = 0; n < endpoints; n += 1) {
+          await Promise.resolve();
+          const endpoint = `endpoint-${(task + n) % endpoints}`;
+          if (n % 3 === 0) breaker.recordFailureWithLatency(endpoint, n);
+          else breaker.recordSuccessWithLatency(endpoint, n + 1);
+        }
+      }),
+    );
+    // The parser refuses a series that comes twice.
+    const families = parse(await registry.metrics());
+    assert.equal(families.get("circuit_breaker_state")?.samples.length, endpoints);
+    assert.equal(families.get("circuit_breaker_failures")?.samples.length, endpoints);
+    let failures = 0;
+    for (const { value } of families.get("circuit_breaker_failures")?.samples ?? [])
+      failures += value;
+    assert.equal(failures, tasks * Math.ceil(endpoints / 3));
+  });
+}
+
+test("T-B-31 any name is a label, exactly", async () => {
+  const registry = new Registry();
+  const { breaker } = breakerIn(registry);
+  const name = 'https://feeds.example/?a=1&b="x\\y"';
+  breaker.recordFailure(name);
+  assert.equal(await read(registry, "circuit_breaker_failures", name), 1);
+});
