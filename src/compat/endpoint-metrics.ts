@@ -26,24 +26,15 @@ const SHOWN: readonly Metric[] = [
   endpointHealth,
 ];
 
-const REGISTRATION_FAILURES: Metric = {
-  name: "circuit_breaker_registration_failures_total",
-  type: "counter",
-  labels: [],
-  help: "Metric families that could not be registered because the registry has others of their names. Counted since the process started.",
-  overflow: "sum",
-};
-
 /** How many families the registry refused, because it has others of their names. */
 export function registerEndpoints(
   registry: PromRegistry,
   stats: () => ReadonlyMap<string, EndpointHealthStats>,
 ): number {
   const { failures } = registerFamilies(registry, SHOWN, () => familiesOf(stats()));
+  const metric = METRICS.registrationFailures;
   const samples = [{ labels: {}, value: failures }];
-  registerFamilies(registry, [REGISTRATION_FAILURES], () => [
-    { type: "counter", metric: REGISTRATION_FAILURES, samples },
-  ]);
+  registerFamilies(registry, [metric], () => [{ type: "counter", metric, samples }]);
   return failures;
 }
 

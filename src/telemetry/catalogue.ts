@@ -163,6 +163,11 @@ export const METRICS = {
     "Health of an endpoint, 0 to 1: half of it the success ratio, three tenths the latency, two tenths its steadiness.",
     "max",
   ),
+  registrationFailures: counter(
+    "circuit_breaker_registration_failures_total",
+    [],
+    `Metric families that an application's own registry refused, because it has others of their names. ${SINCE_START}`,
+  ),
   tasksStarted: gauge(
     "circuit_breaker_monitoring_task_count",
     [],

@@ -52,7 +52,10 @@ export function registerSwitchgear(
   build?: BuildInfo,
 ): Registration {
   const recorder = new Recorder(gear, build);
-  return registerFamilies(registry, Object.values(METRICS), () => recorder.collect());
+  const all = Object.values(METRICS);
+  const registration = registerFamilies(registry, all, () => recorder.collect());
+  recorder.registrationFailures = registration.failures;
+  return registration;
 }
 
 /** Shows families of any making. Names that are taken are left to whoever has them. */

@@ -104,6 +104,8 @@ export class Recorder {
   readonly #members = new Map<string, Member>();
   readonly #operations = new Set<string>();
   readonly #overflow = new Floors();
+  /** Families that whoever shows them could not register. */
+  registrationFailures = 0;
   #pairs = 0;
   #scrape = 0;
 
@@ -289,6 +291,7 @@ export class Recorder {
   #writeRegistry(families: Families): void {
     const health = this.#source.storeHealth();
     const { storeErrors, listenerErrors, evicted, tasks } = this.#source.counters();
+    families.add("registrationFailures", {}, this.registrationFailures);
     families.add("tasksStarted", {}, tasks?.started ?? 0);
     families.add("tasksActive", {}, tasks?.active ?? 0);
     families.add("tasksOrphaned", {}, tasks?.orphaned ?? 0);

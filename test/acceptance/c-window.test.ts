@@ -266,6 +266,9 @@ test("slow answers trip it, and a caller who gave up late has seen a slow one", 
   });
   assert.equal(upstream.state(), "open");
   assert.equal(sink.of("trip")[0]?.evidence?.rule, "slow_call_ratio");
+  const trippedAt = clock.now();
+  clock.jumpWall(3_600_000);
+  assert.equal(upstream.status().trippedAt, trippedAt, "dated when it tripped, not when asked");
 });
 
 test("an error that says when to come again lengthens the wait", async () => {

@@ -162,12 +162,127 @@ test("what tripped by itself waits for a person once it is latching", async () =
   await second.gear.close();
 });
 
+test("a window's failures are no count of a latching breaker's", async () => {
+  const path = newPath();
+  const clock = new VirtualClock();
+  const first = start(path, clock, slidingWindow());
+  fail(first.upstream, 9);
+  first.upstream.setMode({ mode: "shadow" });
+  first.upstream.setMode({ mode: "normal" });
+  await first.gear.close();
+
+  const second = start(path, clock, latching());
+  assert.equal(second.upstream.status().failureCount, 0);
+  fail(second.upstream, 9);
+  assert.equal(second.upstream.isTripped, false);
+  await second.gear.close();
+});
+
+test("a ramp that ended has ended for the next process", async () => {
+  const path = newPath();
+  const clock = new VirtualClock();
+  const breaker = slidingWindow({ ramping: true, rampSuccesses: 1 });
+  const first = start(path, clock, breaker);
+  fail(first.upstream, 10);
+  clock.advance(15_000);
+  for (let n = 0; n < 400; n += 1) {
+    const admission = first.upstream.tryAcquire();
+    if (admission.admitted) admission.settle({ outcome: "ok" });
+  }
+  assert.equal(first.upstream.state(), "closed");
+
+  // Killed: nothing is written at the end.
+  const second = start(path, clock, breaker);
+  assert.equal(second.upstream.state(), "closed");
+  await second.gear.close();
+  await first.gear.close();
+});
+
+test("a half-open time that came to no verdict waits anew, in the next process too", async () => {
+  const path = newPath();
+  const clock = new VirtualClock();
+  const breaker = slidingWindow({
+    openDurationMs: 1000,
+    openDurationFactor: 10,
+    halfOpenDeadlineMs: 500,
+  });
+  const first = start(path, clock, breaker);
+  fail(first.upstream, 10);
+  clock.advance(1000);
+  assert.equal(first.upstream.tryAcquire().admitted, true);
+  clock.advance(500);
+  assert.equal(first.upstream.tryAcquire().admitted, false);
+
+  // Killed.
+  const second = start(path, clock, breaker);
+  clock.advance(9999);
+  assert.equal(second.upstream.tryAcquire().admitted, false);
+  clock.advance(1);
+  assert.equal(second.upstream.tryAcquire().admitted, true);
+  await second.gear.close();
+  await first.gear.close();
+});
+
+test("failures of a breaker that recovers by itself are not worth a write each", async () => {
+  const path = newPath();
+  const clock = new VirtualClock();
+  const { gear, upstream } = start(path, clock, slidingWindow());
+  fail(upstream, 9);
+  const db = new DatabaseSync(path);
+  const rows = db.prepare("SELECT count(*) AS rows FROM circuit_breaker_state").get();
+  db.close();
+  assert.equal(rows?.["rows"], 0);
+  await gear.close();
+});
+
+test("a wait is spread by the chance that the registry is given", () => {
+  const clock = new VirtualClock();
+  const gear = createSwitchgear({
+    upstreams: { dk: { breaker: slidingWindow({ openDurationJitter: 0.5 }) } },
+    random: { next: () => 0 },
+    clock,
+  });
+  fail(gear.upstream("dk"), 10);
+  clock.advance(7499);
+  assert.equal(gear.upstream("dk").tryAcquire().admitted, false);
+  clock.advance(1);
+  assert.equal(gear.upstream("dk").tryAcquire().admitted, true);
+});
+
+test("a probe that finds no endpoint gives its slot back", () => {
+  const clock = new VirtualClock();
+  const gear = createSwitchgear({
+    upstreams: {
+      feeds: {
+        breaker: slidingWindow({ minimumCalls: 4, halfOpenMaxProbes: 2, probeLeaseMs: 3_600_000 }),
+        endpoints: ["http://a"],
+        endpointBreaker: adaptive({ failureThreshold: 2, adaptive: false, cooldownMs: 100_000 }),
+      },
+    },
+    random: { next: () => 0.5 },
+    clock,
+  });
+  const feeds = gear.upstream("feeds");
+  fail(feeds, 4);
+  clock.advance(15_000);
+  for (let n = 0; n < 5; n += 1) {
+    const refused = feeds.tryAcquire();
+    assert.ok(!refused.admitted);
+    assert.equal(refused.reason, "no_endpoint");
+    assert.equal(refused.retryAfterMs, 85_000);
+  }
+  clock.advance(85_000);
+  assert.equal(feeds.tryAcquire().admitted, true);
+});
+
 test("of two processes only people's orders travel", async () => {
   const path = newPath();
   const clock = new VirtualClock();
   const breaker = slidingWindow();
   const serving = start(path, clock, breaker);
   const console = start(path, clock, breaker);
+  const heard: string[] = [];
+  serving.upstream.on("transition", ({ cause }) => heard.push(cause));
   const look = (): boolean => {
     clock.advance(1000);
     return serving.upstream.tryAcquire().admitted;
@@ -179,6 +294,7 @@ test("of two processes only people's orders travel", async () => {
   console.upstream.trip({ reason: "maintenance", actor: "ann" });
   assert.equal(look(), false);
   assert.equal(serving.upstream.status().manual, true);
+  assert.deepEqual(heard, ["restored"], "and is told of");
 
   clock.advance(1000);
   console.upstream.reset({ reason: "done", actor: "ann" });

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { AdaptiveOptions } from "../../../src/core/breaker/adaptive-options.ts";
 import { adaptive } from "../../../src/core/breaker/adaptive.ts";
 import type { MachineEvent } from "../../../src/core/events.ts";
+import { Endpoint } from "../../../src/pipeline/endpoint.ts";
 import {
   EndpointSet,
   type EndpointChoice,
@@ -199,6 +200,21 @@ test("of two that were passed over, the one that has waited longer has the turn"
   assert.equal(rig.names(25), `${"c".repeat(10)}ab${"c".repeat(9)}abcc`);
 });
 
+test("one that is healthy and busy has no turn: it is not set aside", () => {
+  const rig = new Rig(["a", "b"]);
+  for (let n = 0; n < 40; n += 1) rig.set.acquire("a");
+  assert.equal(rig.names(30), "b".repeat(30));
+});
+
+test("turns are given by how long they were waited for", () => {
+  const rig = new Rig();
+  for (const name of ["b", "a"]) rig.set.acquire(name)?.release();
+  rig.degrade("a");
+  rig.degrade("b");
+  for (let n = 0; n < 12; n += 1) rig.set.acquire("c");
+  assert.equal(rig.names(3), "bac");
+});
+
 test("where all are degraded, the fewest under way decides, however long one was passed over", () => {
   const rig = new Rig(["a", "b"]);
   for (let n = 0; n < 40; n += 1) rig.set.acquire("a");
@@ -253,6 +269,16 @@ test("each endpoint that is due gets its own canary", () => {
   rig.coolDown("b");
   rig.clock.advance(1000);
   assert.equal(rig.names(4), "abcc");
+});
+
+test("of two that are due, the one without a canary is next, stragglers or not", () => {
+  const rig = new Rig();
+  rig.set.acquire("a");
+  rig.set.acquire("a");
+  rig.coolDown("a");
+  rig.coolDown("b");
+  rig.clock.advance(1000);
+  assert.equal(rig.names(3), "bac");
 });
 
 test("stragglers of before the cooldown do not keep a canary away", () => {
@@ -518,6 +544,33 @@ test("T-B-40 room is made by the idle, the longest unused first, and never by on
   assert.equal(set.isAvailable("late"), true);
   assert.equal(set.getHealthStats().has("busy"), false);
   assert.equal(set.evicted, 2);
+});
+
+test("T-B-40 that it was used once does not keep an endpoint for ever", () => {
+  const { set } = new Rig([], { onDemand: true, endpointsMax: 2 });
+  for (const name of ["a", "a", "b", "b", "c", "d"]) set.isAvailable(name);
+  assert.deepEqual([...set.getHealthStats().keys()].toSorted(), ["c", "d"]);
+});
+
+test("T-B-40 the search for room goes on where it ended", () => {
+  const { set } = new Rig([], { onDemand: true, endpointsMax: 20 });
+  for (let n = 0; n < 19; n += 1) set.record(`down-${n}`, "failed");
+  set.isAvailable("idle");
+  set.isAvailable("new");
+  assert.deepEqual([set.untracked, set.evicted], [1, 0]);
+  set.isAvailable("new");
+  assert.deepEqual([set.untracked, set.evicted], [1, 1]);
+  assert.equal(set.getHealthStats().has("idle"), false);
+  assert.equal(set.getHealthStats().size, 20);
+});
+
+test("no more slots are remembered than an endpoint has", () => {
+  const endpoint = new Endpoint({ name: "a" }, adaptive({ canaryCount: 2 }), {});
+  for (let ticket = 1; ticket <= 5; ticket += 1) endpoint.reserve(ticket);
+  assert.deepEqual(
+    [endpoint.takeReserved(), endpoint.takeReserved(), endpoint.takeReserved()],
+    [4, 5, undefined],
+  );
 });
 
 test("T-B-40 where all are idle and used, the oldest goes; what a new name costs is bounded", () => {
