@@ -20,8 +20,8 @@ export class CancellationToken {
 
   /** Wakes everybody who waits, once; further calls do nothing. What a listener throws stops nobody. */
   cancel(): void {
-    if (this.isCancelled()) return;
     this.#controller.abort();
+    // Taken out first: the second time there is nobody left, and a listener may cancel again.
     const listeners = [...this.#listeners];
     this.#listeners.clear();
     for (const listener of listeners) notify(listener);

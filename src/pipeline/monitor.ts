@@ -94,6 +94,11 @@ export class MonitorTasks {
     this.#onEvent = onEvent;
   }
 
+  /** Endpoints that a task runs for, is started for, or is ended for. */
+  get size(): number {
+    return this.#desks.size;
+  }
+
   /** Tasks that ever started. */
   get started(): number {
     return this.#started;

@@ -302,6 +302,30 @@ test("T-B-37 five stuck tasks are stopped at once, and new ones can be started",
   assert.equal(tasks.active, 1);
 });
 
+test("what ended leaves nothing behind, however many names there were", async () => {
+  const { tasks, pass } = rig();
+  for (let n = 0; n < 1000; n += 1) await tasks.start(`e${n}`, () => Promise.resolve());
+  await pass(0);
+  assert.equal(tasks.size, 0);
+});
+
+test("a task that is started while another ends waits for its end", async () => {
+  const { clock, tasks, pass } = rig();
+  await tasks.start("a", cooperative(clock, 1000));
+  const stopped = tasks.stop("a");
+  await pass(500);
+  let hasStarted = false;
+  const started = tasks.start("a", async (token) => {
+    hasStarted = true;
+    await token.cancelled();
+  });
+  await pass(400);
+  assert.equal(hasStarted, false);
+  await pass(100);
+  await Promise.all([stopped, started]);
+  assert.deepEqual([hasStarted, tasks.active], [true, 1]);
+});
+
 test("T-B-38 an hour of work is no long shutdown", async () => {
   const { clock, tasks, pass, events } = rig();
   await tasks.start("a", cooperative(clock, 10));

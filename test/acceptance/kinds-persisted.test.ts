@@ -235,6 +235,30 @@ test("failures of a breaker that recovers by itself are not worth a write each",
   await gear.close();
 });
 
+test("a mode dated in the future does not outlive the orders that follow", async () => {
+  const path = newPath();
+  const clock = new VirtualClock();
+  const first = start(path, clock, latching());
+  first.upstream.setMode({ mode: "shadow", actor: "ann" });
+  await first.gear.close();
+  const db = new DatabaseSync(path);
+  db.exec("UPDATE circuit_breaker_state SET mode_at = mode_at + 86400000");
+  db.close();
+  clock.advance(1000);
+
+  const serving = start(path, clock, latching());
+  const console = start(path, clock, latching());
+  assert.equal(serving.upstream.mode, "shadow");
+  clock.advance(1000);
+  console.upstream.setMode({ mode: "normal", actor: "ann" });
+  clock.advance(1000);
+  serving.upstream.tryAcquire();
+
+  assert.equal(serving.upstream.mode, "normal");
+  await serving.gear.close();
+  await console.gear.close();
+});
+
 test("a wait is spread by the chance that the registry is given", () => {
   const clock = new VirtualClock();
   const gear = createSwitchgear({
