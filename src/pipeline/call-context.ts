@@ -1,6 +1,7 @@
 // What a guarded function is given. The signal is made when it is asked for: most of the cost of a
 // call with a signal is the signal.
 
+import { AsyncResource } from "node:async_hooks";
 import type { EndpointTarget } from "./admission.ts";
 
 /** Given to the function that `execute` runs. */
@@ -34,6 +35,8 @@ export class AbortableContext implements CallContext {
   readonly endpoint: EndpointTarget | undefined;
   #controller: AbortController | undefined = undefined;
   #aborted: { readonly reason: unknown } | undefined = undefined;
+  /** Whose deadline it was must not depend on whose timer it is: listeners run in the call's own context. */
+  #ownContext: AsyncResource | undefined = undefined;
 
   constructor(endpoint: EndpointTarget | undefined) {
     this.endpoint = endpoint;
@@ -42,6 +45,7 @@ export class AbortableContext implements CallContext {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      this.#ownContext = new AsyncResource("SWITCHGEAR_CALL");
       if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
     }
     return this.#controller.signal;
@@ -49,6 +53,6 @@ export class AbortableContext implements CallContext {
 
   abort(reason: unknown): void {
     this.#aborted = { reason };
-    this.#controller?.abort(reason);
+    this.#ownContext?.runInAsyncScope(() => this.#controller?.abort(reason));
   }
 }

@@ -310,7 +310,7 @@ test("what ended leaves nothing behind, however many names there were", async ()
 });
 
 test("a task that is started while another ends waits for its end", async () => {
-  const { clock, tasks, pass } = rig();
+  const { clock, tasks, pass, outcomes } = rig();
   await tasks.start("a", cooperative(clock, 1000));
   const stopped = tasks.stop("a");
   await pass(500);
@@ -324,6 +324,7 @@ test("a task that is started while another ends waits for its end", async () => 
   await pass(100);
   await Promise.all([stopped, started]);
   assert.deepEqual([hasStarted, tasks.active], [true, 1]);
+  assert.deepEqual(outcomes(), ["1 success"], "it is ended once");
 });
 
 test("T-B-38 an hour of work is no long shutdown", async () => {
