@@ -2,7 +2,7 @@
 
 SHELL := bash
 
-.PHONY: run test check build bench bench-gateway clean
+.PHONY: run test check build bench bench-gateway sim clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -28,6 +28,9 @@ bench: node_modules ## the library against its peers
 
 bench-gateway: node_modules ## the gateway against its peers; needs wrk, nginx and haproxy
 	@npm run --silent bench:gateway
+
+sim: node_modules ## 100,000 simulated worlds; some minutes
+	@npm run --silent sim -- --seeds 100000
 
 clean:
 	rm -rf node_modules dist
