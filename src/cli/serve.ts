@@ -16,6 +16,7 @@ import { SystemLoad } from "../runtime/system-load.ts";
 import { sqliteStore } from "../store/sqlite.ts";
 import { attachLogging, createLogger } from "../telemetry/logging.ts";
 import { prometheusMetrics } from "../telemetry/otel.ts";
+import { startSdk } from "../telemetry/sdk.ts";
 import { upstreamOptions } from "./breakers.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
 import { packageVersion } from "./version.ts";
@@ -25,6 +26,9 @@ const DRAIN_MS = 5000;
 
 /** A stop that hangs in spite of all bounds must still end. */
 const STOP_MS_MAX = 7000;
+
+/** For what was written to reach its pipe. */
+const LAST_WORDS_MS = 100;
 
 /** One Ctrl-C arrives twice: from the terminal, and from npm, which passes it on. */
 const SAME_SIGNAL_MS = 1000;
@@ -38,6 +42,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   // Known once the gateway runs; until then nothing is pending.
   let pending = (): number => 0;
   const gear = gearOf(config, () => pending());
+  const sdk = await startSdk(gear, env, version);
   attachLogging(gear, logger, { rejectionSampling: config.logging.rejectionSampling });
 
   let isShuttingDown = false;
@@ -60,6 +65,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       ...config.gateway,
       upstreams: gatewayUpstreams(config, gear),
       version,
+      tracing: sdk?.tracing,
       scheduler: systemClock,
       onError: (error) => logger.error({ err: error }, "a gateway request failed here"),
       ...(token === undefined
@@ -87,8 +93,12 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   await gateway.stop(DRAIN_MS);
   await admin.stop();
   await gear.close();
+  await sdk?.shutdown();
   logger.info("stopped");
   process.exitCode = EXIT.done;
+  clearTimeout(hurry);
+  // An exporter that still tries to reach its collector is nobody's reason to stay.
+  setTimeout(() => process.exit(EXIT.done), LAST_WORDS_MS).unref();
 }
 
 function gearOf(config: SwitchgearConfig, pending: () => number): Switchgear {

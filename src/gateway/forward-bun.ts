@@ -76,6 +76,7 @@ function handle(desk: FrontDesk, lines: LinePool, request: Request): Response | 
     method,
     target: originForm(request.url),
     header: (name) => survey.get(name),
+    anyHeader: (name) => request.headers.get(name),
   });
   return reception.kind === "answer"
     ? toResponse(reception.problem, method)
@@ -195,13 +196,14 @@ async function forward(
   lines: LinePool,
   request: Request,
   survey: HeaderSurvey,
-  { call, lane, target }: Extract<Reception, { kind: "forward" }>,
+  { call, lane, target, traceHeaders }: Extract<Reception, { kind: "forward" }>,
 ): Promise<Response> {
   const line = lines.take(call, request);
   try {
     const { headers } = request;
     const body = bodyOf(desk, request, call);
     stripRequestHeaders(headers, lane.rules, survey);
+    for (const name in traceHeaders) headers.set(name, traceHeaders[name] ?? "");
     const response = await fetch(lane.destination.origin + target, {
       method: call.method,
       headers,

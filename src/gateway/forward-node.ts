@@ -203,7 +203,11 @@ class Exchange implements Dispatcher.DispatchHandler, Line {
         {
           path: this.#reception.target,
           method: call.method,
-          headers: requestPairs(this.#request.rawHeaders, this.#reception.lane.rules),
+          headers: requestPairs(
+            this.#request.rawHeaders,
+            this.#reception.lane.rules,
+            this.#reception.traceHeaders,
+          ),
           body: this.#body ?? null,
         },
         this,

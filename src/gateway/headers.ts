@@ -73,7 +73,11 @@ export interface RequestHeaderRules {
 }
 
 /** Fields for the upstream from flat name-value pairs; order, case and repetition are kept. */
-export function requestPairs(raw: readonly string[], rules: RequestHeaderRules): string[] {
+export function requestPairs(
+  raw: readonly string[],
+  rules: RequestHeaderRules,
+  replaced?: Readonly<Record<string, string>>,
+): string[] {
   const nominated = nominatedBy(joined(raw, "connection"));
   const kept = ["host", rules.host];
   let hasUserAgent = false;
@@ -83,9 +87,12 @@ export function requestPairs(raw: readonly string[], rules: RequestHeaderRules):
     if (dropsRequestHeader(lower) || nominated.includes(lower)) continue;
     if (lower === "authorization" && rules.isAdminToken?.(value) === true) continue;
     if (lower === "user-agent") hasUserAgent = true;
+    if (replaced !== undefined && Object.hasOwn(replaced, lower)) continue;
     kept.push(name, value);
   }
   if (!hasUserAgent) kept.push("user-agent", rules.userAgent);
+  if (replaced !== undefined)
+    for (const [name, value] of Object.entries(replaced)) kept.push(name, value);
   return kept;
 }
 

@@ -3,6 +3,7 @@
 
 import type { Scheduler } from "../core/clock.ts";
 import type { Admission, CallOptions } from "../pipeline/admission.ts";
+import type { WatchedCall } from "../pipeline/tracing.ts";
 
 /** Who suffers when the call is not made, from the most to the least. */
 export const CRITICALITIES = ["critical_plus", "critical", "sheddable_plus", "sheddable"] as const;
@@ -81,8 +82,18 @@ export interface GatewayOptions {
    * forwarded: a misdirected admin call must not hand its token to a bookmaker.
    */
   readonly isAdminToken?: (value: string) => boolean;
+  /** Carries trace context from callers to upstreams. Default: what callers sent passes as it came. */
+  readonly tracing?: GatewayTracing | undefined;
   /** Sent as `switchgear/<version>` for callers without a `User-Agent`. */
   readonly version: string;
+}
+
+/** Names and texts of trace headers are the tracer's; the gateway only carries them. */
+export interface GatewayTracing {
+  /** The caller's context, handed to the guard with the call. */
+  parentOf(header: (name: string) => string | null | undefined): unknown;
+  /** What the upstream is sent in place of the caller's own; names in lower case. */
+  headersOf(call: WatchedCall | undefined): Readonly<Record<string, string>>;
 }
 
 export interface Gateway {

@@ -51,11 +51,20 @@ export interface RequestHead {
   /** Origin form: path and query. */
   readonly target: string;
   readonly header: HeaderReader;
+  /** For the fields that `header` does not know, where it knows but those that decide. */
+  readonly anyHeader?: HeaderReader;
 }
 
 export type Reception =
   | { readonly kind: "answer"; readonly problem: Problem }
-  | { readonly kind: "forward"; readonly call: Call; readonly lane: Lane; readonly target: string };
+  | {
+      readonly kind: "forward";
+      readonly call: Call;
+      readonly lane: Lane;
+      readonly target: string;
+      /** Fields that take the place of the caller's of the same names. */
+      readonly traceHeaders: Readonly<Record<string, string>> | undefined;
+    };
 
 type Wishes = Extract<CallWishes, { readonly ok: true }>;
 type UpstreamRoute = Extract<Route, { readonly kind: "upstream" }>;
@@ -63,11 +72,13 @@ type UpstreamRoute = Extract<Route, { readonly kind: "upstream" }>;
 export class FrontDesk {
   readonly book: CallBook;
   readonly maxBodyBytes: number;
+  readonly #tracing: GatewayOptions["tracing"];
   readonly #junctions = new Map<string, Junction>();
 
   constructor(options: GatewayOptions) {
     this.book = new CallBook(options.scheduler, options.onAccess);
     this.maxBodyBytes = options.maxBodyBytes;
+    this.#tracing = options.tracing;
     const toLane = (upstream: GatewayUpstream, url = upstream.url): Lane => {
       const destination = toDestination(upstream, url);
       const rules = {
@@ -111,10 +122,16 @@ export class FrontDesk {
     if (junction === undefined) return this.answer(method, unknownUpstreamProblem(route.upstream));
 
     const { main } = junction;
-    const wishes = readCallWishes(main.destination, route.path, method, header);
+    let wishes = readCallWishes(main.destination, route.path, method, header);
     if (!wishes.ok) return this.answer(method, headerProblem(wishes.header, wishes.detail), main);
     if (Number(header("content-length") ?? 0) > this.maxBodyBytes) {
       return this.answer(method, bodyTooLargeProblem(this.maxBodyBytes), main);
+    }
+    if (this.#tracing !== undefined) {
+      wishes = {
+        ...wishes,
+        options: { ...wishes.options, parent: this.#tracing.parentOf(head.anyHeader ?? header) },
+      };
     }
     if (junction.byEndpoint !== undefined) return this.#choose(method, junction, wishes, route);
     const target = insideTarget(main.destination, route);
@@ -156,7 +173,8 @@ export class FrontDesk {
       deadlineMs,
       admitted: admission,
     });
-    return { kind: "forward", call, lane, target };
+    const traceHeaders = this.#tracing?.headersOf(admission.watched);
+    return { kind: "forward", call, lane, target, traceHeaders };
   }
 
   /** An answer of our own that no admitted call stands behind. */

@@ -2,6 +2,7 @@
 
 import type { RefusalReason } from "../core/events.ts";
 import type { Outcome } from "../core/outcome.ts";
+import type { WatchedCall } from "./tracing.ts";
 
 /** One of an upstream's base URLs. */
 export interface EndpointTarget {
@@ -17,6 +18,8 @@ export interface CallOptions {
   readonly load?: number;
   /** The caller's wish to stop. An abort is no evidence against the upstream. */
   readonly signal?: AbortSignal | undefined;
+  /** What an adapter hands to whoever watches calls, such as the caller's trace context. */
+  readonly parent?: unknown;
   /** May shorten the upstream's deadline, never lengthen it. Milliseconds above 0. */
   readonly deadlineMs?: number;
 }
@@ -26,6 +29,8 @@ export interface Admitted {
   readonly admitted: true;
   /** Where the call is to go; undefined for an upstream without endpoints. */
   readonly endpoint?: EndpointTarget | undefined;
+  /** The call as its watcher sees it; undefined when nobody watches. */
+  readonly watched?: WatchedCall | undefined;
   settle(outcome: Outcome): void;
 }
 

@@ -14,7 +14,8 @@ import type { RefusalReason } from "../core/events.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Admitted, EndpointTarget, Refused } from "./admission.ts";
 import type { OperationStats } from "./call-stats.ts";
-import type { EndpointChoice } from "./endpoints.ts";
+import type { CallExtra } from "./call-extra.ts";
+import type { WatchedCall } from "./tracing.ts";
 
 /** Load is measured anew within a second. */
 const SHED_RETRY_MS = 1000;
@@ -26,7 +27,7 @@ export interface Settler {
     ticket: Ticket,
     startMs: number,
     outcome: Outcome,
-    choice: EndpointChoice | undefined,
+    extra: CallExtra | undefined,
   ): void;
 }
 
@@ -36,7 +37,7 @@ export class AdmittedCall implements Admitted {
   readonly #operation: OperationStats;
   readonly #ticket: Ticket;
   readonly #startMs: number;
-  readonly #choice: EndpointChoice | undefined;
+  readonly #extra: CallExtra | undefined;
   #isSettled = false;
 
   constructor(
@@ -44,9 +45,9 @@ export class AdmittedCall implements Admitted {
     operation: OperationStats,
     ticket: Ticket,
     startMs: number,
-    choice: EndpointChoice | undefined,
+    extra: CallExtra | undefined,
   ) {
-    this.#choice = choice;
+    this.#extra = extra;
     this.#settler = settler;
     this.#operation = operation;
     this.#ticket = ticket;
@@ -54,13 +55,17 @@ export class AdmittedCall implements Admitted {
   }
 
   get endpoint(): EndpointTarget | undefined {
-    return this.#choice?.endpoint;
+    return this.#extra?.endpoint;
+  }
+
+  get watched(): WatchedCall | undefined {
+    return this.#extra?.watched;
   }
 
   settle(outcome: Outcome): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#settler.settle(this.#operation, this.#ticket, this.#startMs, outcome, this.#choice);
+    this.#settler.settle(this.#operation, this.#ticket, this.#startMs, outcome, this.#extra);
   }
 }
 

@@ -5,7 +5,7 @@
 import type { Ticket } from "../core/breaker/machine.ts";
 import { AbortableContext, type CallContext } from "./call-context.ts";
 import type { OperationStats } from "./call-stats.ts";
-import type { EndpointChoice } from "./endpoints.ts";
+import type { CallExtra } from "./call-extra.ts";
 import type { DeadlineEntry, DeadlineQueue, Expiring } from "./deadline.ts";
 
 /** What the owner must know of a call when it ends. */
@@ -14,8 +14,8 @@ export interface CallRecord {
   readonly ticket: Ticket;
   readonly startMs: number;
   readonly deadlineMs: number | undefined;
-  /** Where it goes, for an upstream with endpoints. */
-  readonly choice: EndpointChoice | undefined;
+  /** Its endpoint and its watcher, where it has any. */
+  readonly extra: CallExtra | undefined;
 }
 
 /** Told how calls ended for their callers. One for all calls of an upstream. */
@@ -51,7 +51,7 @@ export class BoundedCall<Result> implements Expiring {
   ) {
     this.#owner = owner;
     this.#record = record;
-    this.#context = new AbortableContext(record.choice?.endpoint);
+    this.#context = new AbortableContext(record.extra?.endpoint);
     this.#queue = queue;
     this.#signal = signal;
     const { promise, resolve, reject } = Promise.withResolvers<Result>();

@@ -20,6 +20,7 @@ import {
   type UpstreamOptions,
 } from "./registry-options.ts";
 import type { UpstreamStatus } from "./status.ts";
+import type { CallWatcher } from "./tracing.ts";
 import { Upstream, type UpstreamPorts } from "./upstream.ts";
 
 export interface RegistryPorts {
@@ -50,7 +51,10 @@ export class Switchgear implements AsyncDisposable {
   #overflow: Upstream | undefined = undefined;
   #monitors: MonitorTasks | undefined = undefined;
   #evicted = 0;
-  readonly #gate = { isClosing: false };
+  readonly #gate: { isClosing: boolean; watcher: CallWatcher | undefined } = {
+    isClosing: false,
+    watcher: undefined,
+  };
 
   constructor(options: RegistryOptions, ports: RegistryPorts) {
     const { limits, loadShedding } = registrySettings(options);
@@ -169,6 +173,11 @@ export class Switchgear implements AsyncDisposable {
     } catch {
       return 0;
     }
+  }
+
+  /** Watches every call from now on, as a tracer does; undefined ends that. One at a time. */
+  watchCalls(watcher: CallWatcher | undefined): void {
+    this.#gate.watcher = watcher;
   }
 
   /** Monitoring tasks, by the endpoint that each is for; `close` ends them. */

@@ -7,10 +7,11 @@ import { DeadlineError, withoutStack } from "../core/errors.ts";
 import { isLatency, toThousandths, type Outcome } from "../core/outcome.ts";
 import type { Settler } from "./admissions.ts";
 import type { CallOwner, CallRecord } from "./bounded-call.ts";
+import type { CallExtra } from "./call-extra.ts";
 import type { BreakerGuard } from "./breaker-guard.ts";
 import type { OperationStats } from "./call-stats.ts";
 import type { Emitter } from "./emitter.ts";
-import type { EndpointChoice, EndpointSet } from "./endpoints.ts";
+import type { EndpointSet } from "./endpoints.ts";
 import type { Clock } from "./ports.ts";
 
 /** What a fulfilled value says about the upstream. */
@@ -57,22 +58,22 @@ export class Settlement implements Settler, CallOwner {
     ticket: Ticket,
     startMs: number,
     value: unknown,
-    choice?: EndpointChoice,
+    extra?: CallExtra,
   ): void {
     const nowMs = this.#clock.monotonic();
     const classify = this.#classifyResult;
     if (classify === undefined) {
-      this.#finishOk(operation, ticket, nowMs - startMs, nowMs, choice);
+      this.#finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
       return;
     }
     const result = safely(() => classify(value), "success");
     const latencyMs = nowMs - startMs;
-    if (result === "success") this.#finishOk(operation, ticket, latencyMs, nowMs, choice);
-    else if (result === "ignore") this.#finishIgnored(operation, ticket, latencyMs, choice);
+    if (result === "success") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
+    else if (result === "ignore") this.#finishIgnored(operation, ticket, latencyMs, extra);
     else {
       const kind = result === "timeout" ? "timeout" : "failed";
       const failure = this.#failure(kind, `the result was classified as ${result}`);
-      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, choice);
+      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
     }
   }
 
@@ -82,14 +83,14 @@ export class Settlement implements Settler, CallOwner {
     ticket: Ticket,
     startMs: number,
     error: unknown,
-    choice?: EndpointChoice,
+    extra?: CallExtra,
   ): void {
     const nowMs = this.#clock.monotonic();
     const kind = safely(() => this.#classifyError(error), "failed");
-    if (kind === "ignored") this.#finishIgnored(operation, ticket, nowMs - startMs, choice);
+    if (kind === "ignored") this.#finishIgnored(operation, ticket, nowMs - startMs, extra);
     else {
       const failure = this.#failure(kind, error);
-      this.#finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs, choice);
+      this.#finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs, extra);
     }
   }
 
@@ -99,17 +100,17 @@ export class Settlement implements Settler, CallOwner {
     ticket: Ticket,
     startMs: number,
     outcome: Outcome,
-    choice?: EndpointChoice,
+    extra?: CallExtra,
   ): void {
     const nowMs = this.#clock.monotonic();
     const latencyMs = outcome.latencyMs ?? nowMs - startMs;
-    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs, choice);
+    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
     else if (outcome.outcome === "ignored") {
-      this.#finishIgnored(operation, ticket, latencyMs, choice);
+      this.#finishIgnored(operation, ticket, latencyMs, extra);
     } else {
       const kind = outcome.timeout === true ? "timeout" : "failed";
       const failure = this.failureOf(outcome);
-      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, choice);
+      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
     }
   }
 
@@ -127,23 +128,24 @@ export class Settlement implements Settler, CallOwner {
     };
   }
 
-  ok({ operation, ticket, startMs, choice }: CallRecord, value: unknown): void {
-    this.value(operation, ticket, startMs, value, choice);
+  ok({ operation, ticket, startMs, extra }: CallRecord, value: unknown): void {
+    this.value(operation, ticket, startMs, value, extra);
   }
 
-  failed({ operation, ticket, startMs, choice }: CallRecord, error: unknown): void {
-    this.error(operation, ticket, startMs, error, choice);
+  failed({ operation, ticket, startMs, extra }: CallRecord, error: unknown): void {
+    this.error(operation, ticket, startMs, error, extra);
   }
 
-  aborted({ operation, ticket, startMs, choice }: CallRecord): void {
+  aborted({ operation, ticket, startMs, extra }: CallRecord): void {
     const nowMs = this.#clock.monotonic();
-    this.#countIgnored(operation, choice);
-    this.#guard.settleAborted(ticket, nowMs - startMs, nowMs);
+    this.#settleIgnored(operation, extra, () =>
+      this.#guard.settleAborted(ticket, nowMs - startMs, nowMs),
+    );
     if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", nowMs - startMs);
   }
 
   expired(call: CallRecord, stalled: boolean): Error {
-    const { operation, ticket, startMs, deadlineMs = 0, choice } = call;
+    const { operation, ticket, startMs, deadlineMs = 0, extra } = call;
     const nowMs = this.#clock.monotonic();
     const latencyMs = nowMs - startMs;
     const facts = {
@@ -153,10 +155,10 @@ export class Settlement implements Settler, CallOwner {
       retryAfterMs: undefined,
     } as const;
     const error = withoutStack(() => new DeadlineError(facts, deadlineMs));
-    if (stalled) this.#finishIgnored(operation, ticket, latencyMs, choice);
+    if (stalled) this.#finishIgnored(operation, ticket, latencyMs, extra);
     else {
       const failure = this.#failure("timeout", error);
-      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, choice);
+      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, extra);
     }
     return error;
   }
@@ -170,14 +172,18 @@ export class Settlement implements Settler, CallOwner {
     ticket: Ticket,
     latencyMs: number,
     nowMs: number,
-    choice: EndpointChoice | undefined,
+    extra: CallExtra | undefined,
   ): void {
     this.inFlight -= 1;
     operation.ok += 1;
     operation.countDuration(latencyMs);
-    this.#guard.settleOk(ticket, latencyMs, nowMs);
-    if (choice !== undefined) {
-      this.#endpoints?.settleOk(choice.endpoint, choice.ticket, latencyMs, nowMs);
+    if (extra === undefined) this.#guard.settleOk(ticket, latencyMs, nowMs);
+    else {
+      const { endpoint, ticket: ours } = extra;
+      watched(extra, "ok", undefined, () => {
+        this.#guard.settleOk(ticket, latencyMs, nowMs);
+        if (endpoint !== undefined) this.#endpoints?.settleOk(endpoint, ours, latencyMs, nowMs);
+      });
     }
     if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
   }
@@ -189,15 +195,20 @@ export class Settlement implements Settler, CallOwner {
     failure: Failure,
     latencyMs: number,
     nowMs: number,
-    choice: EndpointChoice | undefined,
+    extra: CallExtra | undefined,
   ): void {
     this.inFlight -= 1;
     operation[kind] += 1;
     operation.countDuration(latencyMs);
-    this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
-    if (choice !== undefined) {
-      const at = { nowMs, wallMs: this.#clock.now() };
-      this.#endpoints?.settleFailed(choice.endpoint, choice.ticket, failure, latencyMs, at);
+    if (extra === undefined) this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+    else {
+      const { endpoint, ticket: ours } = extra;
+      watched(extra, kind, failure.message, () => {
+        this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+        if (endpoint === undefined) return;
+        const at = { nowMs, wallMs: this.#clock.now() };
+        this.#endpoints?.settleFailed(endpoint, ours, failure, latencyMs, at);
+      });
     }
     if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
   }
@@ -206,18 +217,29 @@ export class Settlement implements Settler, CallOwner {
     operation: OperationStats,
     ticket: Ticket,
     latencyMs: number,
-    choice: EndpointChoice | undefined,
+    extra: CallExtra | undefined,
   ): void {
-    this.#countIgnored(operation, choice);
-    this.#guard.settleIgnored(ticket);
+    this.#settleIgnored(operation, extra, () => this.#guard.settleIgnored(ticket));
     if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", latencyMs);
   }
 
-  #countIgnored(operation: OperationStats, choice: EndpointChoice | undefined): void {
+  #settleIgnored(
+    operation: OperationStats,
+    extra: CallExtra | undefined,
+    settle: () => void,
+  ): void {
     this.inFlight -= 1;
     operation.ignored += 1;
-    if (choice === undefined) return;
-    this.#endpoints?.settleIgnored(choice.endpoint, choice.ticket, this.#clock.monotonic());
+    if (extra === undefined) {
+      settle();
+      return;
+    }
+    const { endpoint, ticket } = extra;
+    watched(extra, "ignored", undefined, () => {
+      settle();
+      if (endpoint === undefined) return;
+      this.#endpoints?.settleIgnored(endpoint, ticket, this.#clock.monotonic());
+    });
   }
 
   #failure(kind: "failed" | "timeout", error: unknown): Failure {
@@ -240,6 +262,16 @@ export class Settlement implements Settler, CallOwner {
       at: this.#clock.now(),
     });
   }
+}
+
+function watched(
+  { watched: call }: CallExtra,
+  outcome: "ok" | ErrorClass,
+  error: string | undefined,
+  settle: () => void,
+): void {
+  if (call === undefined) settle();
+  else call.ended(outcome, error, settle);
 }
 
 /** Classifiers are the host's code: what they throw must not replace a call's result. */

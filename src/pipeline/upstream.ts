@@ -28,11 +28,13 @@ import {
   type TripOrder,
 } from "./breaker-guard.ts";
 import { PlainContext, type CallContext } from "./call-context.ts";
+import type { CallExtra } from "./call-extra.ts";
 import { OperationTable, type OperationStats } from "./call-stats.ts";
 import type { DeadlineQueue } from "./deadline.ts";
 import type { Emitter, Listener } from "./emitter.ts";
-import type { EndpointChoice, EndpointSet } from "./endpoints.ts";
+import type { EndpointSet } from "./endpoints.ts";
 import type { Clock, LoadSampler } from "./ports.ts";
+import type { CallWatcher, WatchedCall } from "./tracing.ts";
 import { Settlement, type Classifiers } from "./settlement.ts";
 import {
   endpointStatus,
@@ -50,7 +52,7 @@ export interface UpstreamPorts {
   readonly sampler: LoadSampler;
   readonly loadShedding: LoadShedding;
   /** Looked at by each admission: a closing registry admits nothing. */
-  readonly gate: { readonly isClosing: boolean };
+  readonly gate: { readonly isClosing: boolean; readonly watcher: CallWatcher | undefined };
 }
 
 export interface UpstreamSettings extends Classifiers {
@@ -72,8 +74,8 @@ export class Upstream {
   readonly #endpoints: EndpointSet | undefined;
   /** What the last refused admission was refused for; read at once by the one who asked. */
   #refusedFor: RefusalReason = "tripped";
-  /** Where the last admitted call is to go; read at once, too. */
-  #choice: EndpointChoice | undefined = undefined;
+  /** Endpoint and watcher of the last admitted call; read at once, too. */
+  #extra: CallExtra | undefined = undefined;
   #shedAt = 0;
 
   constructor(
@@ -106,13 +108,17 @@ export class Upstream {
     const { signal } = options;
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     const operation = this.#operations.get(options.operation);
-    const ticket = this.#admit(operation, options.load);
+    const { watcher } = this.#ports.gate;
+    const ticket =
+      watcher === undefined
+        ? this.#admit(operation, options.load)
+        : this.#admitWatched(watcher, operation, options);
     if (ticket === REFUSED) return rejectSoon(this.#refusalError(operation, options.load));
     const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
-    if (deadlineMs !== undefined || signal !== undefined) {
-      return this.#runBounded(fn, operation, ticket, deadlineMs, signal);
+    const extra = this.#extra;
+    if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
+      return this.#runBounded(fn, operation, ticket, deadlineMs, signal, extra);
     }
-    const choice = this.#choice;
 
     // Here and not in a method of its own: an error's stack is walked frame by frame, and each frame
     // between the caller and `fn` costs a failing call a tenth of what the error costs anyway.
@@ -120,13 +126,13 @@ export class Upstream {
     const startMs = this.#clock.monotonic();
     let answer: Result | PromiseLike<Result>;
     try {
-      answer = fn(new PlainContext(choice?.endpoint));
+      answer = fn(new PlainContext(extra?.endpoint));
     } catch (error) {
-      settlement.error(operation, ticket, startMs, error, choice);
+      settlement.error(operation, ticket, startMs, error, extra);
       return Promise.reject(error);
     }
     if (!isThenable(answer)) {
-      settlement.value(operation, ticket, startMs, answer, choice);
+      settlement.value(operation, ticket, startMs, answer, extra);
       return Promise.resolve(answer);
     }
     // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
@@ -134,11 +140,11 @@ export class Upstream {
       answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
     return promise.then(
       (value) => {
-        settlement.value(operation, ticket, startMs, value, choice);
+        settlement.value(operation, ticket, startMs, value, extra);
         return value as Awaited<Result>;
       },
       (error: unknown) => {
-        settlement.error(operation, ticket, startMs, error, choice);
+        settlement.error(operation, ticket, startMs, error, extra);
         throw error;
       },
     );
@@ -158,10 +164,14 @@ export class Upstream {
   /** For adapters: nothing thrown, nothing awaited. The adapter keeps its own deadline. */
   tryAcquire(options: CallOptions = NO_OPTIONS): Admission {
     const operation = this.#operations.get(options.operation);
-    const ticket = this.#admit(operation, options.load);
+    const { watcher } = this.#ports.gate;
+    const ticket =
+      watcher === undefined
+        ? this.#admit(operation, options.load)
+        : this.#admitWatched(watcher, operation, options);
     if (ticket === REFUSED) return this.#refusal(operation, this.#refusedFor, options.load);
     const startMs = this.#clock.monotonic();
-    return new AdmittedCall(this.#settlement, operation, ticket, startMs, this.#choice);
+    return new AdmittedCall(this.#settlement, operation, ticket, startMs, this.#extra);
   }
 
   /** Evidence that came by another way than a call, such as a health check. */
@@ -292,14 +302,43 @@ export class Upstream {
       this.#guard.settleIgnored(ticket);
       return this.#refuse(operation, "no_endpoint", load);
     }
+    // What the last call had is not this one's.
+    if (this.#endpoints === undefined) this.#extra = undefined;
     this.#settlement.inFlight += 1;
     return ticket;
   }
 
   #choose(endpoints: EndpointSet): boolean {
     // Where the operator's mode overrules the breaker, it overrules those of the endpoints, too.
-    this.#choice = endpoints.choose(this.#guard.mode !== "normal");
-    return this.#choice !== undefined;
+    const choice = endpoints.choose(this.#guard.mode !== "normal");
+    if (choice === undefined) return false;
+    this.#extra = { ...choice, watched: undefined };
+    return true;
+  }
+
+  /** As `#admit`, with somebody told of it. */
+  #admitWatched(
+    watcher: CallWatcher,
+    operation: OperationStats,
+    { load, parent }: CallOptions,
+  ): Ticket {
+    const facts = { upstream: this.name, operation: operation.name, parent };
+    let watched: WatchedCall | undefined;
+    try {
+      watched = watcher.begin(facts);
+    } catch {
+      // Watching must not cost the call.
+    }
+    const ticket = this.#admit(operation, load);
+    if (watched === undefined) return ticket;
+    if (ticket === REFUSED) {
+      watched.refused(this.#refusedFor);
+      return ticket;
+    }
+    const endpoint = this.#endpoints === undefined ? undefined : this.#extra?.endpoint;
+    watched.admitted(endpoint?.name);
+    this.#extra = { endpoint, ticket: this.#extra?.ticket ?? UNTRACKED, watched };
+    return ticket;
   }
 
   #isShed(load: number): boolean {
@@ -370,15 +409,17 @@ export class Upstream {
     ticket: Ticket,
     deadlineMs: number | undefined,
     signal: AbortSignal | undefined,
+    extra: CallExtra | undefined,
   ): Promise<Awaited<Result>> {
     const startMs = this.#clock.monotonic();
     const call = new BoundedCall<Result>(
       this.#settlement,
-      { operation, ticket, startMs, deadlineMs, choice: this.#choice },
+      { operation, ticket, startMs, deadlineMs, extra },
       this.#ports.deadlines,
       signal,
     );
-    call.start(fn);
+    if (extra?.watched === undefined) call.start(fn);
+    else extra.watched.within(() => call.start(fn));
     return call.promise as Promise<Awaited<Result>>;
   }
 }

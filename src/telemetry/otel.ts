@@ -17,6 +17,8 @@ import type { MetricFamily } from "./families.ts";
 import { Recorder, type MetricSource } from "./recorder.ts";
 
 export type { MetricSource } from "./recorder.ts";
+export { headerTracing, traceCalls } from "./tracing.ts";
+export type { HeaderTracing, TracingOptions, TracingSource } from "./tracing.ts";
 
 export interface OtelOptions {
   /** Shown in `switchgear_build_info`, which is left out without it. */

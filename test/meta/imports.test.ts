@@ -15,9 +15,9 @@ const CORE = /^src\/core\//;
 const PORTS = /^src\/pipeline\/ports\.ts$/;
 const PIPELINE = /^src\/pipeline\//;
 const NODE = /^node:/;
-const OTEL = /^src\/telemetry\/otel/;
+const OTEL = /^src\/telemetry\/(otel|tracing|sdk)/;
 const LOGGING = /^src\/telemetry\/(log|active-trace|escape|pino)/;
-const MEASURED = /^src\/telemetry\/(?!otel|log|active-trace|escape|pino|prom-client)/;
+const MEASURED = /^src\/telemetry\/(?!otel|tracing|sdk|log|active-trace|escape|pino|prom-client)/;
 
 const PROM_CLIENT = /^src\/telemetry\/prom-client\.ts$/;
 
@@ -32,7 +32,18 @@ const RULES: readonly Rule[] = [
   { files: /^src\/store\/memory\.ts$/, may: [CORE, PORTS, /^src\/store\/audit\.ts$/] },
   { files: /^src\/store\//, may: [CORE, PORTS, /^src\/store\//, /^node:(sqlite|fs|path)$/] },
   // Adapters know their one package and what is measured; what is measured knows no package.
-  { files: OTEL, may: [CORE, PIPELINE, MEASURED, OTEL, /^@opentelemetry\//, NODE] },
+  {
+    files: OTEL,
+    may: [
+      CORE,
+      PIPELINE,
+      MEASURED,
+      /^src\/telemetry\/escape\.ts$/,
+      OTEL,
+      /^@opentelemetry\//,
+      NODE,
+    ],
+  },
   { files: LOGGING, may: [CORE, PIPELINE, LOGGING, /^(pino|@opentelemetry\/api)$/, NODE] },
   // It imports nothing of prom-client: what answers a registry's question is a metric.
   { files: PROM_CLIENT, may: [MEASURED] },

@@ -1,0 +1,13 @@
+// What only some calls have: an endpoint of several, and somebody who watches.
+
+import type { Ticket } from "../core/breaker/machine.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { WatchedCall } from "./tracing.ts";
+
+export interface CallExtra {
+  /** Where it goes; undefined for an upstream without endpoints. */
+  readonly endpoint: Endpoint | undefined;
+  /** The endpoint's own; meaningless without one. */
+  readonly ticket: Ticket;
+  readonly watched: WatchedCall | undefined;
+}
