@@ -69,6 +69,35 @@ const reader = new PrometheusExporter({
 new MeterProvider({ readers: [reader] });
 \`\`\`
 
+Where there is a prom-client registry already, the same series go there; prom-client itself is not loaded:
+
+\`\`\`js
+import { register } from "prom-client";
+import { registerSwitchgear } from "switchgear/prom-client";
+
+const { failures } = registerSwitchgear(register, gear); // families whose names were taken
+\`\`\`
+
+One history through both gives the same lines (\`test/contract/prom-client.test.ts\`).
+
+## Traces, and OTLP
+
+\`traceCalls(gear)\` of \`switchgear/otel\` makes a span of each protected call. What the function starts is
+inside of it; a transition that the call's result causes is an event on it.
+
+| Attribute | Value |
+| --- | --- |
+| \`switchgear.upstream\`, \`switchgear.operation\` | as in the metrics, uncut |
+| \`switchgear.endpoint\` | where the upstream has several |
+| \`switchgear.outcome\` | \`ok\`, \`failed\`, \`timeout\`, \`ignored\` or \`refused\` |
+| \`switchgear.reason\` | of a refusal |
+| \`switchgear.attempt\` | 1: retries are not built |
+
+\`switchgear serve\` does all this by itself when one of the standard variables asks for it, such as
+\`OTEL_EXPORTER_OTLP_ENDPOINT\`, \`OTEL_TRACES_EXPORTER\` or \`OTEL_METRICS_EXPORTER\`: spans and the series
+above go out over OTLP, and W3C trace context passes from the gateway's callers to the upstreams through
+the call's span. Without them nothing of it is loaded, and callers' trace headers pass as they came.
+
 ## Logs
 
 JSON lines on standard output, or Hyper-Bun's format with \`logging.format: hyper-bun\`. Each event has a
