@@ -157,6 +157,8 @@ export class Persistence {
   poll(nowMs: number): void {
     if (nowMs < this.#pollDueMs || this.#closed) return;
     this.#pollDueMs = nowMs + POLL_MS;
+    // What was never read is our own past, and the retry reads it as that.
+    if (!this.#loaded) return;
     try {
       this.#pollNow();
     } catch (error) {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  adaptive,
   createSwitchgear,
   latching,
   slidingWindow,
@@ -177,4 +178,51 @@ test("an order given by a listener while rows are taken over loses none of them"
   clock.advance(1000);
   server.statuses();
   assert.equal(disk.rows.get("fd")?.snapshot.tripped, true);
+});
+
+test("a poll before the first read that succeeds does not undo an own trip", () => {
+  const clock = new VirtualClock();
+  const disk = sharedStore();
+  const start = (isBroken?: { load: boolean }) =>
+    createSwitchgear({
+      upstreams: { dk: { breaker: slidingWindow({ minimumCalls: 1 }) } },
+      clock,
+      sampler: idle,
+      store: disk.store(isBroken),
+    }).upstream("dk");
+  const before = start();
+  before.reset({ reason: "well" });
+  clock.advance(10);
+  before.record({ outcome: "failed" });
+  assert.equal(before.isTripped, true);
+
+  const isBroken = { load: true };
+  const after = start(isBroken);
+  clock.advance(2000);
+  after.tryAcquire();
+  isBroken.load = false;
+  clock.advance(10_000);
+  assert.equal(after.isTripped, true);
+});
+
+test("a person's reset is taken over as one, although the adaptive breaker tripped since", () => {
+  const clock = new VirtualClock();
+  const disk = sharedStore();
+  const start = () =>
+    createSwitchgear({
+      upstreams: { dk: { breaker: adaptive({ failureThreshold: 1 }) } },
+      clock,
+      sampler: idle,
+      store: disk.store(),
+    }).upstream("dk");
+  const there = start();
+  const here = start();
+  clock.advance(10);
+  there.reset({ reason: "well" });
+  clock.advance(10);
+  for (let n = 0; n < 2; n += 1) there.record({ outcome: "failed" });
+  assert.equal(there.isTripped, true);
+  clock.advance(2000);
+  here.tryAcquire();
+  assert.equal(here.state(), "healthy");
 });

@@ -32,6 +32,9 @@ export const HEALTHY: Readonly<Health> = { failing: 0, hanging: 0, latencyMs: 0 
 
 export const GOOD: Answer = { isError: false, value: { look: "good" } };
 
+/** Of a call that was given up on its way. */
+export const GONE: Answer = { isError: true, value: errorOf("cancelled", undefined) };
+
 const FAILURES: readonly Look[] = ["bad", "bad", "bad", "late", "cancelled", "refused"];
 
 const REFUSAL = new RefusedError("SG_BREAKER_OPEN", "another guard refused", {

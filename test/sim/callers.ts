@@ -1,15 +1,22 @@
 // Those who call upstreams, through `execute` and through `tryAcquire`, and everything that can go
 // wrong with a call. What must become of each is written into its ledger as it happens.
 
-import { isRefused } from "../../src/core/errors.ts";
 import type { CallContext, CallOptions, Upstream } from "../../src/index.ts";
-import type { Admitted } from "../../src/pipeline/admission.ts";
-import { drawAnswer, drawOutcome, endingOf, GOOD, type Answer, type Health } from "./answers.ts";
+import type { Admitted, EndpointTarget } from "../../src/pipeline/admission.ts";
+import {
+  drawAnswer,
+  drawOutcome,
+  endingOf,
+  GONE,
+  GOOD,
+  type Answer,
+  type Health,
+} from "./answers.ts";
+import { answered, end, refused } from "./answered.ts";
 import { pick } from "./kinds.ts";
-import { newCall, type Call, type Ending, type Ledger } from "./ledger.ts";
+import { newCall, type Call, type Ledger } from "./ledger.ts";
 import type { Process } from "./process.ts";
 import type { Setting } from "./setting.ts";
-import { MASKED } from "./swarm.ts";
 
 /** A call that its adapter holds, to settle when it likes. */
 interface Held {
@@ -19,14 +26,25 @@ interface Held {
   isSettled: boolean;
 }
 
+/** Something that hangs, until the end. */
+interface Hanging {
+  readonly call: Call;
+  readonly process: Process;
+  readonly reject: (error: unknown) => void;
+}
+
+/** So many of those held last are still thought of. */
 const HELD_MAX = 20;
 
 export class Callers {
   readonly health: Health = { failing: 0, hanging: 0, latencyMs: 0 };
+  /** Of endpoints that fare otherwise than the rest, by name. */
+  readonly endpointHealth = new Map<string, Readonly<Health>>();
   readonly #setting: Setting;
   /** Calls without a wish of their own, answered well and at once. */
   isPlain = false;
   readonly #held: Held[] = [];
+  readonly #hanging: Hanging[] = [];
   #calls = 0;
 
   constructor(setting: Setting) {
@@ -70,8 +88,8 @@ export class Callers {
     if (isAborted) call.expected = { kind: "error", value: "changed its mind before" };
     else if (call.admitted === undefined) call.admitted = false;
     promise.then(
-      (value) => this.#answered(process, call, "value", value),
-      (error: unknown) => this.#answered(process, call, "error", error),
+      (value) => answered(this.#setting, process, call, "value", value),
+      (error: unknown) => answered(this.#setting, process, call, "error", error),
     );
     return call;
   }
@@ -82,27 +100,42 @@ export class Callers {
     const admission = this.#asking(call, () => upstream.tryAcquire(this.#options()));
     call.admitted = admission.admitted;
     if (admission.admitted) {
-      this.#begin(process, call);
+      this.#begin(process, call, admission.endpoint);
       this.#held.push({ call, process, admission, isSettled: false });
-      if (this.#held.length > HELD_MAX) this.#held.shift();
-    } else this.#refused(process, call, admission.reason);
+    } else refused(this.#setting, process, call, admission.reason);
   }
 
   /** Settles one that is held, or one that was settled before. */
   settle(): void {
     const { random, plan, journal } = this.#setting;
-    const held = this.#held[random.integer(Math.max(1, this.#held.length))];
+    const latest = this.#held.slice(-HELD_MAX);
+    const held = latest[random.integer(Math.max(1, latest.length))];
     if (held === undefined || !held.process.isAlive || held.process.isStalled) return;
     if (held.isSettled && !plan.has("doubleSettle")) return;
-    const { outcome, ending } = drawOutcome(this.#setting.random, this.#setting.plan, this.health);
+    const { outcome, ending } = drawOutcome(random, plan, this.#healthOf(held.call));
     journal.note("settle", held.call.id, outcome.outcome, held.isSettled);
     if (!held.isSettled) {
       held.isSettled = true;
       held.call.weight = outcome.weight;
       held.call.latencyMs = outcome.latencyMs;
-      this.#end(held.process, held.call, ending);
+      end(held.process, held.call, ending);
     }
     held.admission.settle(outcome);
+  }
+
+  /** Whatever is still held or hangs comes to an end, without a vote. */
+  finish(): void {
+    for (const held of this.#held) {
+      if (held.isSettled || !held.process.isAlive) continue;
+      held.isSettled = true;
+      end(held.process, held.call, "ignored");
+      held.admission.settle({ outcome: "ignored" });
+    }
+    for (const { call, process, reject } of this.#hanging) {
+      if (!process.isAlive) continue;
+      this.#deliver(process, call, GONE);
+      reject(GONE.value);
+    }
   }
 
   record(upstream: Upstream): void {
@@ -120,7 +153,7 @@ export class Callers {
     const call = waiting[this.#setting.random.integer(Math.max(1, waiting.length))];
     if (call === undefined) return;
     this.#setting.journal.note("abort", call.id);
-    this.#end(process, call, "ignored");
+    end(process, call, "ignored");
     call.expected = { kind: "error", value: "changed its mind" };
     if (call.isRunning) call.ledger.tally.abandoned += 1;
     call.controller?.abort("changed its mind");
@@ -158,18 +191,28 @@ export class Callers {
     }
   }
 
-  #begin(process: Process, call: Call): void {
-    this.#setting.journal.note("begin", process.number, call.ledger.name, call.id);
+  #begin(process: Process, call: Call, target: EndpointTarget | undefined): void {
+    const { journal } = this.#setting;
+    journal.note("begin", process.number, call.ledger.name, call.id, target?.name);
     call.ledger.tally.inFlight += 1;
     process.calls.add(call);
+    const endpoints = process.endpoints.get(call.ledger.name);
+    const ledger = endpoints?.ledger(target?.name);
+    if (ledger?.name !== target?.name || (call.endpoint ?? ledger) !== ledger) {
+      journal.break("a call goes where it was let in", `${call.id} went to ${target?.name}`);
+    }
+    if (ledger === undefined) return;
+    ledger.tally.inFlight += 1;
+    if (call.endpoint !== undefined) return;
+    // Another process's order may have come with the very call.
+    const mode = process.held(call.ledger.name)?.mode ?? "normal";
+    process.takeMode(call.ledger, mode);
+    endpoints?.forced(ledger, mode, process.clock.monotonic());
+    call.endpoint = ledger;
   }
 
-  #end(process: Process, call: Call, ending: Ending): void {
-    const { tally } = call.ledger;
-    call.ending = ending;
-    call.endedMs = process.clock.monotonic();
-    tally.inFlight -= 1;
-    tally[ending] += 1;
+  #healthOf({ endpoint }: Call): Readonly<Health> {
+    return this.endpointHealth.get(endpoint?.name ?? "") ?? this.health;
   }
 
   /** The upstream's side of a call. */
@@ -178,15 +221,16 @@ export class Callers {
     // From here on it is no longer this call that is being admitted.
     this.#setting.calling = undefined;
     call.admitted = true;
-    this.#begin(process, call);
+    this.#begin(process, call, context.endpoint);
+    const health = this.#healthOf(call);
     // A signal that somebody looks at is another one than a signal that nobody does.
     if (random.integer(4) === 0) void context.signal.aborted;
-    if (random.next() < this.health.hanging) {
+    if (random.next() < health.hanging) {
       call.isRunning = true;
-      return new Promise(() => {});
+      return new Promise((_resolve, reject) => this.#hanging.push({ call, process, reject }));
     }
-    const answer = this.isPlain ? GOOD : drawAnswer(random, plan, this.health);
-    const { latencyMs } = this.health;
+    const answer = this.isPlain ? GOOD : drawAnswer(random, plan, health);
+    const { latencyMs } = health;
     if (latencyMs === 0) return this.#answerNow(process, call, answer);
     call.isRunning = true;
     const delayMs = Math.ceil(latencyMs * (0.5 + random.next()) * 4) / 4;
@@ -232,71 +276,6 @@ export class Callers {
       return;
     }
     call.expected = { kind: answer.isError ? "error" : "value", value: answer.value };
-    this.#end(process, call, endingOf(this.#setting.plan, answer));
-  }
-
-  /** The caller's promise settles. */
-  #answered(process: Process, call: Call, kind: "value" | "error", value: unknown): void {
-    if (!process.isAlive) return;
-    const { journal } = this.#setting;
-    const isOurs = kind === "error" && isRefused(value) && !("look" in value);
-    const reason = isOurs ? value.reason : undefined;
-    journal.note("answered", call.id, kind, reason);
-    call.answers += 1;
-    if (call.answers > 1) journal.break("a promise settles once", `call ${call.id}`);
-    if (reason === "deadline") this.#expired(process, call);
-    else if (reason !== undefined) this.#refused(process, call, reason);
-    else if (call.expected?.kind !== kind || call.expected.value !== value) {
-      journal.break(
-        "a caller gets what the upstream said",
-        `call ${call.id}: ${kind} ${String(value)}, expected ${call.expected?.kind ?? "nothing"}`,
-      );
-    }
-  }
-
-  #refused(process: Process, call: Call, reason: string): void {
-    const { journal, load } = this.#setting;
-    journal.note("refused", process.number, call.ledger.name, call.id, reason);
-    call.ledger.countRefusal(reason);
-    if (call.admitted === true) journal.break("a refused call never runs", `call ${call.id}`);
-    if (reason === "closing" ? !process.isClosed : reason === "load_shed" && load <= 0.85) {
-      journal.break("nobody is refused for nothing", `call ${call.id}: ${reason}`);
-    }
-    const isBreaker = reason !== "closing" && reason !== "load_shed";
-    if (isBreaker && call.ticket !== undefined) {
-      journal.break("nobody is refused for nothing", `call ${call.id} held a ticket`);
-    }
-    // A probe that was lent before the shedding goes back without a vote.
-    if (call.ticket !== undefined && call.toldAs !== "ignored") {
-      journal.break(
-        "our own refusals are no evidence",
-        `call ${call.id}: ${call.toldAs ?? "kept"}`,
-      );
-    }
-  }
-
-  #expired(process: Process, call: Call): void {
-    const { journal } = this.#setting;
-    const { deadlineMs, startMs, ending } = call;
-    const nowMs = process.clock.monotonic();
-    if (deadlineMs === undefined || ending !== undefined || nowMs < startMs + deadlineMs) {
-      journal.break("deadlines are kept", `call ${call.id} expired at ${nowMs - startMs} ms`);
-      return;
-    }
-    const isExcused = process.sleptThrough(startMs + deadlineMs, deadlineMs);
-    const isMasked = MASKED.callsDuringExpiry && this.#setting.plan.has("reentrantListeners");
-    if (isExcused && !isMasked && call.toldAs === "failed") {
-      journal.break("a stall of ours is no evidence", `call ${call.id} counted as a timeout`);
-    }
-    // After a stall nobody knows whose fault the time was.
-    const wasStalled =
-      process.clock.stalledUntilMs >= this.#setting.timeline.nowMs - 2 - deadlineMs;
-    const isIgnored = wasStalled && call.toldAs !== "failed";
-    if (isIgnored && call.ticket === undefined) {
-      // Nothing was told that would tell the two apart.
-      call.ledger.isUncertain = true;
-    }
-    this.#end(process, call, isIgnored ? "ignored" : "timeout");
-    if (call.isRunning) call.ledger.tally.abandoned += 1;
+    end(process, call, endingOf(this.#setting.plan, answer));
   }
 }

@@ -1,10 +1,10 @@
 // What must hold after every step, whatever the faults. Reading is all that happens here.
 
+import type { Instant } from "../../src/core/breaker/machine.ts";
 import type { Upstream } from "../../src/index.ts";
-import type { Call, Ledger } from "./ledger.ts";
+import type { Call, Ledger, Verdict } from "./ledger.ts";
 import type { Process } from "./process.ts";
 import type { Setting } from "./setting.ts";
-import { MASKED } from "./swarm.ts";
 
 /** A stall gives its lane one more turn of a millisecond, and due times are rounded up to one. */
 const DEADLINE_SLACK_MS = 2;
@@ -17,11 +17,12 @@ export function checkProcess(setting: Setting, process: Process): void {
   }
   if (!setting.reads) return;
   for (const ledger of process.ledgers.values()) {
-    const upstream = process.upstream(ledger.name);
+    const upstream = process.held(ledger.name);
     if (upstream === undefined) continue;
     process.takeMode(ledger, upstream.mode);
     checkCounts(setting, ledger, upstream);
     checkStored(setting, process, ledger, upstream);
+    process.endpoints.get(ledger.name)?.check(process.clock.monotonic());
   }
   const { expected } = process.listenerErrors;
   const found = process.gear.counters().listenerErrors;
@@ -34,40 +35,48 @@ export function checkProcess(setting: Setting, process: Process): void {
   }
 }
 
-function checkCall({ journal, plan }: Setting, process: Process, call: Call): void {
+function checkCall({ journal }: Setting, process: Process, call: Call): void {
   const { ending, ledger, deadlineMs, startMs } = call;
   const nowMs = process.clock.monotonic();
   if (ending === undefined) {
     if (deadlineMs === undefined || process.isStalled) return;
-    if (MASKED.callsDuringExpiry && plan.has("reentrantListeners")) return;
     const dueMs = startMs + deadlineMs;
     if (nowMs > dueMs + DEADLINE_SLACK_MS && process.awakeMs > DEADLINE_SLACK_MS) {
       journal.break("deadlines are kept", `call ${call.id} is ${nowMs - dueMs} ms over its own`);
     }
     return;
   }
-  const tells = call.ticket === undefined ? 0 : 1;
-  if (call.told !== tells) {
-    journal.break("one verdict per ticket", `call ${call.id} was told ${call.told} times`);
-    return;
+  for (const verdict of [call, call.atEndpoint]) {
+    const tells = verdict.ticket === undefined ? 0 : 1;
+    if (verdict.told !== tells) {
+      journal.break("one verdict per ticket", `call ${call.id} was told ${verdict.told} times`);
+      return;
+    }
+    if (tells === 1) checkVerdict(journal, ledger, call, verdict);
   }
-  if (tells === 1) checkVerdict(journal, ledger, call);
 }
 
-function checkVerdict(journal: Setting["journal"], ledger: Ledger, call: Call): void {
-  const { ending, toldAs, toldFailure, weight } = call;
+function checkVerdict(
+  journal: Setting["journal"],
+  ledger: Ledger,
+  call: Call,
+  verdict: Verdict,
+): void {
+  const { ending, weight } = call;
+  const { toldAs, toldFailure } = verdict;
   const expected = ending === "timeout" ? "failed" : ending;
   // Whoever gave up only after a slow call's time has seen a slow call.
-  const sawSlow = ending === "ignored" && toldAs === "ok" && isSlowAbort(ledger, call);
+  const sawSlow =
+    verdict === call && ending === "ignored" && toldAs === "ok" && isSlowAbort(ledger, call);
   if (toldAs !== expected && !sawSlow) {
     journal.break("only the upstream is evidence", `call ${call.id}: ${ending}, told ${toldAs}`);
   }
   // An adapter may say how long it took; whoever says nothing is measured.
   const latencyMs = call.latencyMs ?? call.endedMs - call.startMs;
-  if (toldAs !== "ignored" && !Object.is(call.toldLatencyMs, latencyMs)) {
+  if (toldAs !== "ignored" && !Object.is(verdict.toldLatencyMs, latencyMs)) {
     journal.break(
       "a call took the time it took",
-      `call ${call.id}: ${call.toldLatencyMs} ms, expected ${latencyMs} ms`,
+      `call ${call.id}: ${verdict.toldLatencyMs} ms, expected ${latencyMs} ms`,
     );
   }
   if (toldFailure === undefined) return;
@@ -84,6 +93,31 @@ function checkVerdict(journal: Setting["journal"], ledger: Ledger, call: Call): 
 
 function isSlowAbort({ machine }: Ledger, call: Call): boolean {
   return call.controller?.signal.aborted === true && call.toldLatencyMs >= machine.slowCallMs;
+}
+
+/** Of an upstream that was forgotten to make room: it must not have been worth remembering. */
+export function checkForgotten(
+  { journal }: Setting,
+  { name, tally, mode, orders, oracle }: Ledger,
+  at: Instant,
+): void {
+  const facts = oracle?.facts(at) ?? {};
+  const { tripped = false, failureCount = 0, tripCount = 0 } = facts;
+  const { totalAttempts, successfulAttempts } = facts;
+  const isWorthIt =
+    tripped !== false ||
+    failureCount !== 0 ||
+    tripCount !== 0 ||
+    totalAttempts !== successfulAttempts ||
+    orders.newest.kind !== "none" ||
+    mode !== "normal" ||
+    tally.inFlight > 0 ||
+    tally.abandoned > 0;
+  if (!isWorthIt) return;
+  journal.break(
+    "only what holds nothing is forgotten",
+    `${name}: ${JSON.stringify({ ...facts, ...tally, mode, order: orders.newest.kind })}`,
+  );
 }
 
 function checkCounts({ journal }: Setting, ledger: Ledger, upstream: Upstream): void {
@@ -133,8 +167,8 @@ function checkStored(
   const row = disk.rows.get(name);
   const isOurs = row === undefined ? plan.processes === 1 : row.by === process.store;
   if (!plan.isDurable || !isOurs || process.isDying) return;
-  const { persisted, tripped, manual, mode, tripCount, failureCount } = upstream.status();
-  if (!persisted) return;
+  const { mode } = upstream;
+  const { tripped, manual, tripCount, failureCount } = upstream.snapshot();
   const stored = row?.stored;
   const differs =
     tripped !== (stored?.snapshot.tripped ?? false) ||
@@ -142,7 +176,8 @@ function checkStored(
     mode !== (stored?.mode ?? "normal") ||
     tripCount !== (stored?.snapshot.tripCount ?? 0) ||
     (policy.kind === "latching" && failureCount !== (stored?.snapshot.failureCount ?? 0));
-  if (!differs) return;
+  // Asked last, since the answer tells everything there is to tell.
+  if (!differs || !upstream.status().persisted) return;
   journal.break(
     "what is said to be stored is stored",
     `${name}: tripped ${tripped}, manual ${manual}, ${mode}, trips ${tripCount}, failures ${failureCount}; on disk ${JSON.stringify(stored)}`,

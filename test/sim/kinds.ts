@@ -1,6 +1,6 @@
 // The kinds of breakers that a world may be made of. A further kind is one more entry.
 
-import { adaptive } from "../../src/core/breaker/adaptive.ts";
+import { adaptive, type AdaptivePolicy } from "../../src/core/breaker/adaptive.ts";
 import { adaptiveSettings, type AdaptiveOptions } from "../../src/core/breaker/adaptive-options.ts";
 import { latching } from "../../src/core/breaker/latching.ts";
 import { latchingSettings, type LatchingOptions } from "../../src/core/breaker/latching-options.ts";
@@ -11,6 +11,7 @@ import {
   type SlidingWindowOptions,
 } from "../../src/core/breaker/sliding-window-options.ts";
 import type { SeededRandom } from "../../src/testing/index.ts";
+import { AdaptiveOracle } from "./adaptive-oracle.ts";
 import { LatchingOracle } from "./latching-oracle.ts";
 import type { Oracle } from "./oracle.ts";
 import { WindowOracle } from "./window-oracle.ts";
@@ -39,6 +40,9 @@ export interface BreakerPlan {
   oracle(random: SeededRandom, nowMs: number): Oracle | undefined;
 }
 
+/** What guards an endpoint. */
+export type EndpointBreakerPlan = Omit<BreakerPlan, "policy"> & { readonly policy: AdaptivePolicy };
+
 export type Kind = (random: SeededRandom) => BreakerPlan;
 
 export function pick<Value>(random: SeededRandom, values: readonly [Value, ...Value[]]): Value {
@@ -56,6 +60,15 @@ function drawLatching(random: SeededRandom): BreakerPlan {
     recovery: pick(random, ["manual", "single-probe"]),
     ...(lease === undefined ? {} : { probeLeaseMs: lease }),
   };
+  return latchingPlan(options);
+}
+
+/** One that leaves the judging to the breakers of its endpoints. */
+export function lenient(): BreakerPlan {
+  return latchingPlan({ failureThreshold: 1000, recovery: "single-probe" });
+}
+
+function latchingPlan(options: LatchingOptions): BreakerPlan {
   const settings = latchingSettings(options);
   return {
     kind: "latching",
@@ -127,8 +140,7 @@ function drawSlidingWindow(random: SeededRandom): BreakerPlan {
   };
 }
 
-/** Without an oracle yet: whatever is not particular to one kind is checked. */
-function drawAdaptive(random: SeededRandom): BreakerPlan {
+export function drawAdaptive(random: SeededRandom): EndpointBreakerPlan {
   const failureThreshold = pick(random, [1, 2, 5]);
   const options: AdaptiveOptions = {
     failureThreshold,
@@ -140,7 +152,8 @@ function drawAdaptive(random: SeededRandom): BreakerPlan {
     canaryLeaseMs: pick(random, [20, 200]),
     legacyFirstBackoff: random.integer(4) === 0,
   };
-  const { canaryCount, canaryLeaseMs, cooldownMsLongest } = adaptiveSettings(options);
+  const settings = adaptiveSettings(options);
+  const { canaryCount, canaryLeaseMs, cooldownMsLongest } = settings;
   return {
     kind: "adaptive",
     options,
@@ -152,7 +165,7 @@ function drawAdaptive(random: SeededRandom): BreakerPlan {
     rounds: 2,
     closedStates: ["healthy", "degraded"],
     momentsMs: [options.cooldownMs ?? 0, canaryLeaseMs],
-    oracle: () => undefined,
+    oracle: (random, nowMs) => new AdaptiveOracle(settings, random, nowMs),
   };
 }
 

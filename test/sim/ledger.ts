@@ -1,6 +1,7 @@
 // What the world knows of one breaker in one process: its oracle, the orders it was given, and what
 // became of every call. The invariants hold the real thing against it.
 
+import type { AdaptiveMachine } from "../../src/core/breaker/adaptive.ts";
 import type { BreakerMachine, Failure, Ticket } from "../../src/core/breaker/machine.ts";
 import type { OperatorMode } from "../../src/core/events.ts";
 import { NO_ORDER, type Orders, type Row } from "./disk.ts";
@@ -9,17 +10,29 @@ import type { Oracle } from "./oracle.ts";
 
 export type Ending = "ok" | "failed" | "timeout" | "ignored";
 
-/** One call, from the asking to what its caller and its breaker got. */
-export interface Call {
+/** What one machine, an upstream's or an endpoint's, was told of a call. */
+export interface Verdict {
   readonly id: number;
+  /** Whether the machine itself let it in, and with what. */
+  ticket: Ticket | undefined;
+  /** How often the machine was told, and what. */
+  told: number;
+  toldAs: "ok" | "failed" | "ignored" | undefined;
+  toldFailure: Failure | undefined;
+  toldLatencyMs: number;
+}
+
+/** One call, from the asking to what its caller and its breaker got. */
+export interface Call extends Verdict {
   readonly ledger: Ledger;
   readonly startMs: number;
   readonly deadlineMs: number | undefined;
   readonly controller: AbortController | undefined;
   /** Whether it was let in; undefined until that is known. */
   admitted: boolean | undefined;
-  /** Whether the machine itself let it in, and with what. */
-  ticket: Ticket | undefined;
+  /** Where it goes, and what is told there; of an upstream without endpoints it is never told. */
+  endpoint: Ledger | undefined;
+  readonly atEndpoint: Verdict;
   /** How it must count; undefined while it lasts. */
   ending: Ending | undefined;
   endedMs: number;
@@ -27,11 +40,6 @@ export interface Call {
   weight: number | undefined;
   /** As given by whoever settled it. */
   latencyMs: number | undefined;
-  /** How often the machine was told, and what. */
-  told: number;
-  toldAs: "ok" | "failed" | "ignored" | undefined;
-  toldFailure: Failure | undefined;
-  toldLatencyMs: number;
   /** Whether the upstream still works on it. */
   isRunning: boolean;
   /** How often its promise settled, and with what. */
@@ -47,24 +55,32 @@ export function newCall(
   controller: AbortController | undefined,
 ): Call {
   return {
-    id,
+    ...newVerdict(id),
     ledger,
     startMs,
     deadlineMs,
     controller,
     admitted: undefined,
-    ticket: undefined,
+    endpoint: undefined,
+    atEndpoint: newVerdict(id),
     ending: undefined,
     endedMs: 0,
     weight: undefined,
     latencyMs: undefined,
+    isRunning: false,
+    answers: 0,
+    expected: undefined,
+  };
+}
+
+function newVerdict(id: number): Verdict {
+  return {
+    id,
+    ticket: undefined,
     told: 0,
     toldAs: undefined,
     toldFailure: undefined,
     toldLatencyMs: 0,
-    isRunning: false,
-    answers: 0,
-    expected: undefined,
   };
 }
 
@@ -81,10 +97,11 @@ export interface Tally {
 }
 
 export class Ledger {
-  readonly name: string;
+  name: string;
   readonly plan: BreakerPlan;
-  readonly machine: BreakerMachine;
-  readonly oracle: Oracle | undefined;
+  readonly machine: BreakerMachine & Partial<Pick<AdaptiveMachine, "wouldAdmit">>;
+  /** Undefined for a kind without one, and once it has become uncertain. */
+  oracle: Oracle | undefined;
   readonly orders: Orders = { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0 };
   mode: OperatorMode = "normal";
   /** The row that was last handed to this process. */
@@ -108,7 +125,7 @@ export class Ledger {
   constructor(
     name: string,
     plan: BreakerPlan,
-    machine: BreakerMachine,
+    machine: BreakerMachine & Partial<Pick<AdaptiveMachine, "wouldAdmit">>,
     oracle: Oracle | undefined,
   ) {
     this.name = name;

@@ -5,7 +5,6 @@ import type { Callers } from "./callers.ts";
 import type { Actor, Operators } from "./operators.ts";
 import type { Process } from "./process.ts";
 import type { Setting } from "./setting.ts";
-import { MASKED } from "./swarm.ts";
 
 /** One that calls back in causes events of its own; somewhere it must end. */
 const DEPTH_MAX = 2;
@@ -34,7 +33,7 @@ export class Listener {
     const { journal, random, plan } = this.#setting;
     journal.note(`heard ${event.type}`, process.number, "upstream" in event ? event.upstream : "");
     const isDeepEnough = this.#depth >= DEPTH_MAX || !plan.has("reentrantListeners");
-    if (!isDeepEnough && !isMasked(event) && random.integer(4) === 0) {
+    if (!isDeepEnough && random.integer(4) === 0) {
       this.#depth += 1;
       this.#reenter(process);
       this.#depth -= 1;
@@ -72,10 +71,4 @@ export class Listener {
         this.#callers.execute(process, upstream, ledger);
     }
   }
-}
-
-function isMasked(event: SwitchgearEvent): boolean {
-  if (event.type === "refused") return MASKED.callsDuringRefusal;
-  const isAdopting = event.type === "transition" && event.cause === "restored";
-  return isAdopting && MASKED.callsDuringAdoption;
 }

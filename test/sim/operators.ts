@@ -27,15 +27,32 @@ export class Operators {
   }
 
   reset({ process, upstream }: Actor): void {
-    const { journal, random, sequence } = this.#setting;
+    const { journal, random, sequence, plan } = this.#setting;
     const force = random.integer(2) === 0;
     journal.note("reset", process.number, upstream.name, force);
     try {
       upstream.reset({ reason: `well again ${sequence}`, actor: "bob", force });
+      const unwell = upstream.endpoints?.endpoints.find(
+        ({ machine }) => machine.state !== "healthy",
+      );
+      if (unwell !== undefined && !plan.has("reentrantListeners")) {
+        journal.break("a reset is for the endpoints, too", unwell.name);
+      }
     } catch (error) {
       journal.note("denied", (error as Error).message);
       if (force) journal.break("force overrides the cooldown", upstream.name);
     }
+  }
+
+  /** Somebody stops one endpoint, or starts it again. */
+  orderEndpoint({ process, upstream }: Actor, order: "trips" | "resets"): void {
+    const { journal, random } = this.#setting;
+    const names = process.endpoints.get(upstream.name)?.plan.names ?? [];
+    const name = names[random.integer(Math.max(1, names.length))];
+    if (name === undefined) return;
+    journal.note("endpoint", process.number, order, name);
+    if (order === "trips") upstream.endpoints?.trip(name, { reason: "maintenance", actor: "ann" });
+    else upstream.endpoints?.reset(name, { reason: "well again", actor: "bob" });
   }
 
   setMode(actor: Actor): void {

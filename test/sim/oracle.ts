@@ -26,6 +26,10 @@ export interface Oracle {
   /** Closed, or with calls let in as calls and not as probes. */
   readonly isTripped: boolean;
   readonly manual: boolean;
+  /** Facts may differ by this share of themselves; none where it is not given. */
+  readonly tolerance?: number;
+  /** Whether it can no longer say what is right. */
+  readonly isUncertain?: boolean;
   /** Undefined when the call must be refused. */
   admit(at: Instant): Token | undefined;
   /** False when the result is late. */

@@ -4,10 +4,10 @@
 import type { BreakerSnapshot } from "../../src/core/breaker/snapshot.ts";
 import type { OperatorMode } from "../../src/core/events.ts";
 import type { StoredBreaker } from "../../src/pipeline/ports.ts";
-import type { Order, Row } from "./disk.ts";
+import type { Row } from "./disk.ts";
 import type { Journal } from "./journal.ts";
 import type { Ledger } from "./ledger.ts";
-import { MASKED, type Plan } from "./swarm.ts";
+import type { Plan } from "./swarm.ts";
 
 /** The writer of a row must know of every order that stands in the one it writes over. */
 export function compareOrders(
@@ -15,30 +15,34 @@ export function compareOrders(
   plan: Plan,
   { name, orders: own, mode }: Ledger,
   there: Row,
-  { snapshot }: StoredBreaker,
+  {
+    stored: { snapshot },
+    countsTrips,
+  }: { readonly stored: StoredBreaker; readonly countsTrips: boolean },
 ): void {
   const { orders, stored } = there;
   const { person } = orders;
-  const isKnown = person.sequence <= own.person.sequence || person.wallMs === own.newest.wallMs;
+  // Two orders of one millisecond cannot be told apart.
+  const isKnown =
+    person.sequence <= own.person.sequence ||
+    person.wallMs === own.person.wallMs ||
+    person.wallMs === own.newest.wallMs;
   const isHeeded =
     person.kind === "trip"
       ? snapshot.manual || !stored.snapshot.manual
       : !snapshot.manual || stored.snapshot.manual;
-  const isMaskedPerson =
-    plan.processes > 1 && MASKED.personsAmongProcesses && isByItself(own, person);
-  if (!isKnown && !isHeeded && !isMaskedPerson) {
+  if (!isKnown && !isHeeded) {
     journal.break(
       "a person's order is never written over by one who does not know it",
       `${name}: ${person.kind} of ${person.wallMs} lost, own ${own.newest.kind} of ${own.newest.wallMs}`,
     );
   }
-  const isMaskedMode = plan.processes > 1 && MASKED.modesAmongProcesses;
-  if (orders.modeSequence > own.modeSequence && stored.mode !== mode && !isMaskedMode) {
+  if (orders.modeSequence > own.modeSequence && stored.mode !== mode) {
     journal.break("a newer mode is never written over", `${name}: ${stored.mode} lost`);
   }
   // Several processes count for themselves, and each breaker may recover by itself.
   if (plan.processes > 1) return;
-  if (snapshot.tripCount < stored.snapshot.tripCount) {
+  if (countsTrips && snapshot.tripCount < stored.snapshot.tripCount) {
     journal.break(
       "trips are never forgotten",
       `${name}: ${stored.snapshot.tripCount} became ${snapshot.tripCount}`,
@@ -55,7 +59,6 @@ export function takeOver(
   journal: Journal,
   { name, seen, orders }: Ledger,
   snapshot: BreakerSnapshot,
-  isMasked: boolean,
 ): void {
   if (seen === undefined) {
     journal.break("what is restored was read", `${name} restored from nowhere`);
@@ -64,9 +67,8 @@ export function takeOver(
   const { newest, person } = seen.orders;
   const isOlder =
     person.sequence < orders.person.sequence && person.wallMs !== orders.person.wallMs;
-  const isMaskedPerson = MASKED.personsAmongProcesses && isByItself(seen.orders, orders.person);
   const isUndone = snapshot.manual !== (orders.person.kind === "trip");
-  if (isOlder && isUndone && !isMasked && !isMaskedPerson) {
+  if (isOlder && isUndone) {
     journal.break("a newer order is never undone", `${name} took over an older one`);
   }
   if (person.sequence > orders.person.sequence) orders.person = person;
@@ -87,12 +89,4 @@ export function takeMode(journal: Journal, ledger: Ledger, mode: OperatorMode): 
       `${ledger.name}: ${mode}, ordered ${ledger.mode}`,
     );
   }
-}
-
-/** Whether a breaker did something by itself that is newer, by date, than a person's order. */
-function isByItself(
-  { newest, person }: { readonly newest: Order; readonly person: Order },
-  order: Order,
-): boolean {
-  return newest.sequence !== person.sequence && newest.wallMs >= order.wallMs;
 }

@@ -2,8 +2,9 @@
 // runs. A simulator that does not find them finds nothing: each must be found, and the code without
 // them must pass the same seeds.
 //
-// Machines are spoiled through their public methods, as they were before anybody watched them, the pipeline through its classes' prototypes,
-// the store through its handle. No source is edited.
+// Machines are spoiled through their public methods, as they were before anybody watched them, the
+// pipeline and the parts of machines through their classes' prototypes, the store through its handle.
+// No source is edited. Those of adaptive breakers and endpoints are in `planted-endpoints.ts`.
 
 import { REFUSED, type BreakerMachine, type Ticket } from "../../src/core/breaker/machine.ts";
 import { AdmittedCall } from "../../src/pipeline/admissions.ts";
@@ -15,24 +16,13 @@ import type { StoreChange } from "../../src/pipeline/ports.ts";
 import { Switchgear } from "../../src/pipeline/registry.ts";
 import { Settlement } from "../../src/pipeline/settlement.ts";
 import { Upstream } from "../../src/pipeline/upstream.ts";
+import { PLANTED_ENDPOINTS } from "./planted-endpoints.ts";
+import { replace } from "./replace.ts";
 import type { Sabotage } from "./setting.ts";
 import { ProcessClock } from "./timeline.ts";
 
 /** How far apart two epochs' tickets are. */
 const EPOCH_STEPS = { latching: 2, "sliding-window": 2 ** 20, adaptive: 2 ** 20 };
-
-/** Replaces a method for a while. */
-function replace<Target extends object, Name extends keyof Target>(
-  target: Target,
-  name: Name,
-  make: (original: Target[Name]) => Target[Name],
-): () => void {
-  const original = target[name];
-  target[name] = make(original);
-  return () => {
-    target[name] = original;
-  };
-}
 
 function epochOf(ticket: Ticket, machine: BreakerMachine): number {
   return Math.floor(ticket / EPOCH_STEPS[machine.kind]);
@@ -280,6 +270,7 @@ export const PLANTED: readonly Sabotage[] = [
   },
   {
     name: "a stall counts as the upstream's timeout",
+    wants: ["deadlines", "stalls"],
     install: () =>
       replace(
         Settlement.prototype,
@@ -427,4 +418,5 @@ export const PLANTED: readonly Sabotage[] = [
           },
       ),
   },
+  ...PLANTED_ENDPOINTS,
 ];

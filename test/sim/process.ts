@@ -5,14 +5,19 @@ import type { BreakerPolicy, Instant, MachinePorts } from "../../src/core/breake
 import { sanitiseSnapshot } from "../../src/core/breaker/restore.ts";
 import type { EventType, OperatorMode, SwitchgearEvent } from "../../src/core/events.ts";
 import { createSwitchgear, type Switchgear, type Upstream } from "../../src/index.ts";
-import type { AuditEntry, StoreChange, StoredBreaker } from "../../src/pipeline/ports.ts";
+import type { EndpointSet } from "../../src/pipeline/endpoints.ts";
+import type { StoreChange, StoredBreaker } from "../../src/pipeline/ports.ts";
 import type { UpstreamOptions } from "../../src/pipeline/registry-options.ts";
+import { Audits } from "./audits.ts";
 import { classifiersOf } from "./answers.ts";
 import { NO_ORDER, ProcessStore, type Orders, type Row } from "./disk.ts";
+import { endpointOptions } from "./endpoint-machines.ts";
+import { Endpoints } from "./endpoints.ts";
 import type { BreakerPlan } from "./kinds.ts";
 import { Ledger, type Call } from "./ledger.ts";
 import type { ExpectedAudit } from "./oracle.ts";
 import { MASKED } from "./swarm.ts";
+import { checkForgotten } from "./checks.ts";
 import { compareOrders, takeMode, takeOver } from "./orders.ts";
 import { machineRandoms, type Setting } from "./setting.ts";
 import { ProcessClock } from "./timeline.ts";
@@ -29,6 +34,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "mode",
   "store-error",
   "store-recovered",
+  "endpoint",
 ];
 
 const MODE_ACTIONS = { normal: "NORMAL", shadow: "SHADOW", "forced-closed": "FORCE_CLOSED" };
@@ -42,6 +48,9 @@ export class Process {
   readonly store: ProcessStore;
   readonly gear: Switchgear;
   readonly ledgers = new Map<string, Ledger>();
+  readonly #guests = new Map<string, Upstream>();
+  /** By upstream. */
+  readonly endpoints = new Map<string, Endpoints>();
   /** Calls that may still change something. */
   readonly calls = new Set<Call>();
   readonly listenerErrors = { expected: 0 };
@@ -53,16 +62,18 @@ export class Process {
   onEvent: ((event: SwitchgearEvent) => unknown) | undefined = undefined;
   #stall: { readonly fromMs: number; readonly isFirst: boolean } | undefined = undefined;
   readonly #setting: Setting;
-  readonly #audits: { readonly upstream: string; readonly audit: Partial<AuditEntry> }[] = [];
-  #committedAudits = 0;
+  readonly #audits: Audits;
   /** The unlisted name that is being asked for, and those that a read of the store will ask for. */
   #asked: string | undefined = undefined;
+  /** The ledger that the newest one took the place of. */
+  #before: Ledger | undefined = undefined;
   #adopted: string[] = [];
   #handed: ReadonlyMap<string, Row> = new Map();
 
   constructor(setting: Setting, number: number, prepare: (store: ProcessStore) => void) {
     this.#setting = setting;
     this.number = number;
+    this.#audits = new Audits(setting.journal, number);
     const { plan, timeline, disk, random } = setting;
     // Fractions that binary numbers hold exactly: rounding is the code's own affair.
     this.clock = new ProcessClock(timeline, random.integer(4) * 1000.25);
@@ -76,18 +87,24 @@ export class Process {
     prepare(this.store);
     this.isLateLoader = this.store.failing.load;
     setting.sabotage?.store?.(this.store);
-    const { guest, breakers } = plan;
+    const { guest, guestsMax } = plan;
+    const { breakers } = setting;
     this.gear = createSwitchgear({
       upstreams: Object.fromEntries(
         Object.entries(breakers).map(([name, breaker]) => [name, this.#upstream(breaker, name)]),
       ),
       ...(guest === undefined ? {} : { otherUpstreams: this.#upstream(guest) }),
-      limits: { operations: 2 },
+      limits: { operations: 2, ...(guestsMax === undefined ? {} : { upstreams: guestsMax }) },
       store: this.store,
       clock: this.clock,
       sampler: { systemLoad: () => this.#sample() },
     });
-    for (const type of EVENT_TYPES) this.gear.on(type, (event) => this.onEvent?.(event));
+    for (const type of EVENT_TYPES) {
+      this.gear.on(type, (event) => {
+        this.#compareRefusal(event);
+        return this.onEvent?.(event);
+      });
+    }
   }
 
   get isAlive(): boolean {
@@ -133,6 +150,7 @@ export class Process {
     this.#asked = name;
     try {
       const upstream = this.gear.upstream(name);
+      this.#met(name, upstream);
       if (!isGuarded) journal.break("unknown names are refused", name);
       return upstream;
     } catch (error) {
@@ -143,15 +161,39 @@ export class Process {
     }
   }
 
+  /** The upstream of a ledger, which is read and not asked for: that might make it, or spare it. */
+  held(name: string): Upstream | undefined {
+    const isListed = Object.hasOwn(this.#setting.plan.breakers, name);
+    return isListed ? this.gear.upstream(name) : this.#guests.get(name);
+  }
+
+  #met(name: string, upstream: Upstream): void {
+    if (Object.hasOwn(this.#setting.plan.breakers, name)) return;
+    const isNew = this.#guests.get(upstream.name) !== upstream;
+    this.#guests.set(upstream.name, upstream);
+    const ledger = this.ledgers.get(name);
+    if (!isNew || ledger === undefined) return;
+    if (upstream.name === name) {
+      if (this.#before !== undefined) checkForgotten(this.#setting, this.#before, this.#instant());
+      this.#before = undefined;
+      return;
+    }
+    // There was no room for it: what was made is for all who find none.
+    ledger.name = upstream.name;
+    this.ledgers.set(ledger.name, ledger);
+    if (this.#before === undefined) this.ledgers.delete(name);
+    else this.ledgers.set(name, this.#before);
+  }
+
   /** An operator's order about the mode is about to be given. */
   orderMode(ledger: Ledger, mode: OperatorMode, actor: string, reason: string): void {
     ledger.mode = mode;
     ledger.orders.modeSequence = this.#setting.sequence += 1;
-    this.#expectAudit(ledger.name, { action: MODE_ACTIONS[mode] as "NORMAL", actor, reason });
+    this.#audits.expect(ledger.name, { action: MODE_ACTIONS[mode] as "NORMAL", actor, reason });
   }
 
   get pendingAudits(): number {
-    return this.#audits.length - this.#committedAudits;
+    return this.#audits.pending;
   }
 
   kill(): void {
@@ -175,7 +217,25 @@ export class Process {
       breaker: policy,
       deadlineMs: name === undefined ? undefined : world.deadlinesMs[name],
       ...classifiersOf(world),
+      ...this.#endpointOptions(name),
     };
+  }
+
+  #endpointOptions(name: string | undefined): Partial<UpstreamOptions> {
+    const plan = name === undefined ? undefined : this.#setting.plan.endpoints[name];
+    if (name === undefined || plan === undefined) return {};
+    const set = (): EndpointSet | undefined => this.gear.upstream(name).endpoints;
+    const endpoints = new Endpoints(plan, this.#setting.journal, set);
+    this.endpoints.set(name, endpoints);
+    return endpointOptions(this.#setting, this.clock, endpoints);
+  }
+
+  #compareRefusal(event: SwitchgearEvent): void {
+    if (event.type !== "refused" || event.reason !== "no_endpoint") return;
+    const endpoints = this.endpoints.get(event.upstream);
+    endpoints?.stranded(event.retryAfterMs, this.clock.monotonic());
+    if (this.held(event.upstream)?.mode === "normal" && endpoints !== undefined) return;
+    this.#setting.journal.break("nobody is refused for nothing", `${event.upstream}: no endpoint`);
   }
 
   #createMachine(
@@ -189,6 +249,7 @@ export class Process {
     this.#setting.sabotage?.machine?.(machine, this.clock);
     const ledger = new Ledger(name, plan, machine, plan.oracle(twin, nowMs));
     ledger.seen = this.#handed.get(name);
+    this.#before = this.ledgers.get(name);
     this.ledgers.set(name, ledger);
     watch(ledger, {
       journal: this.#setting.journal,
@@ -197,8 +258,7 @@ export class Process {
       calling: () => this.#setting.calling,
       ordered: (of, audit) => this.#ordered(of, audit),
       restored: (of, snapshot) => {
-        const isMasked = this.isLateLoader && MASKED.lateLoads;
-        takeOver(this.#setting.journal, of, snapshot, isMasked);
+        takeOver(this.#setting.journal, of, snapshot);
       },
     });
     return machine;
@@ -206,7 +266,10 @@ export class Process {
 
   /** Which unlisted name a machine is made for. */
   #nameOfNew(): string {
-    if (this.#asked !== undefined && !this.ledgers.has(this.#asked)) return this.#asked;
+    const isForgotten = this.#setting.plan.guestsMax !== undefined;
+    if (this.#asked !== undefined && (isForgotten || !this.ledgers.has(this.#asked))) {
+      return this.#asked;
+    }
     while (this.ledgers.has(this.#adopted[0] ?? "")) this.#adopted.shift();
     return this.#adopted.shift() ?? "__overflow__";
   }
@@ -216,16 +279,16 @@ export class Process {
   }
 
   #ordered(ledger: Ledger, { action, actor, reason }: ExpectedAudit): void {
-    this.#expectAudit(ledger.name, { action, actor, ...(reason === undefined ? {} : { reason }) });
+    this.#audits.expect(ledger.name, {
+      action,
+      actor,
+      ...(reason === undefined ? {} : { reason }),
+    });
     if (action === "RESET_DENIED") return;
     const { orders } = ledger;
     const kind = action === "TRIP" ? "trip" : "reset";
     orders.newest = { kind, sequence: (this.#setting.sequence += 1), wallMs: this.clock.now() };
     if (actor !== "system") orders.person = orders.newest;
-  }
-
-  #expectAudit(upstream: string, audit: Partial<AuditEntry>): void {
-    this.#audits.push({ upstream, audit });
   }
 
   #sanitise(stored: StoredBreaker): StoredBreaker {
@@ -253,8 +316,8 @@ export class Process {
     }
     this.takeMode(ledger, stored.mode);
     const there = disk.rows.get(stored.upstream);
-    const isMasked = this.isLateLoader && MASKED.lateLoads;
-    if (there !== undefined && !isMasked) compareOrders(journal, plan, ledger, there, stored);
+    const countsTrips = !this.isLateLoader || !MASKED.tripCountsOfLateLoads;
+    if (there !== undefined) compareOrders(journal, plan, ledger, there, { stored, countsTrips });
     return { ...ledger.orders };
   }
 
@@ -268,27 +331,6 @@ export class Process {
     for (const { upstream, mode, snapshot } of breakers) {
       journal.note("stored", this.number, upstream, mode, snapshot.tripped, snapshot.failureCount);
     }
-    for (const entry of audits) {
-      journal.note("audited", this.number, entry.upstream, entry.action, entry.actor, entry.reason);
-      const expected = this.#audits[this.#committedAudits];
-      this.#committedAudits += 1;
-      if (expected !== undefined && matches(expected, entry)) continue;
-      journal.break(
-        "the audit is what was ordered, in order",
-        `${entry.action} of ${entry.upstream} by ${entry.actor}, expected ${expected?.audit.action ?? "none"} of ${expected?.upstream ?? "none"} by ${expected?.audit.actor ?? "nobody"}`,
-      );
-    }
+    for (const entry of audits) this.#audits.committed(entry);
   }
-}
-
-function matches(
-  { upstream, audit }: { readonly upstream: string; readonly audit: Partial<AuditEntry> },
-  entry: AuditEntry,
-): boolean {
-  return (
-    upstream === entry.upstream &&
-    audit.action === entry.action &&
-    audit.actor === entry.actor &&
-    (audit.reason === undefined || audit.reason === entry.reason)
-  );
 }

@@ -4,7 +4,6 @@
 import { HEALTHY } from "./answers.ts";
 import type { Actor } from "./operators.ts";
 import type { Process } from "./process.ts";
-import { MASKED } from "./swarm.ts";
 import type { World } from "./world.ts";
 
 /** The longest pause between two tries of the store, and a second of coalescing. */
@@ -20,6 +19,8 @@ export async function endQuietly(world: World): Promise<void> {
   calm(world);
   // Whatever stalls, wakes up; whatever was asked, is answered.
   await world.advance(CALLS_PATIENCE_MS + STORE_PATIENCE_MS);
+  world.callers.finish();
+  await world.settle();
   if (world.isOver) return;
   for (const process of processes) {
     checkStore(world, process);
@@ -34,6 +35,7 @@ function calm(world: World): void {
   world.isTroubled = false;
   setting.load = 0;
   Object.assign(callers.health, HEALTHY);
+  callers.endpointHealth.clear();
   callers.isPlain = true;
   for (const { store } of processes) {
     Object.assign(store.failing, { load: false, commit: false, poll: false, history: false });
@@ -47,23 +49,32 @@ function checkStore({ setting: { journal, disk, plan } }: World, process: Proces
   if (!ok || pending > 0 || process.pendingAudits > 0) {
     journal.break("a store that works again is caught up", `${pending} states pending`);
   }
-  const isMasked = process.isLateLoader && MASKED.lateLoads;
-  if (!plan.isDurable || plan.processes > 1 || isMasked) return;
+  if (!plan.isDurable || plan.processes > 1) return;
   for (const { name } of process.ledgers.values()) {
-    const status = process.upstream(name)?.status();
-    const stored = disk.rows.get(name)?.stored;
-    if (status === undefined || stored === undefined) continue;
+    const status = process.held(name)?.status();
+    const row = disk.rows.get(name);
+    if (status === undefined || row === undefined) continue;
+    const { stored, by } = row;
     const { tripped, manual, tripCount, state } = status;
     const { snapshot } = stored;
+    // Another kind, or another's options, have no ramp to go on with.
+    const isSameBreaker = by === process.store || !plan.has("kindChanges");
     const isSame =
       snapshot.tripped === tripped &&
       snapshot.manual === manual &&
       snapshot.tripCount === tripCount &&
       stored.mode === status.mode &&
       // A restart in the middle of a ramp goes on with it; a degraded endpoint is judged anew.
-      !(snapshot.kind === "sliding-window" && !tripped && snapshot.state !== state);
+      !(
+        snapshot.kind === "sliding-window" &&
+        isSameBreaker &&
+        !tripped &&
+        snapshot.state !== state
+      );
     if (isSame) continue;
-    journal.break("the store holds the newest state", `${name}: ${JSON.stringify(snapshot)}`);
+    const found = JSON.stringify({ state, tripped, manual, tripCount, mode: status.mode });
+    const onDisk = JSON.stringify({ ...snapshot, mode: stored.mode });
+    journal.break("the store holds the newest state", `${name}: ${found}, on disk ${onDisk}`);
   }
 }
 
@@ -72,6 +83,12 @@ function checkCalls({ setting: { journal } }: World, process: Process): void {
     if (call.deadlineMs === undefined || call.ending !== undefined) continue;
     journal.break("no caller with a deadline hangs", `call ${call.id}`);
   }
+  const endpoints = [...process.endpoints.values()].flatMap(({ ledgers }) => ledgers);
+  // That these are the real counts, too, is looked at after every step.
+  for (const { name, tally } of [...process.ledgers.values(), ...endpoints]) {
+    if (tally.inFlight === 0 && tally.abandoned === 0) continue;
+    journal.break("what has ended is no longer in flight", `${name}: ${tally.inFlight}`);
+  }
 }
 
 /** Every breaker serves again: by itself where it may, after a person's reset where it may not. */
@@ -79,13 +96,17 @@ async function serveAgain(world: World): Promise<void> {
   const { setting, processes } = world;
   const { journal } = setting;
   for (const process of processes) {
-    for (const name of process.ledgers.keys()) {
+    // Asking for one that was forgotten makes it anew.
+    const names = Array.from(process.ledgers.keys());
+    for (const name of names) {
       const actor = world.actor(process, name);
       if (actor === undefined) continue;
       const { upstream, ledger } = actor;
-      world.operators.order(actor, "normal");
       const needsPerson = ledger.plan.needsPerson || upstream.status().manual;
       const wasTripped = upstream.isTripped;
+      await healEndpoints(world, actor);
+      if (world.isOver) return;
+      world.operators.order(actor, "normal");
       await callUntilClosed(world, actor);
       if (world.isOver) return;
       const isClosed = ledger.plan.closedStates.includes(upstream.state());
@@ -102,6 +123,41 @@ async function serveAgain(world: World): Promise<void> {
       await world.settle();
       if (call.ending !== "ok") journal.break("a reset breaker serves", `${name}: ${call.ending}`);
     }
+  }
+}
+
+/**
+ * Successes, at the most, after which an endpoint is well: fifty old latencies and a hundred old
+ * outcomes are then forgotten. Of its upstream's calls it gets one in eleven or more.
+ */
+const CALLS_TO_HEAL = 100 * 11;
+
+/** Whatever the breaker of the upstream says, those of its endpoints find out that all is well. */
+async function healEndpoints(world: World, actor: Actor): Promise<void> {
+  const { process, upstream, ledger } = actor;
+  const plan = process.endpoints.get(upstream.name)?.plan;
+  const { journal } = world.setting;
+  if (plan === undefined) return;
+  world.operators.order(actor, "shadow");
+  const endpoints = upstream.endpoints?.endpoints ?? [];
+  const isManual = ({ machine }: (typeof endpoints)[number]): boolean =>
+    machine.isTripped && machine.refusal({ nowMs: 0, wallMs: 0 }).manual;
+  const stopped = endpoints.filter(isManual);
+  const unwell = (): typeof endpoints =>
+    endpoints.filter((one) => one.machine.state !== "healthy" && !stopped.includes(one));
+  for (let n = 0; n < CALLS_TO_HEAL * endpoints.length && unwell().length > 0; n += 1) {
+    const isCooling = unwell().some(({ machine }) => machine.state === "cooling-down");
+    if (isCooling) await world.advance(plan.breaker.patienceMs);
+    world.callers.execute(process, upstream, ledger);
+    await world.settle();
+    if (world.isOver) return;
+  }
+  for (const { name, machine } of unwell()) {
+    journal.break("an endpoint of a healthy upstream heals", `${name} is ${machine.state}`);
+  }
+  for (const one of stopped) {
+    if (!isManual(one)) journal.break("only a person ends this trip", one.name);
+    upstream.endpoints?.reset(one.name, { reason: "the end", actor: "bob" });
   }
 }
 

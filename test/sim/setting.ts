@@ -4,13 +4,16 @@ import type { BreakerMachine } from "../../src/core/breaker/machine.ts";
 import { SeededRandom } from "../../src/testing/index.ts";
 import type { Disk, ProcessStore } from "./disk.ts";
 import type { Journal } from "./journal.ts";
+import type { BreakerPlan } from "./kinds.ts";
 import type { Call } from "./ledger.ts";
-import type { Plan } from "./swarm.ts";
+import type { Feature, Plan } from "./swarm.ts";
 import type { ProcessClock, Timeline } from "./timeline.ts";
 
 /** A bug planted on purpose, to see whether it is found. */
 export interface Sabotage {
   readonly name: string;
+  /** What must be on in a world that it can show in, where that is rare. */
+  readonly wants?: readonly Feature[];
   /** Spoils each machine as it is made. */
   readonly machine?: (machine: BreakerMachine, clock: ProcessClock) => void;
   /** Spoils each process's store. */
@@ -29,6 +32,8 @@ export interface Setting {
   readonly sabotage: Sabotage | undefined;
   /** Whether anything is read between the steps. Without that nothing may come out differently. */
   readonly reads: boolean;
+  /** As the next process is configured. */
+  readonly breakers: Record<string, BreakerPlan>;
   /** How loaded every process is, 0–1. */
   load: number;
   /** Numbers orders in the history of the world. */

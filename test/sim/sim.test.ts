@@ -11,7 +11,7 @@ import { PLANTED } from "./planted.ts";
 import { simulate, type Result } from "./simulate.ts";
 
 /** A few seconds on a machine that others use, too. */
-const SEEDS = 400;
+const SEEDS = 150;
 
 /** Within so many seeds every planted bug must be found. */
 const PLANTED_SEEDS_MAX = 1000;
@@ -29,17 +29,14 @@ test(`every promise is kept in ${SEEDS} worlds`, async () => {
   for (let seed = 1; seed <= SEEDS; seed += 1) await assertKept(seed);
 });
 
-test("the same seed makes the same world, again", async () => {
-  for (let seed = 1; seed <= 50; seed += 1) {
+test("the same seed makes the same world, again, and another seed another", async () => {
+  const digests = new Set<string>();
+  for (let seed = 1; seed <= 40; seed += 1) {
     const [first, second] = [await simulate(seed), await simulate(seed)];
     assert.equal(second.digest, first.digest, `seed ${seed}`);
+    digests.add(first.digest);
   }
-});
-
-test("different seeds make different worlds", async () => {
-  const digests = new Set<string>();
-  for (let seed = 1; seed <= 50; seed += 1) digests.add((await simulate(seed)).digest);
-  assert.equal(digests.size, 50);
+  assert.equal(digests.size, 40);
 });
 
 test("the same seed makes the same world on Node and on Bun", async () => {
@@ -47,16 +44,16 @@ test("the same seed makes the same world on Node and on Bun", async () => {
   const digestsOn = async (runtime: string): Promise<string[]> => {
     const program = join(ROOT, "node_modules/.bin", runtime);
     const script = join(ROOT, "scripts/sim.ts");
-    const { stdout } = await run(program, [script, "--seeds", "50", "--digest"]);
+    const { stdout } = await run(program, [script, "--seeds", "25", "--digest"]);
     return stdout.trim().split("\n");
   };
   const [onNode, onBun] = await Promise.all([digestsOn("node"), digestsOn("bun")]);
-  assert.equal(onNode.length, 50);
+  assert.equal(onNode.length, 25);
   assert.deepEqual(onBun, onNode);
 });
 
 test("reading, however often, changes nothing", async () => {
-  for (let seed = 1; seed <= 100; seed += 1) {
+  for (let seed = 1; seed <= 60; seed += 1) {
     const [read, unread] = [await simulate(seed), await simulate(seed, { reads: false })];
     assert.equal(unread.digest, read.digest, `seed ${seed}`);
   }
@@ -85,6 +82,9 @@ for (const sabotage of PLANTED) {
       const { broken } = await simulate(seed, { sabotage });
       if (broken === undefined) continue;
       t.diagnostic?.(`seed ${seed}: ${broken.invariant}`);
+      const { wants } = sabotage;
+      assert.equal((await simulate(seed, { wants })).broken, undefined);
+      if (wants !== undefined) return;
       for (; keptUntil < seed; keptUntil += 1) await assertKept(keptUntil + 1);
       return;
     }

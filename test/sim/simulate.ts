@@ -5,7 +5,7 @@ import { Disk } from "./disk.ts";
 import { Journal, type Broken } from "./journal.ts";
 import { endQuietly } from "./quiet-end.ts";
 import type { Sabotage, Setting } from "./setting.ts";
-import { drawPlan } from "./swarm.ts";
+import { drawPlan, type Feature } from "./swarm.ts";
 import { Timeline } from "./timeline.ts";
 import { World } from "./world.ts";
 
@@ -20,20 +20,24 @@ export interface Result {
 export interface SimulateOptions {
   readonly trace?: boolean;
   readonly sabotage?: Sabotage | undefined;
+  /** What is on in any case. */
+  readonly wants?: readonly Feature[] | undefined;
   /** False reads nothing between the steps, to see that reading changes nothing. */
   readonly reads?: boolean;
 }
 
 export async function simulate(
   seed: number,
-  { trace = false, sabotage, reads = true }: SimulateOptions = {},
+  { trace = false, sabotage, wants = sabotage?.wants, reads = true }: SimulateOptions = {},
 ): Promise<Result> {
   const random = new SeededRandom(seed);
   const timeline = new Timeline();
   const journal = new Journal(trace, () => timeline.nowMs);
+  const plan = drawPlan(random, wants);
   const setting: Setting = {
     seed,
-    plan: drawPlan(random),
+    plan,
+    breakers: { ...plan.breakers },
     random,
     timeline,
     disk: new Disk(),

@@ -3,49 +3,21 @@
 // happens without it (Groce et al., "Swarm Testing", ISSTA 2012).
 
 import type { SeededRandom } from "../../src/testing/index.ts";
-import { KINDS, pick, type BreakerPlan, type Kind } from "./kinds.ts";
+import type { EndpointsPlan } from "./endpoints.ts";
+import { drawAdaptive, KINDS, lenient, pick, type BreakerPlan, type Kind } from "./kinds.ts";
 
 /**
- * Situations in which the pipeline is known to break a promise. Each is kept out, or not looked at,
- * until that is mended: then its switch goes, too. `SIM_UNMASK=name` looks at one all the same.
+ * Limits of the library that are kept out, or not looked at. `SIM_UNMASK=name` looks at one all the
+ * same; a defect that waits to be mended gets its place here, too.
  */
 const KNOWN = {
   /**
-   * Orders of different processes are told apart by wall-clock dates only. After the wall clock was
-   * set back an older order looks newer, and undoes the newer one.
+   * A process's own orders and stored ones, by another process or from before a first read that
+   * failed, are told apart by wall-clock dates: after the clock was set back an older one looks newer.
    */
-  wallBackAmongProcesses: true,
-  /**
-   * Modes carry no date. A process with any unsaved change of its own takes no mode over from the
-   * store, and writes its own older one over the newer.
-   */
-  modesAmongProcesses: true,
-  /**
-   * A person's trip or reset is compared by date with what another process's breaker did by itself. A
-   * trip by hand is then not taken over, and written over, by one that has tripped by itself since.
-   */
-  personsAmongProcesses: true,
-  /**
-   * A process whose first read of the store fails, and in which anything happens before a later one
-   * succeeds, keeps its own state: the stored mode, trips and number of trips are written over, or
-   * left on disk without being heeded.
-   */
-  lateLoads: true,
-  /**
-   * A call that starts while another one's deadline expires, from a listener or from what hears the
-   * abort, arms the lane's timer for its own deadline; those that wait in the lane expire then.
-   */
-  callsDuringExpiry: true,
-  /**
-   * A listener of `refused` that calls back in changes what the refusal that it was told of is then
-   * thrown for.
-   */
-  callsDuringRefusal: true,
-  /**
-   * Rows that were read are taken over one by one, each told at once. A listener that gives an order
-   * meanwhile writes over a row that is yet to be taken over, or is undone by it.
-   */
-  callsDuringAdoption: true,
+  wallBackAmongOrders: true,
+  /** Trips counted before a first read that failed was made good do not add up with the stored ones. */
+  tripCountsOfLateLoads: true,
 };
 
 export const MASKED: Readonly<typeof KNOWN> = Object.freeze({
@@ -81,7 +53,16 @@ const FEATURES = [
   "badClassifiers",
   "resultClassifier",
   "retryAfter",
+  "endpoints",
+  "kindChanges",
+  "scarcity",
 ] as const;
+
+/**
+ * Where room is scarce, rows for which there is none are read into the one that all others share; and a
+ * listener may have that upstream forgotten which somebody has got hold of and is about to call.
+ */
+const UNLIKE_SCARCITY = ["crashes", "crashesInCommit", "reentrantListeners"] as const;
 
 export type Feature = (typeof FEATURES)[number];
 
@@ -90,36 +71,69 @@ export interface Plan {
   readonly steps: number;
   /** Whether state outlives a process; otherwise only audits are stored. */
   readonly isDurable: boolean;
+  /** Where an upstream has several base URLs. */
+  readonly endpoints: Readonly<Record<string, EndpointsPlan | undefined>>;
   /** The listed upstreams, and what any other name is given where guests are let in. */
   readonly breakers: Readonly<Record<string, BreakerPlan>>;
   readonly guest: BreakerPlan | undefined;
+  /** So many guests find room; undefined for more than ever come. */
+  readonly guestsMax: number | undefined;
   readonly deadlinesMs: Readonly<Record<string, number | undefined>>;
   has(feature: Feature): boolean;
 }
 
-export function drawPlan(random: SeededRandom): Plan {
-  const kinds = Object.values(KINDS) as [Kind, ...Kind[]];
+/** `wants` is on in any case. */
+export function drawPlan(random: SeededRandom, wants: readonly Feature[] = []): Plan {
   const features = new Set<Feature>();
   // Some worlds are nearly empty and some nearly full.
   const share = pick(random, [0.2, 0.5, 0.8]);
   for (const feature of FEATURES) if (random.next() < share) features.add(feature);
+  for (const feature of wants) features.add(feature);
   const processes = pick(random, [1, 1, 1, 2, 3]);
-  if (MASKED.wallBackAmongProcesses && processes > 1) features.delete("wallBack");
+  const areDatesCompared = processes > 1 || features.has("loadFaults");
+  if (MASKED.wallBackAmongOrders && areDatesCompared) features.delete("wallBack");
   if (processes > 1) features.delete("guests");
-  const breakers: Record<string, BreakerPlan> = { dk: pick(random, kinds)(random) };
-  if (random.integer(3) === 0) breakers["fd"] = pick(random, kinds)(random);
-  const guest = features.has("guests") ? pick(random, kinds)(random) : undefined;
+  const isScarce = features.has("guests") && features.has("scarcity");
+  if (isScarce) for (const feature of UNLIKE_SCARCITY) features.delete(feature);
+  const breakers: Record<string, BreakerPlan> = { dk: drawBreaker(random) };
+  if (random.integer(3) === 0) breakers["fd"] = drawBreaker(random);
+  const endpoints = Object.fromEntries(
+    Object.keys(breakers).map((name) => [name, drawEndpoints(random, features, name)]),
+  );
+  for (const [name, listing] of Object.entries(endpoints)) {
+    if (listing !== undefined && random.integer(3) > 0) breakers[name] = lenient();
+  }
+  const guest = features.has("guests") ? drawBreaker(random) : undefined;
   const isTimed = features.has("deadlines");
   return {
     processes,
     steps: pick(random, [20, 50, 90]),
     isDurable: processes > 1 || random.integer(8) > 0,
     breakers,
+    endpoints,
     guest,
+    guestsMax: isScarce ? 1 + random.integer(3) : undefined,
     deadlinesMs: {
       dk: isTimed ? pick(random, [undefined, 10, 100, 1000]) : undefined,
       fd: isTimed ? pick(random, [undefined, 50]) : undefined,
     },
     has: (feature) => features.has(feature),
   };
+}
+
+/** One of all kinds. */
+export function drawBreaker(random: SeededRandom): BreakerPlan {
+  return pick(random, Object.values(KINDS) as [Kind, ...Kind[]])(random);
+}
+
+function drawEndpoints(
+  random: SeededRandom,
+  features: ReadonlySet<Feature>,
+  upstream: string,
+): EndpointsPlan | undefined {
+  if (!features.has("endpoints") || random.integer(3) === 0) return undefined;
+  const names = ["a", "b", "c"]
+    .slice(0, 2 + random.integer(2))
+    .map((name) => `${upstream}-${name}`);
+  return { names, breaker: drawAdaptive(random) };
 }

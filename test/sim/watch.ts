@@ -6,8 +6,9 @@
 
 import { REFUSED, type BreakerMachine, type Instant } from "../../src/core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../src/core/breaker/snapshot.ts";
+import { UNTRACKED } from "../../src/pipeline/breaker-guard.ts";
 import type { Journal } from "./journal.ts";
-import type { Call, Ledger } from "./ledger.ts";
+import type { Ledger, Verdict } from "./ledger.ts";
 import type { ExpectedAudit, Token } from "./oracle.ts";
 
 export interface Watcher {
@@ -16,7 +17,10 @@ export interface Watcher {
   readonly compares: boolean;
   at(): Instant;
   /** The call that is being admitted. */
-  calling(): Call | undefined;
+  calling(): Verdict | undefined;
+  /** A machine is about to be asked for an admission, and has given one. */
+  readonly asking?: (ledger: Ledger, nowMs: number) => void;
+  readonly admitted?: (ledger: Ledger, verdict: Verdict | undefined, nowMs: number) => void;
   /** An order, or what a machine did of itself. */
   ordered(ledger: Ledger, audit: ExpectedAudit): void;
   restored(ledger: Ledger, snapshot: BreakerSnapshot): void;
@@ -25,7 +29,7 @@ export interface Watcher {
 interface Admitted {
   readonly inner: number;
   readonly token: Token | undefined;
-  readonly call: Call | undefined;
+  readonly call: Verdict | undefined;
   /** The epoch of a probe; undefined for any other call. */
   readonly probeOf: number | undefined;
   readonly atMs: number;
@@ -34,7 +38,7 @@ interface Admitted {
 
 /** Wraps the ledger's machine. */
 export function watch(ledger: Ledger, watcher: Watcher): void {
-  const { machine, oracle } = ledger;
+  const { machine } = ledger;
   const { journal } = watcher;
   const admitted: Admitted[] = [];
   const real = {
@@ -49,7 +53,8 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
   };
 
   const compare = (what: string): void => {
-    const audits = oracle?.audits.splice(0) ?? auditsOf(machine);
+    if (ledger.oracle?.isUncertain === true) ledger.oracle = undefined;
+    const audits = ledger.oracle?.audits.splice(0) ?? auditsOf(machine);
     for (const audit of audits) watcher.ordered(ledger, audit);
     if (watcher.compares) compareFacts(ledger, watcher.at(), what, journal);
   };
@@ -57,7 +62,7 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
   const unknown = (what: string, ticket: number): void =>
     journal.break("every settlement has an admission", `${what} of ticket ${ticket}`);
 
-  const told = (one: Admitted | undefined, as: NonNullable<Call["toldAs"]>): void => {
+  const told = (one: Admitted | undefined, as: NonNullable<Verdict["toldAs"]>): void => {
     if (one !== undefined) one.isSettled = true;
     const call = one?.call;
     if (call === undefined) return;
@@ -76,10 +81,11 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
 
   machine.admit = (nowMs) => {
     const at = watcher.at();
-    const expected = oracle?.admit(at);
+    watcher.asking?.(ledger, at.nowMs);
+    const expected = ledger.oracle?.admit(at);
     const inner = real.admit(nowMs);
     const isLetIn = inner !== REFUSED;
-    if (oracle !== undefined && isLetIn !== (expected !== undefined)) {
+    if (ledger.oracle !== undefined && isLetIn !== (expected !== undefined)) {
       const verdict = isLetIn ? "admitted" : "refused";
       journal.break(broken(ledger, isLetIn), `${ledger.name} ${verdict} while ${machine.state}`);
     }
@@ -101,6 +107,7 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
       }) - 1;
     if (probeOf !== undefined) countProbes(ledger, admitted, at.nowMs, journal);
     if (call !== undefined) call.ticket = ticket;
+    watcher.admitted?.(ledger, call, at.nowMs);
     return ticket;
   };
 
@@ -111,7 +118,7 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
     if (one?.call !== undefined) one.call.toldLatencyMs = latencyMs;
     const isCounted = real.settleOk(one?.inner ?? ticket, latencyMs, nowMs, wallMs);
     const isExpected =
-      one?.token === undefined ? undefined : oracle?.ok(one.token, latencyMs, watcher.at());
+      one?.token === undefined ? undefined : ledger.oracle?.ok(one.token, latencyMs, watcher.at());
     isLate("success", isCounted, isExpected);
     if (!(isExpected ?? isCounted)) ledger.tally.lateOk += 1;
     compare("success");
@@ -130,7 +137,7 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
     const isExpected =
       one?.token === undefined
         ? undefined
-        : oracle?.failed(one.token, failure, latencyMs, watcher.at());
+        : ledger.oracle?.failed(one.token, failure, latencyMs, watcher.at());
     isLate("failure", isCounted, isExpected);
     if (!(isExpected ?? isCounted)) ledger.tally.lateFailed += 1;
     compare("failure");
@@ -139,28 +146,29 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
 
   machine.settleIgnored = (ticket, nowMs) => {
     const one = admitted[ticket];
-    if (one === undefined) unknown("no vote", ticket);
+    // An endpoint's machine is told of a call that it was not asked about, and does nothing.
+    if (one === undefined && ticket !== UNTRACKED) unknown("no vote", ticket);
     told(one, "ignored");
     real.settleIgnored(one?.inner ?? ticket, nowMs);
-    if (one?.token !== undefined) oracle?.ignored(one.token, watcher.at());
+    if (one?.token !== undefined) ledger.oracle?.ignored(one.token, watcher.at());
     compare("no vote");
   };
 
   machine.record = (outcome, failure, latencyMs, at) => {
     real.record(outcome, failure, latencyMs, at);
-    oracle?.record(outcome, failure, latencyMs, watcher.at());
+    ledger.oracle?.record(outcome, failure, latencyMs, watcher.at());
     compare("record");
   };
 
   machine.trip = (order, at) => {
     real.trip(order, at);
-    oracle?.trip(order.reason, order.actor, watcher.at());
+    ledger.oracle?.trip(order.reason, order.actor, watcher.at());
     compare("trip");
   };
 
   machine.reset = (order, at) => {
     const verdict = real.reset(order, at);
-    const isExpected = oracle?.reset(order.reason, order.actor, order.force, watcher.at());
+    const isExpected = ledger.oracle?.reset(order.reason, order.actor, order.force, watcher.at());
     if (isExpected !== undefined && verdict.accepted !== isExpected) {
       journal.break("the cooldown runs from the trip", `reset accepted ${verdict.accepted}`);
     }
@@ -170,7 +178,7 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
 
   machine.restore = (snapshot, at) => {
     real.restore(snapshot, at);
-    oracle?.restore(snapshot, watcher.at());
+    ledger.oracle?.restore(snapshot, watcher.at());
     watcher.restored(ledger, snapshot);
     compare("restore");
   };
@@ -219,13 +227,23 @@ function compareFacts(
           ? expected === null
             ? null
             : machine.refusal(at).retryAfterMs
-          : snapshot[fact];
-    if (Object.is(found, expected)) continue;
+          : textOf(snapshot[fact]);
+    if (isSame(found, expected, oracle.tolerance ?? 0)) continue;
     to.break(
       `the machine agrees with its model`,
       `${name} after ${what}: ${fact} is ${String(found)}, expected ${String(expected)}`,
     );
   }
+}
+
+function textOf(value: unknown): unknown {
+  return Array.isArray(value) ? value.join(",") : value;
+}
+
+function isSame(found: unknown, expected: unknown, tolerance: number): boolean {
+  if (Object.is(found, expected)) return true;
+  if (typeof found !== "number" || typeof expected !== "number") return false;
+  return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected));
 }
 
 /** Where there is no oracle the machine's own events must do. */

@@ -4,6 +4,7 @@
 //
 // It does not know what a breaker should do. The oracles know that, and `checks.ts` knows the rest.
 
+import { OVERFLOW_NAME } from "../../src/pipeline/call-stats.ts";
 import { SeededRandom } from "../../src/testing/index.ts";
 import { HEALTHY } from "./answers.ts";
 import { Callers } from "./callers.ts";
@@ -14,7 +15,7 @@ import { Listener } from "./listener.ts";
 import { Operators, type Actor } from "./operators.ts";
 import { Process } from "./process.ts";
 import type { Setting } from "./setting.ts";
-import type { Feature } from "./swarm.ts";
+import { drawBreaker, type Feature } from "./swarm.ts";
 
 /** Turns of the microtask queue until nothing moves any more; the longest chain takes five. */
 const TURNS = 8;
@@ -23,6 +24,9 @@ const AT_REST = Promise.resolve();
 
 const MOMENTS_MS = [0, 0.25, 1, 2, 5, 10, 20, 50, 100, 250, 1000, 5000] as const;
 const LONG_MOMENTS_MS = [15_000, 30_000, 60_000, 61_000] as const;
+
+/** Names that nobody listed. */
+const GUESTS = ["guest-1", "guest-2", "guest-3", "guest-4", "guest-5"];
 
 export class World {
   readonly setting: Setting;
@@ -95,6 +99,10 @@ export class World {
     this.#started += 1;
     setting.journal.note("start", index, this.#started);
     const isLoading = this.#draws("loadFaults", 3);
+    if (this.#started > 1 && this.#draws("kindChanges", 2)) {
+      setting.breakers["dk"] = drawBreaker(setting.random);
+      setting.journal.note("kind", setting.breakers["dk"].kind);
+    }
     const process = new Process(setting, this.#started, (store) => {
       store.failing.load = isLoading;
       store.failing.commit = isLoading;
@@ -107,11 +115,11 @@ export class World {
 
   /** What was stored is there before the first call. */
   #checkRestored(process: Process): void {
-    const { disk, journal, plan } = this.setting;
+    const { disk, journal, plan, timeline } = this.setting;
     if (!plan.isDurable || !this.setting.reads) return;
     for (const [name, { stored }] of disk.rows) {
       const upstream = process.upstream(name);
-      const { tripped, manual, tripCount } = stored.snapshot;
+      const { kind, tripped, manual, tripCount, trippedAt, lastError } = stored.snapshot;
       const found = upstream?.status();
       if (found === undefined) continue;
       process.takeMode(process.ledgers.get(name) as Ledger, found.mode);
@@ -119,11 +127,18 @@ export class World {
         found.tripped === tripped &&
         found.manual === manual &&
         found.mode === stored.mode &&
-        found.tripCount === tripCount
+        found.tripCount === tripCount &&
+        found.trippedAt === (trippedAt === null ? null : Math.min(trippedAt, timeline.wallMs)) &&
+        found.lastError === lastError &&
+        // A count of one kind means nothing to another.
+        (found.failureCount === 0 || found.kind === kind)
       ) {
         continue;
       }
-      journal.break("what was durable is there after a restart", `${name}: ${found.state}`);
+      journal.break(
+        "what was durable is there after a restart",
+        `${name}: ${JSON.stringify(found)}, on disk ${JSON.stringify(stored)}`,
+      );
     }
   }
 
@@ -152,6 +167,11 @@ export class World {
     add("records", 3, () => this.#onActor(({ upstream }) => this.callers.record(upstream)));
     add("signals", 3, () => this.#onProcess((process) => this.callers.abort(process)));
     add("trips", 2, () => this.#onActor((actor) => this.operators.trip(actor)));
+    if (Object.values(plan.endpoints).some(Boolean)) {
+      const orders = ["trips", "resets"] as const;
+      actions.push([3, () => this.#call(8)], [3, () => this.#changeHealth()]);
+      for (const order of orders) add(order, 1, () => this.#onEndpoint(order));
+    }
     add("resets", 2, () => this.#onActor((actor) => this.operators.reset(actor)));
     add("modes", 1, () => this.#onActor((actor) => this.operators.setMode(actor)));
     add("unknownNames", 1, () => this.#onProcess((process) => void process.upstream("nobody")));
@@ -174,13 +194,15 @@ export class World {
   }
 
   #drawWait(): number {
-    const { random, timeline, plan } = this.setting;
+    const { random, timeline, plan, breakers } = this.setting;
     const way = random.integer(10);
     if (way < 6) return pick(random, MOMENTS_MS);
     // To the very moment when something is due.
     if (way < 8) return Math.max(0, (timeline.nextMs ?? timeline.nowMs) - timeline.nowMs);
     if (way === 8) return pick(random, LONG_MOMENTS_MS);
-    const moments = plan.breakers["dk"]?.momentsMs ?? [];
+    const moments = [breakers["dk"], plan.endpoints["dk"]?.breaker].flatMap(
+      (breaker) => breaker?.momentsMs ?? [],
+    );
     return moments[random.integer(moments.length)] ?? 0;
   }
 
@@ -204,13 +226,15 @@ export class World {
   #actorOf(process: Process): Actor | undefined {
     const { random, plan } = this.setting;
     const listed = Object.keys(plan.breakers);
-    const names = plan.guest === undefined ? listed : [...listed, "guest-1", "guest-2"];
+    const guests = plan.guestsMax === undefined ? GUESTS.slice(0, 2) : GUESTS;
+    const names = plan.guest === undefined ? listed : [...listed, ...guests];
     return this.actor(process, names[random.integer(names.length)] ?? "dk");
   }
 
   actor(process: Process, name: string): Actor | undefined {
-    const upstream = process.upstream(name);
-    const ledger = process.ledgers.get(name);
+    const isShared = name === OVERFLOW_NAME;
+    const upstream = isShared ? process.held(name) : process.upstream(name);
+    const ledger = process.ledgers.get(upstream?.name ?? name);
     return upstream === undefined || ledger === undefined
       ? undefined
       : { process, upstream, ledger };
@@ -222,12 +246,16 @@ export class World {
     });
   }
 
+  #onEndpoint(order: "trips" | "resets"): void {
+    this.#onActor((actor) => this.operators.orderEndpoint(actor, order));
+  }
+
   #acquire({ process, upstream, ledger }: Actor): void {
     this.callers.acquire(process, upstream, ledger);
   }
 
   #changeHealth(): void {
-    const { random, journal } = this.setting;
+    const { random, journal, plan } = this.setting;
     const health = pick(random, [
       HEALTHY,
       { failing: 1, hanging: 0, latencyMs: 0 },
@@ -237,8 +265,11 @@ export class World {
       { failing: 0, hanging: 0, latencyMs: 150 },
       { failing: 0, hanging: 1, latencyMs: 5 },
     ]);
-    Object.assign(this.callers.health, health);
-    journal.note("health", health.failing, health.hanging, health.latencyMs);
+    const names = Object.values(plan.endpoints).flatMap((endpoints) => endpoints?.names ?? []);
+    const name = names[random.integer(names.length + 1)];
+    if (name === undefined) Object.assign(this.callers.health, health);
+    else this.callers.endpointHealth.set(name, health);
+    journal.note("health", name, health.failing, health.hanging, health.latencyMs);
   }
 
   #check(): void {
@@ -251,7 +282,7 @@ export class World {
     if (this.#readRandom.integer(4) > 0) return;
     const process = this.processes[this.#readRandom.integer(this.processes.length)];
     for (const name of process?.ledgers.keys() ?? []) {
-      const upstream = process?.upstream(name);
+      const upstream = process?.held(name);
       void [upstream?.state(), upstream?.isTripped, upstream?.isIdle, upstream?.mode];
       void [upstream?.snapshot(), upstream?.status()];
     }

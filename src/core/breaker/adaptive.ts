@@ -319,12 +319,13 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     this.#facts.restore(snapshot, at);
     this.#trippedBy = snapshot.trippedBy;
     // Canaries of a half-open breaker died with their process: it cools down, and they are due.
-    const state = snapshot.tripped ? "cooling-down" : snapshot.state;
+    const closed = snapshot.state === "degraded" ? "degraded" : "healthy";
+    const state = snapshot.tripped ? "cooling-down" : closed;
     if (state !== "healthy" || this.#state !== "healthy") {
       this.#forget();
       this.#startEpoch(state, "restored", at.nowMs);
     }
-    this.#backoffAttempt = snapshot.backoffAttempt;
+    this.#backoffAttempt = snapshot.tripped ? snapshot.backoffAttempt : 0;
     if (snapshot.tripped) this.#restoreTrip(snapshot, at);
     if (snapshot.stateChangedAt !== null) {
       this.#sinceMs = toNow(Math.min(snapshot.stateChangedAt, at.wallMs), at);

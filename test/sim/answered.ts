@@ -1,0 +1,82 @@
+// What a caller gets in the end, held against what became of the call.
+
+import { isRefused } from "../../src/core/errors.ts";
+import type { Call, Ending } from "./ledger.ts";
+import type { Process } from "./process.ts";
+import type { Setting } from "./setting.ts";
+
+export function end(process: Process, call: Call, ending: Ending): void {
+  const { tally } = call.ledger;
+  call.ending = ending;
+  call.endedMs = process.clock.monotonic();
+  tally.inFlight -= 1;
+  tally[ending] += 1;
+  if (call.endpoint !== undefined) call.endpoint.tally.inFlight -= 1;
+}
+
+/** The caller's promise settles. */
+export function answered(
+  setting: Setting,
+  process: Process,
+  call: Call,
+  kind: "value" | "error",
+  value: unknown,
+): void {
+  if (!process.isAlive) return;
+  const { journal } = setting;
+  const isOurs = kind === "error" && isRefused(value) && !("look" in value);
+  const reason = isOurs ? value.reason : undefined;
+  journal.note("answered", call.id, kind, reason);
+  call.answers += 1;
+  if (call.answers > 1) journal.break("a promise settles once", `call ${call.id}`);
+  if (reason === "deadline") expired(setting, process, call);
+  else if (reason !== undefined) refused(setting, process, call, reason);
+  else if (call.expected?.kind !== kind || call.expected.value !== value) {
+    journal.break(
+      "a caller gets what the upstream said",
+      `call ${call.id}: ${kind} ${String(value)}, expected ${call.expected?.kind ?? "nothing"}`,
+    );
+  }
+}
+
+export function refused(setting: Setting, process: Process, call: Call, reason: string): void {
+  const { journal, load } = setting;
+  journal.note("refused", process.number, call.ledger.name, call.id, reason);
+  call.ledger.countRefusal(reason);
+  if (call.admitted === true) journal.break("a refused call never runs", `call ${call.id}`);
+  if (reason === "closing" ? !process.isClosed : reason === "load_shed" && load <= 0.85) {
+    journal.break("nobody is refused for nothing", `call ${call.id}: ${reason}`);
+  }
+  const isBreaker = reason !== "closing" && reason !== "load_shed" && reason !== "no_endpoint";
+  if (isBreaker && call.ticket !== undefined) {
+    journal.break("nobody is refused for nothing", `call ${call.id} held a ticket`);
+  }
+  // A probe that was lent before the shedding goes back without a vote.
+  if (call.ticket !== undefined && call.toldAs !== "ignored") {
+    journal.break("our own refusals are no evidence", `call ${call.id}: ${call.toldAs ?? "kept"}`);
+  }
+}
+
+function expired(setting: Setting, process: Process, call: Call): void {
+  const { journal } = setting;
+  const { deadlineMs, startMs, ending } = call;
+  const nowMs = process.clock.monotonic();
+  if (deadlineMs === undefined || ending !== undefined || nowMs < startMs + deadlineMs) {
+    journal.break("deadlines are kept", `call ${call.id} expired at ${nowMs - startMs} ms`);
+    return;
+  }
+  const isExcused = process.sleptThrough(startMs + deadlineMs, deadlineMs);
+  if (isExcused && call.toldAs === "failed") {
+    journal.break("a stall of ours is no evidence", `call ${call.id} counted as a timeout`);
+  }
+  // After a stall nobody knows whose fault the time was.
+  const wasStalled = process.clock.stalledUntilMs >= setting.timeline.nowMs - 2 - deadlineMs;
+  const toldAs = call.toldAs ?? call.atEndpoint.toldAs;
+  const isIgnored = wasStalled && toldAs !== "failed";
+  if (isIgnored && toldAs === undefined) {
+    // Nothing was told that would tell the two apart.
+    call.ledger.isUncertain = true;
+  }
+  end(process, call, isIgnored ? "ignored" : "timeout");
+  if (call.isRunning) call.ledger.tally.abandoned += 1;
+}
