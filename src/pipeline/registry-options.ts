@@ -35,7 +35,11 @@ export interface RegistryLimits {
 
 export interface RegistryOptions {
   readonly upstreams?: Readonly<Record<string, UpstreamOptions>> | undefined;
-  /** Guards names that are not listed. Default: asking for one throws `UnknownUpstreamError`. */
+  /**
+   * Guards names that are not listed. Default: asking for one throws `UnknownUpstreamError`. Ask for
+   * such an upstream by its name each time: beyond `limits.upstreams` an idle one is forgotten, and a
+   * handle that was kept of it then guards for itself alone.
+   */
   readonly otherUpstreams?: UpstreamOptions | undefined;
   readonly loadShedding?: Partial<LoadShedding> | undefined;
   readonly limits?: RegistryLimits | undefined;
