@@ -1,14 +1,11 @@
 // Seeded chance: the same seed gives the same service times and the same errors, in order of arrival.
 
-/** Uniform numbers in [0, 1) (mulberry32: 32 bits of state are plenty for a simulation). */
+import { SeededRandom } from "../../src/testing/index.ts";
+
+/** Uniform numbers in [0, 1). */
 export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const random = new SeededRandom(seed);
+  return () => random.next();
 }
 
 // The spread of the service times of overload.md's model: p99 is about 2.8 times the mean.

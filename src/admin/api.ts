@@ -8,6 +8,7 @@ import { ServerResponse } from "node:http";
 import { Hono, type Context } from "hono";
 import type { Secret } from "../config/secret.ts";
 import { ResetDeniedError, UnknownUpstreamError } from "../core/errors.ts";
+import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
 import type { Switchgear } from "../pipeline/registry.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { json, notFound, problem } from "./answers.ts";
@@ -147,12 +148,15 @@ function addReads(app: Hono, gear: Switchgear): void {
 function history(context: Context, gear: Switchgear, upstream: string | undefined): Response {
   const given = context.req.query("limit");
   const limit = given === undefined ? undefined : Number(given);
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000)) {
+  if (
+    limit !== undefined &&
+    !(Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_LIMIT_MAX)
+  ) {
     return problem(
       400,
       "bad_limit",
       "Limit not understood",
-      "limit must be a whole number from 1 to 1000",
+      `limit must be a whole number from 1 to ${HISTORY_LIMIT_MAX}`,
     );
   }
   const entries = gear.history({

@@ -4,6 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { ConfigError } from "../config/fault.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
+import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
 import { adminClient } from "./admin-client.ts";
 import { historyCommand, resetCommand, statusCommand, tripCommand } from "./breaker-commands.ts";
 import { checkCommand } from "./check.ts";
@@ -85,7 +86,7 @@ function program(): Command {
     .command("history")
     .description("show who tripped and reset what, newest first")
     .argument("[name]", "upstream")
-    .option("-n, --limit <count>", "at most this many, 1 to 1000", historyLimit, 20)
+    .option("-n, --limit <count>", `at most this many, 1 to ${HISTORY_LIMIT_MAX}`, historyLimit, 20)
     .option("--json", "for programs")
     .addHelpText("after", SERVER_HELP)
     .action((name: string | undefined, options) => historyCommand(adminClient(env), name, options));
@@ -95,8 +96,8 @@ function program(): Command {
 
 function historyLimit(text: string): number {
   const limit = Number(text);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit;
-  throw new InvalidArgumentError("It must be a whole number from 1 to 1000.");
+  if (Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_LIMIT_MAX) return limit;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${HISTORY_LIMIT_MAX}.`);
 }
 
 /** Says what went wrong, and answers the exit code. */

@@ -62,9 +62,12 @@ export interface Store {
   close(): void;
 }
 
+/** Most audit entries that one question is answered with: a page for a person, not an export. */
+export const HISTORY_LIMIT_MAX = 1000;
+
 export interface HistoryQuery {
   readonly upstream?: string;
-  /** 1–1000. */
+  /** 1 to `HISTORY_LIMIT_MAX`. */
   readonly limit: number;
 }
 

@@ -12,6 +12,7 @@ import { EndpointSet } from "./endpoints.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import { MonitorTasks, taskEvent } from "./monitor.ts";
 import { Persistence, type StoreHealth } from "./persistence.ts";
+import { HISTORY_LIMIT_MAX } from "./ports.ts";
 import type { AuditEntry, LoadSampler, Scheduler, Store, StoredBreaker } from "./ports.ts";
 import {
   registrySettings,
@@ -35,7 +36,6 @@ export interface RegistryPorts {
 const EVICTION_SCAN_MAX = 64;
 
 const HISTORY_LIMIT_DEFAULT = 100;
-const HISTORY_LIMIT_MAX = 1000;
 
 export class Switchgear implements AsyncDisposable {
   readonly #emitter = new Emitter();

@@ -2,10 +2,7 @@
 
 import { TEXT_LENGTH_MAX } from "../core/breaker/snapshot.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
-import type { AuditEntry, HistoryQuery } from "../pipeline/ports.ts";
-
-/** Most audits that one query may ask for: a page for a person, not an export. */
-const HISTORY_LIMIT_MAX = 1000;
+import { HISTORY_LIMIT_MAX, type AuditEntry, type HistoryQuery } from "../pipeline/ports.ts";
 
 export function checkHistoryQuery({ limit }: HistoryQuery): void {
   if (Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_LIMIT_MAX) return;
