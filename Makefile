@@ -2,7 +2,7 @@
 
 SHELL := bash
 
-.PHONY: run test check build bench bench-gateway sim clean
+.PHONY: run test check build bench bench-gateway sim page-proof clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -31,6 +31,9 @@ bench-gateway: node_modules ## the gateway against its peers; needs wrk, nginx a
 
 sim: node_modules ## 100,000 simulated worlds; some minutes
 	@npm run --silent sim -- --seeds 100000
+
+page-proof: node_modules ## a page in real time, nine minutes: trip, page, reset, resolve; needs Go
+	@npm run --silent page-proof
 
 clean:
 	rm -rf node_modules dist

@@ -1,0 +1,232 @@
+// The rules, held to what they promise: on the real promtool, and against the series that really exist.
+//
+// Building promtool for the first time takes some minutes; it says so on standard error.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { CASES, faultsOf } from "./cases.ts";
+import { liveSeries } from "./exposition.ts";
+import { reads, readsOf, type Reads } from "./expression.ts";
+import {
+  ROOT,
+  RULE_FILES,
+  eachOf,
+  groupsOf,
+  promtool,
+  readAlerts,
+  readGroups,
+  readTestFiles,
+  readText,
+  variantOf,
+  writeTest,
+} from "./rule-files.ts";
+import { toolPath } from "../tools/build.ts";
+
+toolPath("promtool");
+
+const alerts = readAlerts();
+const files = readTestFiles();
+const groups = RULE_FILES.flatMap(readGroups);
+const rules = groups.flatMap((group) => group.rules);
+
+const folder = mkdtempSync(join(tmpdir(), "switchgear-alerts-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test("promtool accepts the rules, with all its lints", async () => {
+  const { code, output } = await promtool(
+    "check",
+    "rules",
+    "--lint=all",
+    "--lint-fatal",
+    ...RULE_FILES,
+  );
+  assert.equal(code, 0, output);
+});
+
+test("every test of the rules passes", async () => {
+  const failures: string[] = [];
+  await eachOf(files, availableParallelism(), async (file) => {
+    const path = writeTest(join(folder, file.name), file, groupsOf(file.alert));
+    const { code, output } = await promtool("test", "rules", path);
+    if (code !== 0) failures.push(`${file.name}: ${output}`);
+  });
+  assert.deepEqual(failures, []);
+});
+
+test("promtool passes a test file as it stands, with the rules as they stand", async () => {
+  const { code, output } = await promtool(
+    "test",
+    "rules",
+    "alerts/tests/CircuitBreakerTripped.yml",
+    "alerts/tests/CircuitBreakerManyTripped.yml",
+  );
+  assert.equal(code, 0, output);
+});
+
+test("every alert answers every question, and every test file is about an alert", () => {
+  for (const alert of alerts) {
+    const variant = variantOf(alert, alerts);
+    assert.deepEqual(faultsOf(alert.alert, variant, files), [], `${alert.alert} ${variant ?? ""}`);
+  }
+  const names = new Set(alerts.map(({ alert }) => alert));
+  for (const { alert, name } of files) assert.ok(alert === undefined || names.has(alert), name);
+});
+
+test("an alert without one of the questions would be noticed", () => {
+  const tripped = files.find(({ name }) => name === "CircuitBreakerTripped");
+  assert.ok(tripped !== undefined);
+  const faults = (tests: typeof tripped.tests): string[] =>
+    faultsOf("CircuitBreakerTripped", undefined, [{ ...tripped, tests }]);
+  assert.deepEqual(faults(tripped.tests), []);
+  for (const name of CASES) {
+    const without: typeof tripped.tests = tripped.tests.filter((one) => !one.name.startsWith(name));
+    assert.equal(faults(without)[0], `no case "${name}"`);
+    const silent = tripped.tests.map((one) =>
+      one.name.startsWith(name) ? { name: one.name, input_series: one.input_series } : one,
+    );
+    assert.match(faults(silent)[0] ?? "", /asks nothing/);
+  }
+  const late = tripped.tests.map((one) =>
+    one.name.startsWith("does not fire")
+      ? { ...one, alert_rule_test: [{ alertname: "CircuitBreakerTripped", eval_time: "4m" }] }
+      : one,
+  );
+  assert.match(faults(late)[0] ?? "", /one second before 5m/);
+  const other = tripped.tests.map((one) =>
+    one.name.startsWith("does not fire") ? { ...one, input_series: [] } : one,
+  );
+  assert.match(faults(other)[0] ?? "", /other series/);
+  const [fires, ...rest] = tripped.tests;
+  assert.ok(fires !== undefined);
+  const quiet = { alertname: "CircuitBreakerTripped", eval_time: "5m" };
+  const bare = [{ ...fires, alert_rule_test: [quiet] }, ...rest];
+  assert.match(faults(bare)[0] ?? "", /labels and annotations/);
+});
+
+test("the mandated alert is the mandated one", () => {
+  const [group, ...others] = readGroups("alerts/circuit-breaker.yml");
+  assert.deepEqual(others, []);
+  assert.equal(group?.name, "circuit_breaker_alerts");
+  const [rule, ...more] = group?.rules ?? [];
+  assert.deepEqual(more, []);
+  assert.equal(rule?.alert, "CircuitBreakerTripped");
+  assert.equal(rule?.expr, 'circuit_breaker_tripped{bookmaker=~".+"} == 1');
+  assert.equal(rule?.for, "5m");
+  assert.deepEqual(rule?.labels, { severity: "critical" });
+  assert.equal(
+    rule?.annotations?.["summary"],
+    "Circuit breaker tripped for {{ $labels.bookmaker }}",
+  );
+  assert.match(
+    rule?.annotations?.["description"] ?? "",
+    /^Circuit breaker has been tripped for \{\{ \$labels\.bookmaker \}\} for more than 5 minutes\. Manual intervention required\./,
+  );
+});
+
+test("every alert tells whom it wakes and why, and where to read on", () => {
+  for (const { alert, file, labels, annotations, comment } of alerts) {
+    const { severity = "" } = labels;
+    assert.match(severity, /^(critical|warning|info|none)$/, alert);
+    assert.match(
+      comment,
+      severity === "critical" ? /^Wakes somebody\b.{20}/ : /^Wakes nobody\b.{20}/,
+      alert,
+    );
+    assert.deepEqual(
+      Object.keys(annotations).toSorted(),
+      ["dashboard_url", "description", "runbook_url", "summary"],
+      alert,
+    );
+    assert.doesNotMatch(Object.values(labels).join(), /\{\{/, `${alert}: identity must not change`);
+    assert.doesNotMatch(annotations["summary"] ?? "", /\n/, alert);
+    assert.equal(annotations["runbook_url"], `https://switchgear.example/runbooks/${alert}.md`);
+    assert.ok(annotations["dashboard_url"]?.startsWith("https://grafana.example/d/"), alert);
+    assert.ok(readText(file).includes("#   https://switchgear.example/runbooks "), file);
+  }
+});
+
+test("every alert keeps the namespace, which routes and inhibitions go by", async () => {
+  for (const { alert, expr, labels } of alerts) {
+    if (labels["namespace"] !== undefined) continue;
+    const { grouping } = await reads(expr);
+    assert.ok(grouping.length === 0 || grouping.includes("namespace"), alert);
+  }
+});
+
+test("groups have names of their own, and every alert has one file of tests or more", () => {
+  const names = groups.map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  const tested = new Set(readdirSync(join(ROOT, "alerts/tests")));
+  for (const { alert } of alerts) assert.ok(tested.has(`${alert}.yml`), alert);
+});
+
+/** Of Prometheus and Alertmanager themselves. */
+const FOREIGN: Readonly<Record<string, readonly string[]>> = {
+  up: [],
+  scrape_samples_post_metric_relabeling: [],
+  prometheus_rule_evaluation_failures_total: ["rule_group"],
+  alertmanager_notifications_failed_total: ["integration", "reason"],
+};
+
+/** A scrape adds them to every series. */
+const TARGET = ["job", "namespace", "instance"];
+
+test("every series and label that a rule reads exists", async () => {
+  const known = new Map<string, ReadonlySet<string>>([
+    ...(await liveSeries()),
+    ...Object.entries(FOREIGN).map(([name, labels]) => [name, new Set(labels)] as const),
+  ]);
+  const recorded = new Set(rules.flatMap(({ record }) => record ?? []));
+  const check = ({ selectors, grouping }: Reads, where: string): void => {
+    const labels = new Set(TARGET);
+    for (const { metric, labels: matched } of selectors) {
+      assert.ok(known.has(metric) || recorded.has(metric), `${where}: there is no ${metric}`);
+      const own = known.get(metric) ?? new Set(["namespace", "bookmaker", "reason"]);
+      for (const label of own) labels.add(label);
+      for (const label of matched) {
+        assert.ok(own.has(label) || TARGET.includes(label), `${where}: ${metric} has no ${label}`);
+      }
+    }
+    for (const label of grouping) assert.ok(labels.has(label), `${where}: nothing has ${label}`);
+  };
+  let queries = 0;
+  for (const { alert, record, expr, annotations } of rules) {
+    const name = alert ?? record ?? "";
+    check(await reads(expr), name);
+    for (const [, query = ""] of (annotations?.["description"] ?? "").matchAll(
+      /printf "(\w+\{.*?\})"/g,
+    )) {
+      check(readsOf(query.replaceAll("%q", '""')), name);
+      queries += 1;
+    }
+  }
+  assert.equal(queries, 2);
+  const bad = { metric: "circuit_breaker_tripped", labels: ["endpoint"] };
+  assert.throws(() => check({ selectors: [bad], grouping: [] }, "x"), /has no endpoint/);
+  assert.throws(
+    () => check({ selectors: [{ ...bad, metric: "tripped" }], grouping: [] }, "x"),
+    /there is no/,
+  );
+  assert.throws(() => check({ selectors: [], grouping: ["pod"] }, "x"), /nothing has pod/);
+});
+
+test("what an expression reads is read whole", async () => {
+  const found = await reads(
+    'sum by(namespace, bookmaker)(rate(a_total{reason="b{c}",op!~"x"}[5m] offset 1h)) / on(namespace) group_left(job) max without(le)(d) > 1e3 unless e:f:g and {__name__="h"} or vector(1)',
+  );
+  assert.deepEqual(found.grouping, ["namespace", "bookmaker", "namespace", "job", "le"]);
+  // A selector without a name is read as one of a metric that nobody has, and so is refused.
+  assert.deepEqual(
+    found.selectors.map(({ metric, labels }) => [metric, labels.join()]),
+    [
+      ["a_total", "op,reason"],
+      ["d", ""],
+      ["e:f:g", ""],
+      ["__name__", ""],
+    ],
+  );
+  await assert.rejects(reads("sum by (a"), SyntaxError);
+});

@@ -1,0 +1,288 @@
+// From a bookmaker's death to the pager and back, on the real programs, sixty times faster: five
+// minutes are five seconds. The tests are one story on one stack; each leaves it quiet for the next.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { heard, incidentsOf, untilIncident } from "../pager/pages.ts";
+import { until } from "../pager/processes.ts";
+import { provePage } from "../pager/scenario.ts";
+import { startStack, untilAlert, type Stack } from "../pager/stack.ts";
+import { FACTOR } from "../pager/compress.ts";
+import { whyNoTools } from "../pager/tools.ts";
+import { follow } from "../runbooks/follow.ts";
+
+// The runbooks' commands are run with Node's gateway, the pages with Bun's: each takes minutes.
+const skip = "Bun" in globalThis ? whyNoTools() : "it is run with the gateway on Bun";
+
+/** Everything here takes seconds; this is for a machine that others load, too. */
+const WAIT_MS = 40_000;
+
+let stack: Stack;
+
+before(async () => {
+  if (skip === false) stack = await startStack({ factor: FACTOR, msMax: 300_000 });
+});
+
+after(() => (skip === false ? stack.stop() : undefined));
+
+const TRIPPED = "CircuitBreakerTripped";
+
+function openIncident(alert: string, bookmaker?: string, after = 0) {
+  return untilIncident(
+    stack.pager,
+    { alert, ...(bookmaker === undefined ? {} : { bookmaker }), isOpen: true, after },
+    WAIT_MS,
+  );
+}
+
+function resolvedIncident(alert: string, bookmaker?: string) {
+  return untilIncident(
+    stack.pager,
+    { alert, ...(bookmaker === undefined ? {} : { bookmaker }), isOpen: false },
+    WAIT_MS,
+  );
+}
+
+async function order(name: string, what: "trip" | "reset", body: object): Promise<void> {
+  const answer = await fetch(`${stack.adminUrl}/api/circuit-breakers/${name}/${what}`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${stack.env["SWITCHGEAR_ADMIN_TOKEN"]}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify(body),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+/** The bookmaker is well again, and somebody says so. */
+async function mend(name: "draftkings" | "fanduel"): Promise<void> {
+  stack[name].restore();
+  await order(name, "reset", { reason: "mended", force: true });
+}
+
+async function breakIt(name: "draftkings" | "fanduel"): Promise<void> {
+  stack[name].control({ status: 500 });
+  const statuses = await stack.call(`/${name}/odds`, 12);
+  assert.equal(statuses.at(-1), 503, `${name} is not tripped: ${statuses.join()}`);
+}
+
+/** A channel that wakes nobody has heard of this alert. */
+function told(channel: string, alert: string): Promise<true> {
+  return until(
+    `${channel} hears of ${alert}`,
+    () =>
+      stack.channels.received(channel).some(({ groupLabels }) => groupLabels["alertname"] === alert)
+        ? true
+        : undefined,
+    WAIT_MS,
+    () => JSON.stringify(stack.channels.received(channel)),
+  );
+}
+
+test("the dead man's switch hears that the way of alerts works", { skip }, async () => {
+  await told("dead-mans-switch", "SwitchgearWatchdog");
+});
+
+test(
+  "a trip pages with what the on-call needs, and the runbook's reset resolves it",
+  { skip },
+  async () => {
+    const { trigger, resolve, tripToPageMs } = await provePage(stack, FACTOR);
+
+    assert.equal(trigger.event_action, "trigger");
+    assert.equal(trigger.payload?.severity, "critical");
+    assert.match(trigger.payload?.summary ?? "", /draftkings/);
+    const links = trigger.links?.map(({ href }) => href) ?? [];
+    assert.ok(
+      links.some((href) => href.endsWith("/runbooks/CircuitBreakerTripped.md")),
+      links.join(),
+    );
+    assert.ok(
+      links.some((href) => /\/d\/switchgear-overview\?.*draftkings/.test(href)),
+      links.join(),
+    );
+    // Not the value of the rule, which is always 1.
+    assert.match(JSON.stringify(trigger.payload), /Failures[^0-9]{1,9}10\b/);
+    assert.equal(resolve.event_action, "resolve");
+    assert.equal(resolve.dedup_key, trigger.dedup_key);
+    assert.ok(tripToPageMs >= 5000, `paged after ${tripToPageMs} ms, before its time`);
+    const [incident, ...others] = incidentsOf(stack.pager, TRIPPED);
+    assert.equal(incident?.triggers.length, 1);
+    assert.equal(others.length, 0);
+  },
+);
+
+test(
+  "two bookmakers are two incidents, even when PagerDuty refuses at first",
+  { skip },
+  async () => {
+    const before = incidentsOf(stack.pager, TRIPPED, "draftkings").length;
+    stack.pager.answerNext(429, 503);
+    await breakIt("draftkings");
+    await breakIt("fanduel");
+
+    const first = await openIncident(TRIPPED, "draftkings", before);
+    const second = await openIncident(TRIPPED, "fanduel");
+
+    assert.notEqual(first.key, second.key);
+    const deliveries = stack.pager.deliveries();
+    const refused = deliveries.filter(({ status }) => status !== 202);
+    assert.deepEqual(
+      refused.map(({ status }) => status),
+      [429, 503],
+      heard(stack.pager),
+    );
+    for (const { atMs, event } of refused) {
+      const again = deliveries.find(
+        (later) =>
+          later.status === 202 &&
+          later.atMs >= atMs &&
+          later.event?.event_action === event?.event_action &&
+          later.event?.dedup_key === event?.dedup_key,
+      );
+      assert.ok(again, `never sent again: ${heard(stack.pager)}`);
+    }
+  },
+);
+
+test(
+  "Alertmanager begins anew in the middle, and it is still the same two incidents",
+  { skip },
+  async () => {
+    const before = stack.pager.incidents().length;
+    await stack.restartAlertmanager();
+    await until(
+      "Prometheus tells the new Alertmanager of both",
+      async () => {
+        const answer = await fetch(
+          `${stack.alertmanagerUrl}/api/v2/alerts?filter=alertname%3D${TRIPPED}`,
+        );
+        return ((await answer.json()) as unknown[]).length === 2 ? true : undefined;
+      },
+      WAIT_MS,
+    );
+
+    await mend("draftkings");
+    const first = await resolvedIncident(TRIPPED, "draftkings");
+
+    assert.equal(first.triggers.length, 1);
+    const [second] = incidentsOf(stack.pager, TRIPPED, "fanduel");
+    assert.equal(second?.resolvedAtMs, undefined, "the other one's recovery closed it, too");
+    assert.equal(second?.triggers.length, 1);
+    await mend("fanduel");
+    await resolvedIncident(TRIPPED, "fanduel");
+    assert.equal(stack.pager.incidents().length, before, heard(stack.pager));
+  },
+);
+
+test("a breaker that opens and closes again and again pages nobody", { skip }, async () => {
+  const before = incidentsOf(stack.pager, TRIPPED).length;
+  stack.draftkings.control({ status: 500 });
+  const endMs = performance.now() + 9000;
+  while (performance.now() < endMs) {
+    await stack.call("/draftkings/odds", 10);
+    await new Promise((done) => setTimeout(done, 700));
+    await order("draftkings", "reset", { reason: "too early", force: true });
+    await new Promise((done) => setTimeout(done, 800));
+  }
+
+  await untilAlert(stack, "CircuitBreakerFlapping", { bookmaker: "draftkings" }, true, WAIT_MS);
+  stack.draftkings.restore();
+  await told("tickets", "CircuitBreakerFlapping");
+  assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
+});
+
+test(
+  "half of all bookmakers at once are one page, and the single ones keep quiet",
+  { skip },
+  async () => {
+    const before = incidentsOf(stack.pager, TRIPPED).length;
+    const names = ["draftkings", "fanduel", "feeds"];
+    for (const name of names) await order(name, "trip", { reason: "our way out is cut" });
+
+    await openIncident("CircuitBreakerManyTripped");
+    await until(
+      "the single ones are muted",
+      async () => {
+        const answer = await fetch(
+          `${stack.alertmanagerUrl}/api/v2/alerts?filter=alertname%3D${TRIPPED}`,
+        );
+        const alerts = (await answer.json()) as { status: { inhibitedBy: unknown[] } }[];
+        return alerts.length === 3 && alerts.every(({ status }) => status.inhibitedBy.length > 0)
+          ? true
+          : undefined;
+      },
+      WAIT_MS,
+    );
+
+    for (const name of names) await order(name, "reset", { reason: "mended", force: true });
+    await resolvedIncident("CircuitBreakerManyTripped");
+    assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
+  },
+);
+
+test("a gateway that is killed pages as down, and not as a breaker", { skip }, async () => {
+  const before = incidentsOf(stack.pager, TRIPPED).length;
+  await stack.gateway.kill();
+
+  await openIncident("SwitchgearDown");
+
+  await stack.startGateway();
+  await resolvedIncident("SwitchgearDown");
+  assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
+});
+
+test("a scrape that is answered 200 with nothing in it pages", { skip }, async () => {
+  await stack.gateway.stop();
+  const empty = createServer((_, response) => {
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end();
+  });
+  await new Promise<void>((done) => {
+    empty.listen(stack.adminPort, "127.0.0.1", done);
+  });
+  try {
+    await openIncident("SwitchgearMetricsAbsent");
+  } finally {
+    await new Promise((done) => {
+      empty.close(done);
+      empty.closeAllConnections();
+    });
+  }
+
+  await stack.startGateway();
+  await resolvedIncident("SwitchgearMetricsAbsent");
+});
+
+test(
+  "a wrong routing key shows in Alertmanager's own numbers and through another channel",
+  { skip },
+  async () => {
+    const before = incidentsOf(stack.pager, TRIPPED, "draftkings").length;
+    const failed = (): Promise<number> =>
+      stack.alertmanagerMetric(
+        "alertmanager_notifications_failed_total",
+        'integration="pagerduty"',
+      );
+    await untilAlert(stack, "SwitchgearPagerDeliveryFailing", {}, false, WAIT_MS);
+    const wrong = stack.pager.deliveries().filter(({ errors }) => errors.length > 0);
+    assert.deepEqual(wrong, [], "PagerDuty did not understand an event");
+    const failedBefore = await failed();
+    stack.useRoutingKey("f".repeat(32));
+    await order("draftkings", "trip", { reason: "drill" });
+
+    await untilAlert(stack, "SwitchgearPagerDeliveryFailing", {}, true, WAIT_MS);
+    await told("second-channel", "SwitchgearPagerDeliveryFailing");
+    await follow("SwitchgearPagerDeliveryFailing", "Diagnosis", { env: stack.env });
+
+    assert.ok((await failed()) > failedBefore);
+    assert.equal(incidentsOf(stack.pager, TRIPPED, "draftkings").length, before);
+    assert.deepEqual(stack.pager.deliveries().at(-1)?.errors, ["Invalid routing key"]);
+    stack.useRoutingKey(stack.pager.routingKey);
+    await openIncident(TRIPPED, "draftkings", before);
+    await mend("draftkings");
+    await resolvedIncident(TRIPPED, "draftkings");
+    await follow("SwitchgearPagerDeliveryFailing", "Verify", { env: stack.env, againMs: WAIT_MS });
+  },
+);

@@ -1,0 +1,53 @@
+// Follows a page as it stands: runs the commands of a section in order, and compares what they show
+// with what the page says that they show.
+
+import assert from "node:assert/strict";
+import { until } from "../pager/processes.ts";
+import { missingLine, readPage, runBlock, type Block } from "./page.ts";
+
+export interface Following {
+  readonly env: Readonly<Record<string, string>>;
+  /** Which blocks, by their tag. Default: those without one. */
+  readonly tag?: string;
+  /** A page's Verify says to look again: until then, in milliseconds. Default: one look. */
+  readonly againMs?: number;
+}
+
+export async function follow(name: string, section: string, how: Following): Promise<void> {
+  const { env, tag = "", againMs } = how;
+  const blocks = readPage(name).blocks.filter(
+    (block) => block.section === section && block.tag === tag,
+  );
+  assert.ok(blocks.length > 0, `${name} has no ${tag} command under ${section}`);
+  for (const block of blocks) {
+    if (againMs === undefined) {
+      const fault = await faultOf(block, env);
+      assert.equal(fault, undefined, `${name}, ${section}: ${fault}`);
+      continue;
+    }
+    let fault: string | undefined;
+    await until(
+      `${name}, ${section}`,
+      async () => {
+        fault = await faultOf(block, env);
+        return fault === undefined ? true : undefined;
+      },
+      againMs,
+      () => fault ?? "",
+    );
+  }
+}
+
+/** What is wrong with what a block shows, or undefined. */
+async function faultOf(
+  block: Block,
+  env: Readonly<Record<string, string>>,
+): Promise<string | undefined> {
+  const { code, output } = await runBlock(block, env);
+  const isAsSaid = block.tag === "refused" ? code === 3 : code === 0;
+  if (!isAsSaid) return `${block.commands}ended with ${code}:\n${output}`;
+  const missing = missingLine(block.shows ?? [], output);
+  return missing === undefined
+    ? undefined
+    : `${block.commands}does not show\n${missing}\nbut\n${output}`;
+}

@@ -1,0 +1,222 @@
+// Names, links and commands of the runbooks, as far as they can be judged without running anything.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { parse } from "yaml";
+import {
+  ROOT,
+  missingLine,
+  pageNames,
+  parsePage,
+  readPage,
+  variablesOf,
+  type Block,
+  type Page,
+} from "./page.ts";
+
+interface Rule {
+  readonly alert?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+const SECTIONS = [
+  "Meaning",
+  "Impact",
+  "Diagnosis",
+  "Mitigation",
+  "Verify",
+  "When not to act",
+  "Escalate",
+];
+
+const alerts = ["circuit-breaker", "switchgear"].flatMap((file) => {
+  const text = readFileSync(join(ROOT, `alerts/${file}.yml`), "utf8");
+  const { groups } = parse(text) as { groups: readonly { readonly rules: readonly Rule[] }[] };
+  return groups.flatMap(({ rules }) => rules.filter(({ alert }) => alert !== undefined));
+});
+const pages = pageNames().map(readPage);
+const alertPages = pages.filter(({ name }) => name !== "README");
+
+test("every alert has a page, and every page an alert", () => {
+  const names = new Set(alerts.map(({ alert = "" }) => alert));
+  assert.ok(names.size >= 20);
+  assert.deepEqual(
+    alertPages.map(({ name }) => name),
+    [...names].toSorted(),
+  );
+});
+
+test("every alert links the page of its own name, all below one base", () => {
+  const bases = new Set<string>();
+  for (const { alert, annotations } of alerts) {
+    const url = annotations?.["runbook_url"] ?? "";
+    assert.ok(url.endsWith(`/${alert}.md`), `${alert}: ${url}`);
+    bases.add(dirname(url));
+  }
+  assert.equal(bases.size, 1, [...bases].join());
+  assert.match([...bases].join(), /\/runbooks$/);
+});
+
+test("every page has the same sections in the same order, and each says something", () => {
+  for (const { name, text, sections } of alertPages) {
+    assert.ok(text.startsWith(`# ${name}\n`), name);
+    assert.deepEqual(sections, SECTIONS, name);
+    for (const part of text.split(/^## /m).slice(1)) {
+      assert.ok(part.trim().split("\n").slice(1).join("").length > 5, `${name}: ${part}`);
+    }
+    assert.match(text, /[Tt]raders/, `${name} does not say what traders see`);
+  }
+});
+
+test("every page has commands to look with and to see that it helped", () => {
+  for (const { name, blocks } of alertPages) {
+    for (const section of ["Diagnosis", "Verify"]) {
+      const shown = blocks.filter((block) => block.section === section && block.tag === "");
+      assert.ok(shown.length > 0, `${name}: no command under ${section}`);
+      for (const { shows, commands } of shown) {
+        assert.ok(shows !== undefined, `${name}: ${commands} shows what?`);
+      }
+    }
+  }
+});
+
+test("every section that has commands is followed by a test", () => {
+  const verbs = { Diagnosis: "diagnose", Mitigation: "mitigate", Verify: "verify" } as const;
+  const text = ["runbooks/commands", "e2e/page-proof"]
+    .map((file) => readFileSync(join(ROOT, `test/${file}.test.ts`), "utf8"))
+    .join("\n");
+  // Pages that are followed in a loop: diagnosed and verified.
+  const listed = [...text.matchAll(/for \(const name of \[([^\]]*)\]\)/g)].join("\n");
+  for (const { name, blocks } of alertPages) {
+    for (const [section, verb] of Object.entries(verbs)) {
+      if (!blocks.some((block) => block.section === section && block.tag === "")) continue;
+      const isFollowed =
+        text.includes(`${verb}("${name}"`) ||
+        text.includes(`follow("${name}", "${section}"`) ||
+        (section !== "Mitigation" && listed.includes(`"${name}"`));
+      assert.ok(isFollowed, `${section} of ${name} is never run`);
+    }
+  }
+});
+
+test("every command parses", () => {
+  for (const [page, block] of allBlocks()) {
+    const { status, stderr } = spawnSync("bash", ["-n"], { input: block.commands });
+    assert.equal(status, 0, `${page.name}: ${block.commands}${stderr.toString()}`);
+  }
+});
+
+test("every variable of a command is named on its page, and explained in the index", () => {
+  const index = readPage("README");
+  const explained = new Set([...index.text.matchAll(/^\| `(\w+)` +\|/gm)].map(([, name]) => name));
+  for (const [{ name, text }, block] of allBlocks()) {
+    for (const variable of variablesOf(block)) {
+      assert.ok(text.includes(`\`${variable}\``), `${name} does not name ${variable}`);
+      assert.ok(
+        explained.has(variable) || LOCAL.has(variable),
+        `the index does not explain ${variable} of ${name}`,
+      );
+    }
+  }
+});
+
+/** Explained on the page that has it, or known to every shell. */
+const LOCAL = new Set(["POD", "USER"]);
+
+test("a page names no variable that none of its commands reads", () => {
+  for (const { name, text, blocks } of alertPages) {
+    const [needs = ""] = /\bNeeds\s[^;]*;/.exec(text) ?? [];
+    assert.notEqual(needs, "", name);
+    const read = new Set(blocks.flatMap(variablesOf));
+    // The command line reads these two itself.
+    if (
+      blocks.some(({ commands }) => /\bswitchgear (?:status|history|trip|reset)\b/.test(commands))
+    ) {
+      read.add("SWITCHGEAR_URL");
+    }
+    if (blocks.some(({ commands }) => /\bswitchgear (?:trip|reset)/.test(commands))) {
+      read.add("SWITCHGEAR_ADMIN_TOKEN");
+    }
+    const named = [...needs.matchAll(/`(\w+)`/g)].map(([, variable = ""]) => variable);
+    assert.deepEqual(named.toSorted(), [...read].filter((one) => !LOCAL.has(one)).toSorted(), name);
+  }
+});
+
+/** As GitHub makes them of headings. */
+function anchor(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-");
+}
+
+function anchorsOf(file: string): string[] {
+  return [...readFileSync(file, "utf8").matchAll(/^#{1,6} (.*)$/gm)].map(([, heading = ""]) =>
+    anchor(heading),
+  );
+}
+
+test("every relative link leads to a file, and to a heading of it", () => {
+  let seen = 0;
+  for (const { name, text } of pages) {
+    const here = join(ROOT, "runbooks", `${name}.md`);
+    for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [path = "", heading] = target.split("#");
+      const file = path === "" ? here : join(dirname(here), path);
+      assert.ok(existsSync(file), `${name}: ${target}`);
+      if (heading !== undefined) assert.ok(anchorsOf(file).includes(heading), `${name}: ${target}`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 40);
+});
+
+test("metrics that a command asks for exist", () => {
+  const catalogue = readFileSync(join(ROOT, "docs/metrics.md"), "utf8");
+  const recorded = readdirSync(join(ROOT, "alerts"))
+    .filter((file) => file.endsWith(".yml"))
+    .map((file) => readFileSync(join(ROOT, "alerts", file), "utf8"))
+    .join("\n");
+  for (const [{ name }, { commands, shows }] of allBlocks()) {
+    const text = `${commands}\n${shows?.join("\n") ?? ""}`;
+    for (const [metric] of text.matchAll(
+      /\b(?:circuit_breaker|switchgear|load_shed)_[a-z0-9_]+(?=[{[ )\\]|$)/gm,
+    )) {
+      // A table of the database; a prefix that grep is given.
+      if (/^circuit_breaker_(?:state|audit)$/.test(metric) || metric.endsWith("_")) continue;
+      const family = metric.replace(/_bucket$/, "");
+      assert.ok(
+        catalogue.includes(`\`${family}\``) || recorded.includes(family),
+        `${name}: ${metric}`,
+      );
+    }
+  }
+});
+
+test("the reader of pages sees what a person sees", () => {
+  const text =
+    '# A\n\n## Diagnosis\n\n```sh\nfor n in 1; do echo $n ${B} "$C"; done\nX=1 echo $X\n```\n\n```text\na … c\n```\n\n```sh kubectl\nx\n```\n\n## Verify\n\n```text\nnobody\'s\n```\n';
+  const { blocks, sections } = parsePage("A", text);
+  assert.deepEqual(sections, ["Diagnosis", "Verify"]);
+  assert.deepEqual(
+    blocks.map(({ tag, shows }) => [tag, shows]),
+    [
+      ["", ["a … c"]],
+      ["kubectl", undefined],
+    ],
+  );
+  assert.deepEqual(variablesOf(blocks[0] as Block), ["B", "C"]);
+  assert.equal(missingLine(["a … c", "d"], "x a  b   c\nd"), undefined);
+  assert.equal(missingLine(["a … c"], "a c"), undefined);
+  assert.equal(missingLine(["d", "a"], "a\nd"), "a");
+  assert.equal(missingLine(["a.c"], "abc"), "a.c");
+  assert.equal(missingLine(["NAME STATE"], "NAMESTATE"), "NAME STATE");
+});
+
+function* allBlocks(): Generator<readonly [Page, Block]> {
+  for (const page of pages) for (const block of page.blocks) yield [page, block];
+}
