@@ -13,7 +13,10 @@ const SAMPLE = 20;
 
 toolPath("promtool");
 
-test("a change to a rule is noticed by its tests", async () => {
+// promtool does the work, whichever runtime asks it.
+const skip = "Bun" in globalThis ? "once is enough" : false;
+
+test("a change to a rule is noticed by its tests", { skip }, async () => {
   const all = subjects();
   const stride = all.length / SAMPLE;
   const chosen = Array.from({ length: SAMPLE }, (_, n) => all[Math.floor(n * stride)]).filter(

@@ -46,7 +46,10 @@ test("promtool accepts the rules, with all its lints", async () => {
   assert.equal(code, 0, output);
 });
 
-test("every test of the rules passes", async () => {
+// promtool does the work, whichever runtime asks it.
+const skip = "Bun" in globalThis ? "once is enough" : false;
+
+test("every test of the rules passes", { skip }, async () => {
   const failures: string[] = [];
   await eachOf(files, availableParallelism(), async (file) => {
     const path = writeTest(join(folder, file.name), file, groupsOf(file.alert));
