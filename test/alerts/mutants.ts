@@ -8,6 +8,7 @@ export interface Mutant {
   readonly rule: string;
   /** Unique and stable: survivors are listed by it. */
   readonly id: string;
+  readonly original: Rule;
   readonly groups: readonly Group[];
 }
 
@@ -25,6 +26,7 @@ export function mutantsOf(
       const { severity = "", window = severity } = rule.labels ?? {};
       return changes(rule, stepSeconds(rule)).map(([what, changed]) => ({
         rule: name,
+        original: rule,
         id: `${name}${window === "" ? "" : `/${window}`}: ${what}`,
         groups: groups.with(at, {
           ...group,
