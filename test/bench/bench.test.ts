@@ -6,7 +6,10 @@ import { join } from "node:path";
 import { CURRENT_RUNTIME, runProgram } from "./support/runtimes.ts";
 
 interface Results {
-  readonly results: Record<string, { readonly sets: object; readonly idle: object }>;
+  readonly results: Record<
+    string,
+    { readonly sets: object; readonly idle: object; readonly scrapes: object }
+  >;
 }
 
 function numbersOf(value: unknown, path: string): [string, unknown][] {
@@ -28,7 +31,8 @@ test("a quick run of the library benchmark reports a finite number for every cas
   const numbers = numbersOf(results, "");
   const odd = numbers.filter(([, value]) => !Number.isFinite(value));
   assert.deepEqual(odd, []);
-  const { sets, idle } = results[CURRENT_RUNTIME] ?? assert.fail("nothing was measured");
-  assert.equal(Object.keys(sets).length, 7);
+  const { sets, idle, scrapes } = results[CURRENT_RUNTIME] ?? assert.fail("nothing was measured");
+  assert.equal(Object.keys(sets).length, 8);
+  assert.equal(Object.keys(scrapes).length, 4);
   assert.equal(Object.keys(idle).length, 8);
 });

@@ -34,11 +34,14 @@ import {
 } from "../../../src/index.ts";
 import { sqliteStore } from "../../../src/store/sqlite.ts";
 import type { Case, CaseSet } from "./measure.ts";
+import { fetchOdds, raw, sink, type ODDS } from "./raw.ts";
+import { tracedSet } from "./traced.ts";
 
 export const SET_NAMES = [
   "closed",
   "kinds",
   "bounded",
+  "traced",
   "durable",
   "refusing",
   "failing",
@@ -57,10 +60,6 @@ const NEVER_TRIPS = 1_000_000;
 /** opossum's failing call costs more the more it holds, so a turn of a fresh one is kept short. */
 const OPOSSUM_FAILURES_MAX = 200;
 
-const ODDS = { bookmaker: "draftkings", odds: [1.9, 2.05] };
-
-const fetchOdds = async () => ODDS;
-
 const failToFetch = async (): Promise<typeof ODDS> => {
   throw new Error("draftkings answered with 500");
 };
@@ -71,9 +70,6 @@ const refuseStatically = async (): Promise<typeof ODDS> => {
   throw STATIC_ERROR;
 };
 
-/** What results are put into, so that no compiler finds the work useless. */
-export const sink: { value: unknown; count: number } = { value: undefined, count: 0 };
-
 export function makeSet(name: SetName, heldCalls: number): Promise<CaseSet> | CaseSet {
   switch (name) {
     case "closed":
@@ -82,6 +78,8 @@ export function makeSet(name: SetName, heldCalls: number): Promise<CaseSet> | Ca
       return kindsSet();
     case "bounded":
       return boundedSet();
+    case "traced":
+      return tracedSet();
     case "durable":
       return durableSet();
     case "refusing":
@@ -94,13 +92,6 @@ export function makeSet(name: SetName, heldCalls: number): Promise<CaseSet> | Ca
       return name satisfies never;
   }
 }
-
-const raw: Case = {
-  id: "raw",
-  async run(count) {
-    for (let n = 0; n < count; n += 1) sink.value = await fetchOdds();
-  },
-};
 
 function switchgear(options: { readonly deadlineMs?: number; readonly threshold?: number } = {}) {
   const { deadlineMs, threshold } = options;

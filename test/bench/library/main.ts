@@ -80,8 +80,10 @@ async function measureRuntime(runtime: Runtime): Promise<RuntimeResult> {
     tell(`${runtime}: idle ${name}`);
     idle.set(name, JSON.parse(await work(runtime, ["--idle", name])));
   }
+  tell(`${runtime}: scrapes`);
+  const scrapes: RuntimeResult["scrapes"] = JSON.parse(await work(runtime, ["--scrapes"]));
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every name was measured
-  return { sets, idle: Object.fromEntries(idle) as Record<IdleName, IdleCost> };
+  return { scrapes, sets, idle: Object.fromEntries(idle) as Record<IdleName, IdleCost> };
 }
 
 const INTRODUCTION = `# Cost per call
@@ -99,12 +101,13 @@ at most 200 calls. cockatiel's \`CountBreaker\` and \`SamplingBreaker\` hold cou
 \`ConsecutiveBreaker\` holds one number; where calls fail their thresholds are out of reach. "Much
 held" is after 100,000 successes, and for all but opossum 100,000 failures more.`;
 
-if (!values.quick) tell("about four minutes; nothing else should run meanwhile");
+if (!values.quick) tell("about five minutes; nothing else should run meanwhile");
 const versions = {
   ...(values.quick ? {} : await runtimeVersions()),
   switchgear: packageVersion("switchgear"),
   opossum: packageVersion("opossum"),
   cockatiel: packageVersion("cockatiel"),
+  "prom-client": packageVersion("prom-client"),
 };
 const machine = describeMachine(versions);
 const results: Partial<Record<Runtime, RuntimeResult>> = {};
