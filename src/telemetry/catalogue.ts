@@ -171,14 +171,14 @@ export const METRICS = {
   tasksStarted: gauge(
     "circuit_breaker_monitoring_task_count",
     [],
-    "Monitoring tasks that ever started in this process; never falls. A gauge by the source system's name for it.",
+    "Monitoring tasks that ever started in this process; never falls. Absent before the first use of monitoring. A gauge by the source system's name for it.",
     "sum",
   ),
-  tasksActive: gauge("circuit_breaker_active_tasks", [], "Monitoring tasks that run now.", "sum"),
+  tasksActive: gauge("circuit_breaker_active_tasks", [], "Monitoring tasks that run now. Absent before the first use of monitoring.", "sum"),
   tasksOrphaned: gauge(
     "circuit_breaker_orphaned_tasks",
     [],
-    "Monitoring tasks that were let go because they heed neither token nor signal, and still run.",
+    "Monitoring tasks that were let go because they heed neither token nor signal, and still run. Absent before the first use of monitoring.",
     "sum",
   ),
   requests: counter(

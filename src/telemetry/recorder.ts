@@ -292,9 +292,11 @@ export class Recorder {
     const health = this.#source.storeHealth();
     const { storeErrors, listenerErrors, evicted, tasks } = this.#source.counters();
     families.add("registrationFailures", {}, this.registrationFailures);
-    families.add("tasksStarted", {}, tasks?.started ?? 0);
-    families.add("tasksActive", {}, tasks?.active ?? 0);
-    families.add("tasksOrphaned", {}, tasks?.orphaned ?? 0);
+    if (tasks !== undefined) {
+      families.add("tasksStarted", {}, tasks.started);
+      families.add("tasksActive", {}, tasks.active);
+      families.add("tasksOrphaned", {}, tasks.orphaned);
+    }
     for (const { op, code, count } of storeErrors) {
       families.add("storeErrors", { op, code: labelValue(code) }, count);
     }

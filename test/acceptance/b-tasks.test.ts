@@ -383,6 +383,9 @@ test("a registry's tasks are told of, measured, and ended with it", async () => 
       values.get(`circuit_breaker_${name}`),
     );
   };
+  // Nobody has asked for monitoring yet.
+  assert.deepEqual(gauges(), [undefined, undefined, undefined]);
+  assert.equal(gear.monitors.active, 0);
   assert.deepEqual(gauges(), [0, 0, 0]);
   await gear.monitors.start("feeds-eu", (token) => token.cancelled());
   await gear.monitors.start("feeds-us", () => Promise.reject(new Error("no route")));

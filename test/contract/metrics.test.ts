@@ -73,6 +73,8 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
     admission.settle({ outcome: "ok", latencyMs: 150 });
   }
 
+  assert.equal(gear.monitors.active, 0);
+
   const page = await prometheusMetrics(gear, { version: "1.2.3" }).collect();
 
   assert.equal(page.contentType, "text/plain; version=0.0.4; charset=utf-8");
