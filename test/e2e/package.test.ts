@@ -28,6 +28,8 @@ test("the tarball works in an empty project", { skip, timeout: 180_000 }, async 
   mkdirSync(source);
   for (const name of [
     "src",
+    "alerts",
+    "runbooks",
     "package.json",
     "tsconfig.json",
     "tsconfig.build.json",
@@ -54,6 +56,8 @@ test("the tarball works in an empty project", { skip, timeout: 180_000 }, async 
   const paths = packed.files.map(({ path }) => path);
   assert.ok(paths.includes("dist/index.js") && paths.includes("dist/index.js.map"));
   assert.ok(paths.includes("dist/index.d.ts") && paths.includes("dist/cli/main.js"));
+  // The README's command for a user's own CI names these.
+  assert.ok(paths.includes("alerts/switchgear.yml") && paths.includes("runbooks/README.md"));
   assert.deepEqual(
     paths.filter((path) => /^(test|scripts|loadtest|data)\//.test(path)),
     [],
