@@ -42,7 +42,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   // Known once the gateway runs; until then nothing is pending.
   let pending = (): number => 0;
   const gear = gearOf(config, () => pending());
-  const sdk = await startSdk(gear, env, version);
+  const sdk = await startSdk(gear, env, version, logger);
   attachLogging(gear, logger, { rejectionSampling: config.logging.rejectionSampling });
 
   let isShuttingDown = false;

@@ -174,7 +174,12 @@ export const METRICS = {
     "Monitoring tasks that ever started in this process; never falls. Absent before the first use of monitoring. A gauge by the source system's name for it.",
     "sum",
   ),
-  tasksActive: gauge("circuit_breaker_active_tasks", [], "Monitoring tasks that run now. Absent before the first use of monitoring.", "sum"),
+  tasksActive: gauge(
+    "circuit_breaker_active_tasks",
+    [],
+    "Monitoring tasks that run now. Absent before the first use of monitoring.",
+    "sum",
+  ),
   tasksOrphaned: gauge(
     "circuit_breaker_orphaned_tasks",
     [],

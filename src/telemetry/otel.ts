@@ -4,8 +4,8 @@
 // of 2,000 series would cut ours silently. A metric producer hands over what the recorder reads.
 
 import type { CollectionResult, MetricData, MetricProducer } from "@opentelemetry/sdk-metrics";
-import { metricData } from "./metric-data.ts";
-import { NO_RESOURCE, Page } from "./page.ts";
+import { metricData } from "./otel-data.ts";
+import { NO_RESOURCE, Page } from "./otel-page.ts";
 import { Recorder, type MetricSource } from "./recorder.ts";
 
 export type { MetricSource } from "./recorder.ts";

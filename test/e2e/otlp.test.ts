@@ -76,3 +76,21 @@ test("a collector hears of each call and of every series; one that is away holds
   assert.equal(code, 0);
   assert.ok(performance.now() - startMs < 7000);
 });
+
+test("a variable that cannot be used is named in the log, and everything is served", async (t) => {
+  const config = `upstreams: { draftkings: { url: "http://127.0.0.1:9" } }\n`;
+  const { program, admin } = await serve(t, temporaryFolder(t), config, {
+    OTEL_METRICS_EXPORTER: "statsd, prometheus",
+    OTEL_METRIC_EXPORT_INTERVAL: "soon",
+    OTEL_TRACES_EXPORTER: "carrier-pigeon",
+  });
+  assert.equal((await fetch(`${admin}/metrics`)).status, 200);
+  const told = program.stdout();
+  assert.match(
+    told,
+    /OTEL_METRICS_EXPORTER is statsd; it may be otlp, console, prometheus or none/,
+  );
+  assert.match(told, /OTEL_METRIC_EXPORT_INTERVAL is soon; it must be milliseconds, from 1 to/);
+  assert.match(told, /carrier-pigeon/);
+  assert.doesNotMatch(told, /is prometheus/);
+});

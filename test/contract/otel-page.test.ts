@@ -11,7 +11,7 @@ import type { Switchgear } from "../../src/index.ts";
 import { METRICS, type Metric } from "../../src/telemetry/catalogue.ts";
 import type { MetricFamily } from "../../src/telemetry/families.ts";
 import { prometheusMetrics, switchgearMetricProducer } from "../../src/telemetry/otel.ts";
-import { Page } from "../../src/telemetry/page.ts";
+import { Page } from "../../src/telemetry/otel-page.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { freePorts } from "../support/programs.ts";
 

@@ -7,7 +7,7 @@
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import type { CollectionResult } from "@opentelemetry/sdk-metrics";
 import type { HistogramSample, Labels, MetricFamily } from "./families.ts";
-import { metricData } from "./metric-data.ts";
+import { metricData } from "./otel-data.ts";
 
 /** One family as of the last page. */
 interface Known {
