@@ -57,6 +57,8 @@ export class Page {
 
   /** What stands before the values, from the last page and for new series from the serializer. */
   async #learn(family: MetricFamily, before: Known | undefined): Promise<Known> {
+    // Most often nothing came and nothing went.
+    if (before !== undefined && isSameAll(before.labels, family.samples)) return before;
     const labels = family.samples.map((sample) => sample.labels);
     const width = linesOf(family);
     const starts: string[] = [];
@@ -64,7 +66,7 @@ export class Page {
     let places: ReadonlyMap<string, number> | undefined;
     for (const [index, own] of labels.entries()) {
       let place: number | undefined = index;
-      // Most often all stand where they stood. One that came or went moves all behind it.
+      // One that came or went moves all behind it.
       if (before === undefined) place = undefined;
       else if (!isSame(before.labels[index], own)) {
         places ??= new Map(before.labels.map((known, at) => [keyOf(known), at]));
@@ -137,6 +139,18 @@ function partOf(family: MetricFamily, chosen: readonly number[]): MetricFamily {
   return family.type === "histogram"
     ? { ...family, samples: among(family.samples) }
     : { ...family, samples: among(family.samples) };
+}
+
+function isSameAll(
+  known: readonly Labels[],
+  samples: readonly { readonly labels: Labels }[],
+): boolean {
+  if (known.length !== samples.length) return false;
+  for (let index = 0; index < samples.length; index += 1) {
+    const sample = samples[index];
+    if (sample === undefined || !isSame(known[index], sample.labels)) return false;
+  }
+  return true;
 }
 
 /** Both of one family, where no label set is a part of another. */
