@@ -21,16 +21,20 @@ interface Route {
   readonly receiver?: string;
   readonly group_by?: readonly string[];
   readonly matchers?: readonly string[];
+  readonly group_wait?: string;
+  readonly group_interval?: string;
+  readonly repeat_interval?: string;
   readonly routes?: readonly Route[];
 }
 
 interface Config {
+  readonly global: Readonly<Record<string, string>>;
   readonly route: Route;
   readonly inhibit_rules: readonly {
     readonly source_matchers: readonly string[];
     readonly target_matchers: readonly string[];
   }[];
-  readonly receivers: readonly { readonly name: string }[];
+  readonly receivers: readonly (Readonly<Record<string, unknown>> & { readonly name: string })[];
 }
 
 const text = readText(FILE);
@@ -106,8 +110,35 @@ function routesOf(route: Route): Route[] {
 
 test("each bookmaker is an incident of its own: no route groups by less", () => {
   const [root, ...others] = routesOf(config.route);
-  assert.deepEqual(root?.group_by, ["alertname", "namespace", "bookmaker"]);
+  assert.deepEqual(root?.group_by, ["alertname", "namespace", "bookmaker", "endpoint"]);
   for (const route of others) assert.equal(route.group_by, undefined, route.receiver);
+});
+
+/** Written down, too: what is left out is inherited, and a page would wait half a minute more. */
+const ROUTES = [
+  ["", "tickets", "30s", "5m", "12h"],
+  ['alertname="SwitchgearWatchdog"', "dead-mans-switch", "0s", "1m", "1m"],
+  ['alertname="SwitchgearPagerDeliveryFailing"', "second-channel", "0s", "1m", "1h"],
+  ['severity="critical"', "pagerduty", "0s", "1m", "4h"],
+  ['severity="warning"', "tickets", undefined, undefined, undefined],
+  ['severity=~"info|none"', "nobody", undefined, undefined, undefined],
+];
+
+test("each route tells as soon and as often as is written here, to PagerDuty's own address", () => {
+  assert.deepEqual(
+    routesOf(config.route).map((route) => [
+      (route.matchers ?? []).join(),
+      route.receiver,
+      route.group_wait,
+      route.group_interval,
+      route.repeat_interval,
+    ]),
+    ROUTES,
+  );
+  assert.deepEqual(config.global, {
+    pagerduty_url: "https://events.pagerduty.com/v2/enqueue",
+    resolve_timeout: "5m",
+  });
 });
 
 test("matchers are quoted, and name alerts that exist", () => {
@@ -135,6 +166,42 @@ test("every receiver is used, and no secret stands in the file", () => {
     const [, name = ""] = /^\/etc\/alertmanager\/secrets\/([a-z-]+)$/.exec(file) ?? [];
     assert.ok(text.includes(`#   ${name} `), `${file} is not explained`);
   }
+});
+
+test("PagerDuty's receiver leaves nothing to Alertmanager's defaults, which change", () => {
+  const pagerduty = config.receivers.find(({ name }) => name === "pagerduty");
+  const ways = (pagerduty?.["pagerduty_configs"] ?? []) as readonly object[];
+  assert.equal(ways.length, 1);
+  assert.deepEqual(ways.flatMap(Object.keys), [
+    "routing_key_file",
+    "send_resolved",
+    "severity",
+    "description",
+    "source",
+    "component",
+    "group",
+    "class",
+    "client",
+    "client_url",
+    "details",
+    "links",
+  ]);
+});
+
+test("each receiver says whether it tells of the end, whatever Alertmanager's default is", () => {
+  const told = config.receivers.flatMap(({ name, ...ways }) =>
+    Object.values(ways).flatMap((way) =>
+      (way as readonly { readonly send_resolved?: boolean }[]).map(
+        (one) => `${name} ${one.send_resolved}`,
+      ),
+    ),
+  );
+  assert.deepEqual(told, [
+    "pagerduty true",
+    "second-channel true",
+    "tickets true",
+    "dead-mans-switch false",
+  ]);
 });
 
 interface Seen {
@@ -185,9 +252,14 @@ test("a common cause mutes what follows from it, in its own namespace only", asy
     at("SwitchgearMetricsAbsent", "critical", b),
     at("SwitchgearSeriesMissing", "warning", { ...b, ...dk }),
     at("SwitchgearSeriesMissing", "warning", { namespace: "c", ...dk }),
+    at("SwitchgearStoreDown", "warning", { namespace: "c" }),
     at("CircuitBreakerSuccessRatioLow", "critical", { ...a, endpoint: "x" }),
     at("CircuitBreakerSuccessRatioLow", "warning", { ...a, endpoint: "x" }),
+    at("CircuitBreakerSuccessRatioLow", "info", { ...a, endpoint: "x" }),
     at("CircuitBreakerSuccessRatioLow", "warning", { ...a, endpoint: "y" }),
+    at("CircuitBreakerSuccessRatioLow", "critical", { ...a, ...dk }),
+    at("CircuitBreakerSuccessRatioLow", "warning", { ...a, ...dk }),
+    at("CircuitBreakerSuccessRatioLow", "warning", { ...a, bookmaker: "fanduel" }),
     at("SwitchgearErrorBudgetBurn", "critical", { ...a, window: "1h" }),
     at("SwitchgearErrorBudgetBurn", "critical", { ...a, window: "6h" }),
     at("SwitchgearErrorBudgetBurn", "warning", { ...a, window: "1d" }),
@@ -202,6 +274,7 @@ test("a common cause mutes what follows from it, in its own namespace only", asy
   assert.equal(answer.status, 200, await answer.text());
 
   const expected = [
+    "CircuitBreakerSuccessRatioLow warning a draftkings",
     "CircuitBreakerSuccessRatioLow warning a x",
     "CircuitBreakerTripped critical a draftkings",
     "SwitchgearErrorBudgetBurn warning a 1d",

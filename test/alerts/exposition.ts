@@ -1,5 +1,6 @@
-// What /metrics shows when everything that Switchgear has exists at once: each kind of breaker, an
-// upstream with endpoints, refusals, shed calls, and a store that fails.
+// What /metrics shows when everything that Switchgear has exists at once: each kind of breaker, upstreams
+// with endpoints, calls with and without success, refusals for each reason that a rule or a runbook asks for, and a store
+// that fails.
 
 import { createSwitchgear, latching, memoryStore, slidingWindow } from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
@@ -7,8 +8,11 @@ import type { Store } from "../../src/pipeline/ports.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 
-/** Labels by metric, as a scrape would bring them. */
-export async function liveSeries(): Promise<Map<string, Set<string>>> {
+/** More than any endpoint's breaker takes before it cools down. */
+const FAILURES = 200;
+
+/** The page, as a scrape would get it. */
+export async function livePage(): Promise<string> {
   const inner = memoryStore();
   const store: Store = {
     kind: "broken",
@@ -26,6 +30,10 @@ export async function liveSeries(): Promise<Map<string, Set<string>>> {
       draftkings: { breaker: latching({ failureThreshold: 1 }) },
       pinnacle: { breaker: slidingWindow() },
       feeds: { breaker: latching(), endpoints: ["http://a.example", "http://b.example"] },
+      stranded: {
+        breaker: latching({ failureThreshold: FAILURES * 2 }),
+        endpoints: ["http://c.example"],
+      },
     },
     store,
     sampler: { systemLoad: () => 1 },
@@ -34,28 +42,19 @@ export async function liveSeries(): Promise<Map<string, Set<string>>> {
   try {
     for (const name of ["draftkings", "pinnacle", "feeds"]) {
       const upstream = gear.upstream(name);
-      for (const outcome of ["ok", "failed"] as const) {
+      for (const outcome of ["ok", "ignored", "failed"] as const) {
         const admission = upstream.tryAcquire({ operation: "odds" });
         if (admission.admitted) admission.settle({ outcome, latencyMs: 10 });
       }
       upstream.tryAcquire({ operation: "odds" });
       upstream.tryAcquire({ operation: "odds", load: 1000 });
     }
-    const { body } = await prometheusMetrics(gear, { version: "0.0.0" }).collect();
-    return labelsByMetric(body);
+    for (let n = 0; n < FAILURES; n += 1) {
+      const admission = gear.upstream("stranded").tryAcquire({ operation: "odds" });
+      if (admission.admitted) admission.settle({ outcome: "failed", latencyMs: 10 });
+    }
+    return (await prometheusMetrics(gear, { version: "0.0.0" }).collect()).body;
   } finally {
     await gear.close();
   }
-}
-
-function labelsByMetric(page: string): Map<string, Set<string>> {
-  const found = new Map<string, Set<string>>();
-  for (const line of page.split("\n")) {
-    const [, name, labels = ""] = /^(\w+)(?:\{(.*)\})? /.exec(line) ?? [];
-    if (name === undefined) continue;
-    const known = found.get(name) ?? new Set();
-    for (const [, label = ""] of labels.matchAll(/(\w+)="(?:\\.|[^"\\])*"/g)) known.add(label);
-    found.set(name, known);
-  }
-  return found;
 }

@@ -12,6 +12,7 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
   ],
   [/^CircuitBreakerWindowOpen\/.*: max → (avg|sum)/, SIGN],
   [/^CircuitBreakerStuckOpen\/.*: (sum → (avg|max)|increase → rate)/, SIGN],
+  [/^CircuitBreakerSuccessRatioLow\/critical: (sum → (avg|max)|increase → rate)/, SIGN],
   [/^CircuitBreakerLatencyHigh\/.*: (sum → (avg|max)|rate → increase)/, SIGN],
   [/^SwitchgearDown\/.*: sum → (avg|max)/, SIGN],
   [/^SwitchgearStoreError\/.*: increase → rate/, SIGN],
@@ -20,10 +21,6 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
   [/^SwitchgearWatchdog\/.*: 1 → /, UNREAD],
   [/^CircuitBreakerManyTripped\/.*: by instance, too/, "what is recorded has no instance any more"],
   [/^CircuitBreakerManyTripped\/.*: count → sum @(0|22)/, "each of what is counted is 1"],
-  [
-    /^SwitchgearErrorBudgetBurn\/.*: > → >=/,
-    "rates are fractions: one that is equal to the last bit is chance",
-  ],
 ];
 
 /** Undefined when nothing excuses it. */

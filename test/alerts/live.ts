@@ -1,0 +1,108 @@
+// Every series that there is: what the real Prometheus holds after it has scraped a page of Switchgear
+// on which everything exists at once, a real Alertmanager and itself, and has evaluated our rules. So
+// the labels of a scrape, recorded series and the programs' own come from where they really come from.
+//
+// The Alertmanager is given no secret, so it can notify nobody.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AddressInfo } from "node:net";
+import { stringify } from "yaml";
+import { ready, startProcess, until } from "../pager/processes.ts";
+import { freePorts } from "../support/programs.ts";
+import { toolPath } from "../tools/build.ts";
+import { ROOT, RULE_FILES } from "./rule-files.ts";
+
+/** One series: its labels, `__name__` among them. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** The first scrapes take a second or two; this is for a machine that others load, too. */
+const SCRAPED_MS_MAX = 40_000;
+
+export async function seriesOfPrometheus(
+  page: string,
+  wanted: readonly string[],
+): Promise<Labels[]> {
+  const folder = mkdtempSync(join(tmpdir(), "switchgear-live-"));
+  const [prometheusPort = 0, alertmanagerPort = 0] = await freePorts(2);
+  const server = createServer((_, response) => {
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end(page);
+  });
+  await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
+  const config = join(folder, "prometheus.yml");
+  const pagePort = (server.address() as AddressInfo).port;
+  writeFileSync(config, configuration(pagePort, prometheusPort, alertmanagerPort));
+  mkdirSync(join(folder, "data"));
+
+  const options = { cwd: folder, env: { HOME: folder }, msMax: 2 * SCRAPED_MS_MAX };
+  const alertmanager = startProcess(
+    "alertmanager",
+    [
+      toolPath("alertmanager"),
+      `--config.file=${join(ROOT, "alerts/alertmanager.yml")}`,
+      `--storage.path=${folder}`,
+      `--web.listen-address=127.0.0.1:${alertmanagerPort}`,
+      "--cluster.listen-address=",
+    ],
+    options,
+  );
+  const prometheus = startProcess(
+    "prometheus",
+    [
+      toolPath("prometheus"),
+      `--config.file=${config}`,
+      `--storage.tsdb.path=${join(folder, "data")}`,
+      `--web.listen-address=127.0.0.1:${prometheusPort}`,
+    ],
+    options,
+  );
+  const url = `http://127.0.0.1:${prometheusPort}`;
+  try {
+    await ready(alertmanager, `http://127.0.0.1:${alertmanagerPort}/-/ready`);
+    await ready(prometheus, `${url}/-/ready`);
+    let missing: string[] = [];
+    return await until(
+      "every series is there",
+      async () => {
+        const all = await seriesAt(url);
+        const names = new Set(all.map(({ __name__ }) => __name__));
+        missing = wanted.filter((name) => !names.has(name));
+        return missing.length === 0 ? all : undefined;
+      },
+      SCRAPED_MS_MAX,
+      () => `${missing.join()} missing\n${prometheus.output()}`,
+    );
+  } finally {
+    await Promise.all([prometheus.kill(), alertmanager.kill()]);
+    await new Promise((done) => {
+      server.close(done);
+      server.closeAllConnections();
+    });
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function configuration(page: number, prometheus: number, alertmanager: number): string {
+  const at = (port: number): object => ({
+    static_configs: [{ targets: [`127.0.0.1:${port}`], labels: { namespace: "bets" } }],
+  });
+  return stringify({
+    global: { scrape_interval: "1s", evaluation_interval: "1s" },
+    rule_files: RULE_FILES.map((file) => join(ROOT, file)),
+    alerting: { alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${alertmanager}`] }] }] },
+    scrape_configs: [
+      { job_name: "switchgear", ...at(page) },
+      { job_name: "alertmanager", ...at(alertmanager) },
+      { job_name: "prometheus", ...at(prometheus) },
+    ],
+  });
+}
+
+async function seriesAt(url: string): Promise<Labels[]> {
+  const answer = await fetch(
+    `${url}/api/v1/series?match[]=${encodeURIComponent('{__name__=~".+"}')}`,
+  );
+  return ((await answer.json()) as { data: Labels[] }).data;
+}

@@ -1,0 +1,233 @@
+// What arrives: alerts told to a real Alertmanager with the repository's own routes and receivers, sped
+// up, and each message compared whole. Only PagerDuty and the webhooks' other ends are played.
+
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import type { PagerEvent } from "../pager/event.ts";
+import { startPagerDuty, type PagerDuty } from "../pager/pagerduty.ts";
+import { ready, startProcess, until, type Running } from "../pager/processes.ts";
+import { alertmanagerText } from "../pager/settings.ts";
+import { startWebhooks, type Webhooks } from "../pager/webhooks.ts";
+import { freePorts } from "../support/programs.ts";
+import { toolPath } from "../tools/build.ts";
+
+toolPath("alertmanager");
+
+// Alertmanager does the work, whichever runtime asks it.
+const skip = "Bun" in globalThis ? "once is enough" : false;
+
+/** A minute's interval becomes a fifth of a second. */
+const FACTOR = 300;
+
+/** Everything here takes two seconds at most; this is for a machine that others load, too. */
+const WAIT_MS = 40_000;
+
+const KEY = "0123456789abcdef0123456789abcdef";
+
+let folder: string;
+let url: string;
+let pager: PagerDuty;
+let channels: Webhooks;
+let alertmanager: Running;
+
+before(async () => {
+  if (skip !== false) return;
+  folder = mkdtempSync(join(tmpdir(), "switchgear-notification-"));
+  [pager, channels] = await Promise.all([startPagerDuty(KEY), startWebhooks()]);
+  mkdirSync(join(folder, "secrets"));
+  const secrets = {
+    // As an editor leaves it: the end of the line is no part of the key.
+    "pagerduty-routing-key": `${KEY}\n`,
+    "tickets-url": channels.urlOf("tickets"),
+    "second-channel-url": channels.urlOf("second-channel"),
+    "dead-mans-switch-url": channels.urlOf("dead-mans-switch"),
+  };
+  for (const [name, text] of Object.entries(secrets)) {
+    writeFileSync(join(folder, "secrets", name), text);
+  }
+  const config = join(folder, "alertmanager.yml");
+  writeFileSync(config, alertmanagerText(pager.url, join(folder, "secrets"), FACTOR));
+  const [port = 0] = await freePorts(1);
+  url = `http://127.0.0.1:${port}`;
+  alertmanager = startProcess(
+    "alertmanager",
+    [
+      toolPath("alertmanager"),
+      `--config.file=${config}`,
+      `--storage.path=${folder}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      "--cluster.listen-address=",
+      "--web.external-url=http://alertmanager.example",
+    ],
+    { cwd: folder, env: { HOME: folder }, msMax: 4 * WAIT_MS },
+  );
+  await ready(alertmanager, `${url}/-/ready`);
+});
+
+after(async () => {
+  if (skip !== false) return;
+  await Promise.all([alertmanager.kill(), pager.close(), channels.close()]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Told {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+const startedMs = Date.now() - 60_000;
+
+/** As Prometheus tells it: one that fires ends later, one that is over has ended. */
+async function tell(alerts: readonly Told[], isFiring: boolean): Promise<void> {
+  const endsAt = new Date(Date.now() + (isFiring ? 3_600_000 : -1000)).toISOString();
+  const startsAt = new Date(startedMs).toISOString();
+  const answer = await fetch(`${url}/api/v2/alerts`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(alerts.map((one) => Object.assign({ startsAt, endsAt }, one))),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+/** The event that PagerDuty took, once there is one of this kind for this bookmaker. */
+function event(action: PagerEvent["event_action"], bookmaker: string): Promise<PagerEvent> {
+  return until(
+    `PagerDuty hears a ${action} for ${bookmaker}`,
+    () =>
+      pager
+        .deliveries()
+        .map((one) => one.event)
+        .find((one) => one?.event_action === action && one.payload?.group === bookmaker),
+    WAIT_MS,
+    () => JSON.stringify(pager.deliveries()) + alertmanager.output(),
+  );
+}
+
+const tripped = (bookmaker: string, instance: string): Told => ({
+  labels: {
+    alertname: "CircuitBreakerTripped",
+    severity: "critical",
+    namespace: "bets",
+    bookmaker,
+    instance,
+  },
+  annotations: {
+    summary: `Circuit breaker tripped for ${bookmaker}`,
+    description: `${instance} says. Failures: 10.`,
+    runbook_url: "https://switchgear.example/runbooks/CircuitBreakerTripped.md",
+    dashboard_url: `https://grafana.example/d/switchgear-overview?var-bookmaker=${bookmaker}`,
+  },
+});
+
+test("a page says what, where and how bad, with its links, and resolves", { skip }, async () => {
+  const both = [tripped("draftkings", "a:1"), tripped("draftkings", "b:1")];
+  await tell(both, true);
+
+  const { dedup_key: key, ...trigger } = await event("trigger", "draftkings");
+  const whole = {
+    routing_key: KEY,
+    payload: {
+      summary: "Circuit breaker tripped for draftkings",
+      source: "bets",
+      severity: "critical",
+      component: "switchgear",
+      group: "draftkings",
+      class: "CircuitBreakerTripped",
+      custom_details: {
+        firing: "* a:1 says. Failures: 10.\n* b:1 says. Failures: 10.\n",
+        resolved: "none",
+        // Alertmanager's own, which it adds to ours.
+        num_firing: 2,
+        num_resolved: 0,
+      },
+    },
+    client: "Alertmanager",
+    client_url: "http://alertmanager.example",
+    links: [
+      {
+        href: "https://switchgear.example/runbooks/CircuitBreakerTripped.md",
+        text: "Runbook",
+      },
+      {
+        href: "https://grafana.example/d/switchgear-overview?var-bookmaker=draftkings",
+        text: "Dashboard",
+      },
+    ],
+  };
+  assert.deepEqual(trigger, { event_action: "trigger", ...whole });
+
+  await tell(both, false);
+  const { dedup_key: sameKey, ...resolve } = await event("resolve", "draftkings");
+  assert.equal(sameKey, key);
+  const line = "* Circuit breaker tripped for draftkings\n";
+  const custom_details = { firing: "none", resolved: line + line, num_firing: 0, num_resolved: 2 };
+  const payload = { ...whole.payload, custom_details };
+  assert.deepEqual(resolve, { event_action: "resolve", ...whole, payload });
+});
+
+test("a second bookmaker is an incident of its own", { skip }, async () => {
+  await tell([tripped("fanduel", "a:1")], true);
+  await event("trigger", "fanduel");
+  await tell([tripped("betmgm", "a:1")], true);
+  const { payload } = await event("trigger", "betmgm");
+
+  assert.equal(payload?.summary, "Circuit breaker tripped for betmgm");
+  assert.equal(new Set(pager.incidents().map(({ key }) => key)).size, pager.incidents().length);
+});
+
+/** What a channel heard of one alert: the statuses, in order, each once. */
+function heard(channel: string, alert: string): string[] {
+  const statuses = channels
+    .received(channel)
+    .filter(({ groupLabels }) => groupLabels["alertname"] === alert)
+    .map(({ status }) => status);
+  return [...new Set(statuses)];
+}
+
+test(
+  "tickets and the second channel hear both ends, the dead man's switch one",
+  { skip },
+  async () => {
+    const at = (alertname: string, severity: string): Told => ({
+      labels: { alertname, severity, namespace: "bets" },
+      annotations: { summary: alertname },
+    });
+    const switched = at("SwitchgearWatchdog", "none");
+    const told = {
+      tickets: at("SwitchgearStoreDown", "warning"),
+      "second-channel": at("SwitchgearPagerDeliveryFailing", "warning"),
+    };
+    const untilHeard = (
+      channel: string,
+      alert: string,
+      statuses: readonly string[],
+    ): Promise<true> =>
+      until(
+        `${channel} hears of ${alert}: ${statuses.join()}`,
+        () => (heard(channel, alert).join() === statuses.join() ? true : undefined),
+        WAIT_MS,
+        () => JSON.stringify(channels.received(channel)) + alertmanager.output(),
+      );
+
+    // First of all, so that it has had more than its interval to say that it ended.
+    await tell([switched], true);
+    await untilHeard("dead-mans-switch", "SwitchgearWatchdog", ["firing"]);
+    await tell([switched], false);
+
+    for (const [channel, alert] of Object.entries(told)) {
+      const name = alert.labels["alertname"] ?? "";
+      await tell([alert], true);
+      await untilHeard(channel, name, ["firing"]);
+      await tell([alert], false);
+      await untilHeard(channel, name, ["firing", "resolved"]);
+    }
+    assert.deepEqual(heard("dead-mans-switch", "SwitchgearWatchdog"), ["firing"]);
+    assert.equal(
+      pager.deliveries().filter(({ event: one }) => one?.payload?.group === "").length,
+      0,
+    );
+  },
+);
