@@ -1,7 +1,7 @@
 // All checks and all tests, on both runtimes, counted. Ends with one line: `N passed, N failed`.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -24,7 +24,31 @@ const STEP_MS_MAX = 20 * 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), "switchgear-test-"));
 const nodeReport = join(folder, "node.xml");
+const stacksReport = join(folder, "stacks.xml");
 const bunReport = join(folder, "bun.xml");
+
+/** Each starts a gateway, Prometheus and Alertmanager of its own, and mostly waits: side by side they do. */
+const STACKS = /^test\/(?:runbooks\/|e2e\/page-proof)/;
+const STACKS_AT_ONCE = 4;
+
+const files = globSync("test/**/*.test.ts").toSorted();
+
+function onNode(
+  report: string,
+  some: readonly string[],
+  ...options: readonly string[]
+): Step["command"] {
+  return [
+    "node",
+    "--test",
+    ...options,
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    "--test-reporter=junit",
+    `--test-reporter-destination=${report}`,
+    ...some,
+  ];
+}
 
 const STEPS: readonly Step[] = [
   { name: "types", command: ["tsc", "--noEmit"] },
@@ -36,16 +60,20 @@ const STEPS: readonly Step[] = [
   { name: "tools", command: ["node", "test/tools/build.ts"], isOptional: true },
   {
     name: "tests on Node",
-    command: [
-      "node",
-      "--test",
-      "--test-reporter=spec",
-      "--test-reporter-destination=stdout",
-      "--test-reporter=junit",
-      `--test-reporter-destination=${nodeReport}`,
-      "test/**/*.test.ts",
-    ],
+    command: onNode(
+      nodeReport,
+      files.filter((file) => !STACKS.test(file)),
+    ),
     report: nodeReport,
+  },
+  {
+    name: "pages and runbooks",
+    command: onNode(
+      stacksReport,
+      files.filter((file) => STACKS.test(file)),
+      `--test-concurrency=${STACKS_AT_ONCE}`,
+    ),
+    report: stacksReport,
   },
   {
     name: "tests on Bun",

@@ -50,6 +50,7 @@ const RECEIVERS: Readonly<Record<string, string>> = {
   "CircuitBreakerLatencyHigh warning": "tickets",
   "CircuitBreakerLoadShedding warning": "tickets",
   "CircuitBreakerManyTripped critical": "pagerduty",
+  "CircuitBreakerNoEndpoint critical": "pagerduty",
   "CircuitBreakerReplicaDisagreement warning": "tickets",
   "CircuitBreakerStuckOpen critical": "pagerduty",
   "CircuitBreakerSuccessRatioLow critical": "pagerduty",

@@ -26,7 +26,7 @@ export interface Call {
 }
 
 // curl's output is the address that it was given, so that what reads it knows where it comes from. All
-// others say a word, for the sake of loops over what they find.
+// others say a word: for loops over what they find, and for queries that what they find goes into.
 const NOTE = `
 command_not_found_handle() {
   local from=
@@ -35,7 +35,7 @@ command_not_found_handle() {
   if [ "$1" = curl ]; then
     for one in "$@"; do case $one in http://*) printf '%s\\n' "$one" ;; esac; done
   elif [ "$1" = grep ]; then printf '%s\\n' "$from"
-  else printf '1\\n'
+  else printf '%s\\n' ${ANY}
   fi
   return "$STATUS"
 }

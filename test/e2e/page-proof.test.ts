@@ -3,25 +3,31 @@
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { alertmanagerCount, mutersOf } from "../pager/alerts.ts";
 import { heard, incidentsOf, untilIncident } from "../pager/pages.ts";
 import { until } from "../pager/processes.ts";
 import { provePage } from "../pager/scenario.ts";
-import { startStack, untilAlert, type Stack } from "../pager/stack.ts";
+import { startStack, type Stack } from "../pager/stack.ts";
 import { FACTOR } from "../pager/compress.ts";
+import { ROOT } from "../pager/settings.ts";
 import { whyNoTools } from "../pager/tools.ts";
-import { follow } from "../runbooks/follow.ts";
+import { onCall } from "../runbooks/on-call.ts";
 
-// The runbooks' commands are run with Node's gateway, the pages with Bun's: each takes minutes.
-const skip = "Bun" in globalThis ? whyNoTools() : "it is run with the gateway on Bun";
+// One runner starts all stacks: the runbooks' gateway is Node's, this one is Bun's.
+const skip = "Bun" in globalThis ? "it is run from Node, with the gateway on Bun" : whyNoTools();
+
+const BUN = join(ROOT, "node_modules/.bin/bun");
 
 /** Everything here takes seconds; this is for a machine that others load, too. */
 const WAIT_MS = 40_000;
 
 let stack: Stack;
+const { fires, ends, diagnose, verify, order } = onCall(() => stack);
 
 before(async () => {
-  if (skip === false) stack = await startStack({ factor: FACTOR, msMax: 300_000 });
+  if (skip === false) stack = await startStack({ runtime: BUN, msMax: 300_000 });
 });
 
 after(() => (skip === false ? stack.stop() : undefined));
@@ -44,22 +50,10 @@ function resolvedIncident(alert: string, bookmaker?: string) {
   );
 }
 
-async function order(name: string, what: "trip" | "reset", body: object): Promise<void> {
-  const answer = await fetch(`${stack.adminUrl}/api/circuit-breakers/${name}/${what}`, {
-    method: "POST",
-    headers: {
-      authorization: `Bearer ${stack.env["SWITCHGEAR_ADMIN_TOKEN"]}`,
-      "content-type": "application/json",
-    },
-    body: JSON.stringify(body),
-  });
-  assert.equal(answer.status, 200, await answer.text());
-}
-
 /** The bookmaker is well again, and somebody says so. */
 async function mend(name: "draftkings" | "fanduel"): Promise<void> {
   stack[name].restore();
-  await order(name, "reset", { reason: "mended", force: true });
+  await order("reset", name);
 }
 
 async function breakIt(name: "draftkings" | "fanduel"): Promise<void> {
@@ -78,6 +72,20 @@ function told(channel: string, alert: string): Promise<true> {
         : undefined,
     WAIT_MS,
     () => JSON.stringify(stack.channels.received(channel)),
+  );
+}
+
+/** Alertmanager holds so many alerts of one name, and another alert mutes each of them. */
+function muted(alert: string, by: string, count: number): Promise<true> {
+  return until(
+    `${count} of ${alert} are muted by ${by}`,
+    async () => {
+      const muters = await mutersOf(stack, alert);
+      return muters.length === count && muters.every((names) => names.includes(by))
+        ? true
+        : undefined;
+    },
+    WAIT_MS,
   );
 }
 
@@ -152,15 +160,11 @@ test(
   { skip },
   async () => {
     const before = stack.pager.incidents().length;
-    await stack.restartAlertmanager();
+    await stack.alertmanager.stop();
+    await stack.alertmanager.start();
     await until(
       "Prometheus tells the new Alertmanager of both",
-      async () => {
-        const answer = await fetch(
-          `${stack.alertmanagerUrl}/api/v2/alerts?filter=alertname%3D${TRIPPED}`,
-        );
-        return ((await answer.json()) as unknown[]).length === 2 ? true : undefined;
-      },
+      async () => ((await mutersOf(stack, TRIPPED)).length === 2 ? true : undefined),
       WAIT_MS,
     );
 
@@ -184,11 +188,11 @@ test("a breaker that opens and closes again and again pages nobody", { skip }, a
   while (performance.now() < endMs) {
     await stack.call("/draftkings/odds", 10);
     await new Promise((done) => setTimeout(done, 700));
-    await order("draftkings", "reset", { reason: "too early", force: true });
+    await order("reset", "draftkings");
     await new Promise((done) => setTimeout(done, 800));
   }
 
-  await untilAlert(stack, "CircuitBreakerFlapping", { bookmaker: "draftkings" }, true, WAIT_MS);
+  await fires("CircuitBreakerFlapping", { bookmaker: "draftkings" });
   stack.draftkings.restore();
   await told("tickets", "CircuitBreakerFlapping");
   assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
@@ -200,24 +204,12 @@ test(
   async () => {
     const before = incidentsOf(stack.pager, TRIPPED).length;
     const names = ["draftkings", "fanduel", "feeds"];
-    for (const name of names) await order(name, "trip", { reason: "our way out is cut" });
+    for (const name of names) await order("trip", name);
 
     await openIncident("CircuitBreakerManyTripped");
-    await until(
-      "the single ones are muted",
-      async () => {
-        const answer = await fetch(
-          `${stack.alertmanagerUrl}/api/v2/alerts?filter=alertname%3D${TRIPPED}`,
-        );
-        const alerts = (await answer.json()) as { status: { inhibitedBy: unknown[] } }[];
-        return alerts.length === 3 && alerts.every(({ status }) => status.inhibitedBy.length > 0)
-          ? true
-          : undefined;
-      },
-      WAIT_MS,
-    );
+    await muted(TRIPPED, "CircuitBreakerManyTripped", names.length);
 
-    for (const name of names) await order(name, "reset", { reason: "mended", force: true });
+    for (const name of names) await order("reset", name);
     await resolvedIncident("CircuitBreakerManyTripped");
     assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
   },
@@ -225,13 +217,39 @@ test(
 
 test("a gateway that is killed pages as down, and not as a breaker", { skip }, async () => {
   const before = incidentsOf(stack.pager, TRIPPED).length;
+  const absent = incidentsOf(stack.pager, "SwitchgearMetricsAbsent").length;
   await stack.gateway.kill();
 
   await openIncident("SwitchgearDown");
+  // Its metrics are gone, too, which would be a second page for the same.
+  await fires("SwitchgearMetricsAbsent");
+  await muted("SwitchgearMetricsAbsent", "SwitchgearDown", 1);
 
-  await stack.startGateway();
+  await stack.gateway.start();
   await resolvedIncident("SwitchgearDown");
   assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
+  assert.equal(incidentsOf(stack.pager, "SwitchgearMetricsAbsent").length, absent);
+});
+
+test("of two replicas one trips: one incident, until that one is reset", { skip }, async () => {
+  const before = incidentsOf(stack.pager, TRIPPED, "draftkings").length;
+  const second = await stack.startReplica();
+  await order("trip", "draftkings", second.adminUrl);
+
+  await openIncident(TRIPPED, "draftkings", before);
+  await told("tickets", "CircuitBreakerReplicaDisagreement");
+  // Then the other one, too: that is more of the same, and wakes nobody again.
+  const instance = new URL(stack.gateway.adminUrl).host;
+  await order("trip", "draftkings");
+  await fires(TRIPPED, { bookmaker: "draftkings", instance });
+  await order("reset", "draftkings");
+  await order("reset", "draftkings", second.adminUrl);
+
+  await resolvedIncident(TRIPPED, "draftkings");
+  const incidents = incidentsOf(stack.pager, TRIPPED, "draftkings");
+  assert.equal(incidents.length, before + 1, heard(stack.pager));
+  await second.stop();
+  await stack.scrape(stack.gateway.adminPort);
 });
 
 test("a scrape that is answered 200 with nothing in it pages", { skip }, async () => {
@@ -240,7 +258,7 @@ test("a scrape that is answered 200 with nothing in it pages", { skip }, async (
     response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end();
   });
   await new Promise<void>((done) => {
-    empty.listen(stack.adminPort, "127.0.0.1", done);
+    empty.listen(stack.gateway.adminPort, "127.0.0.1", done);
   });
   try {
     await openIncident("SwitchgearMetricsAbsent");
@@ -251,7 +269,7 @@ test("a scrape that is answered 200 with nothing in it pages", { skip }, async (
     });
   }
 
-  await stack.startGateway();
+  await stack.gateway.start();
   await resolvedIncident("SwitchgearMetricsAbsent");
 });
 
@@ -261,20 +279,21 @@ test(
   async () => {
     const before = incidentsOf(stack.pager, TRIPPED, "draftkings").length;
     const failed = (): Promise<number> =>
-      stack.alertmanagerMetric(
+      alertmanagerCount(
+        stack,
         "alertmanager_notifications_failed_total",
         'integration="pagerduty"',
       );
-    await untilAlert(stack, "SwitchgearPagerDeliveryFailing", {}, false, WAIT_MS);
+    await ends("SwitchgearPagerDeliveryFailing");
     const wrong = stack.pager.deliveries().filter(({ errors }) => errors.length > 0);
     assert.deepEqual(wrong, [], "PagerDuty did not understand an event");
     const failedBefore = await failed();
     stack.useRoutingKey("f".repeat(32));
-    await order("draftkings", "trip", { reason: "drill" });
+    await order("trip", "draftkings");
 
-    await untilAlert(stack, "SwitchgearPagerDeliveryFailing", {}, true, WAIT_MS);
+    await fires("SwitchgearPagerDeliveryFailing");
     await told("second-channel", "SwitchgearPagerDeliveryFailing");
-    await follow("SwitchgearPagerDeliveryFailing", "Diagnosis", { env: stack.env });
+    await diagnose("SwitchgearPagerDeliveryFailing");
 
     assert.ok((await failed()) > failedBefore);
     assert.equal(incidentsOf(stack.pager, TRIPPED, "draftkings").length, before);
@@ -283,6 +302,7 @@ test(
     await openIncident(TRIPPED, "draftkings", before);
     await mend("draftkings");
     await resolvedIncident(TRIPPED, "draftkings");
-    await follow("SwitchgearPagerDeliveryFailing", "Verify", { env: stack.env, againMs: WAIT_MS });
+    await verify("SwitchgearPagerDeliveryFailing");
+    await ends("SwitchgearPagerDeliveryFailing");
   },
 );

@@ -56,6 +56,11 @@ const ROUTE_DURATIONS = new Set([
   "resolve_timeout",
 ]);
 
+/** Always quoted: what one reader of YAML writes plain, such as a leading tab, another does not read. */
+function written(value: unknown): string {
+  return stringify(value, { defaultStringType: "QUOTE_DOUBLE", lineWidth: 0 });
+}
+
 type Leaf = (key: string, value: string) => string;
 
 /** A copy in which every text is what `leaf` makes of it. */
@@ -70,7 +75,7 @@ function mapTexts(value: unknown, leaf: Leaf, key = ""): unknown {
 
 /** A rule file of Prometheus. */
 export function compressRules(text: string, factor = FACTOR): string {
-  return stringify(
+  return written(
     mapTexts(parse(text), (key, value) => {
       if (key === "expr") return compressExpression(value, factor);
       return RULE_DURATIONS.has(key) ? compressDuration(value, factor) : value;
@@ -84,7 +89,7 @@ export function compressAlertmanager(
   replace: Leaf = (_, value) => value,
   factor = FACTOR,
 ): string {
-  return stringify(
+  return written(
     mapTexts(parse(text), (key, value) =>
       ROUTE_DURATIONS.has(key) ? compressDuration(value, factor) : replace(key, value),
     ),

@@ -12,14 +12,22 @@ export const ROOT = resolve(import.meta.dirname, "../..");
 /** Of rules whose expressions cannot carry one, the files say this; a cluster templates it. */
 export const NAMESPACE = "switchgear";
 
-/** At its cooldown's end a reset needs no force. */
 const COOLDOWN = "cooldownMs: 60000";
 
-/** The demo's, and what a test adds to it. */
-export function gatewayConfig(factor: number, more: string): string {
+/** Less than the five seconds to a page, and more than a busy machine takes to start a command. */
+const COOLDOWN_MS_MIN = 4000;
+
+/** The demo's, and what a test makes of it. */
+export function gatewayConfig(factor: number, edit: (demo: string) => string): string {
   const demo = readFileSync(join(ROOT, "examples/demo.yaml"), "utf8");
-  if (!demo.includes(COOLDOWN)) throw new Error(`examples/demo.yaml lacks ${COOLDOWN}`);
-  return `${demo.replace(COOLDOWN, `cooldownMs: ${Math.round(60_000 / factor)}`)}\n${more}`;
+  const cooldownMs = Math.max(COOLDOWN_MS_MIN, Math.round(60_000 / factor));
+  return edit(replaced(demo, COOLDOWN, `cooldownMs: ${cooldownMs}`));
+}
+
+/** Throws when there is nothing to replace: a test that changes nothing would prove nothing. */
+export function replaced(text: string, part: string, by: string): string {
+  if (!text.includes(part)) throw new Error(`there is no ${part} in\n${text}`);
+  return text.replace(part, () => by);
 }
 
 export function writeRules(folder: string, factor: number): void {
@@ -44,15 +52,20 @@ export function alertmanagerText(pagerUrl: string, secrets: string, factor: numb
 export interface Addresses {
   readonly factor: number;
   readonly folder: string;
-  readonly adminPort: number;
+  readonly adminPorts: readonly number[];
   readonly alertmanagerPort: number;
   readonly prometheusPort: number;
 }
 
+/** What the ServiceMonitor of a cluster allows. */
+const SAMPLE_LIMIT = 5000;
+
 export function prometheusText(given: Addresses): string {
-  const job = (name: string, port: number): object => ({
+  const job = (name: string, ...ports: readonly number[]): object => ({
     job_name: name,
-    static_configs: [{ targets: [`127.0.0.1:${port}`], labels: { namespace: NAMESPACE } }],
+    static_configs: [
+      { targets: ports.map((port) => `127.0.0.1:${port}`), labels: { namespace: NAMESPACE } },
+    ],
   });
   return stringify({
     global: {
@@ -66,7 +79,7 @@ export function prometheusText(given: Addresses): string {
       alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${given.alertmanagerPort}`] }] }],
     },
     scrape_configs: [
-      job("switchgear", given.adminPort),
+      { ...job("switchgear", ...given.adminPorts), sample_limit: SAMPLE_LIMIT },
       job("alertmanager", given.alertmanagerPort),
       job("prometheus", given.prometheusPort),
     ],

@@ -1,7 +1,8 @@
 // Reads a runbook the way an on-call engineer does: sections, commands, and what they should show.
 //
 // A `text` block after a `sh` block is what that block shows: each of its lines is found in the
-// output, in this order, `…` standing for anything and blanks for any blanks.
+// output, in this order, `…` standing for anything and blanks for any blanks. Where that depends on the
+// cause there is a `text` block per cause, and what stands after `text` names it.
 
 import { spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
@@ -15,8 +16,8 @@ export interface Block {
   /** What stands after `sh`: `kubectl` asks for a cluster, `refused` ends with another code than 0. */
   readonly tag: string;
   readonly commands: string;
-  /** Undefined when the page does not say what it shows. */
-  readonly shows: readonly string[] | undefined;
+  /** What it shows, by cause; a block without a cause is under "". Empty when the page does not say. */
+  readonly shows: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface Page {
@@ -47,13 +48,21 @@ export function parsePage(name: string, text: string): Page {
     const [section = ""] = part.split("\n", 1);
     sections.push(section);
     for (const [, language, tag = "", body = ""] of part.matchAll(fence)) {
-      if (language === "sh") blocks.push({ section, tag, commands: body, shows: undefined });
+      if (language === "sh") blocks.push({ section, tag, commands: body, shows: new Map() });
       const last = blocks.at(-1);
       if (language !== "text" || last === undefined || last.section !== section) continue;
-      blocks[blocks.length - 1] = { ...last, shows: body.trimEnd().split("\n") };
+      const shows = new Map([...last.shows, [tag, body.trimEnd().split("\n")]]);
+      blocks[blocks.length - 1] = { ...last, shows };
     }
   }
   return { name, text, sections, blocks };
+}
+
+/** How many lines of commands and of what they show, such as `2>2`, or `kubectl 3`. */
+export function outline({ tag, commands, shows }: Block): string {
+  const count = (lines: readonly string[]): number => lines.filter((line) => line !== "").length;
+  const shown = [...shows].map(([cause, lines]) => `>${cause} ${count(lines)}`.replace("> ", ">"));
+  return [`${tag} ${count(commands.split("\n"))}`.trim(), ...shown].join("");
 }
 
 /** Variables that the commands read and do not set themselves. */

@@ -101,7 +101,7 @@ describe("recorder", () => {
     const missing = Object.values(METRICS)
       .filter(({ name }) => !families.some(({ metric }) => metric.name === name))
       .map(({ name }) => name);
-    // Those that need a failing store, another kind of breaker, endpoints or shadow mode.
+    // Those that need a failing store, another kind of breaker, endpoints, tasks or shadow mode.
     assert.deepEqual(missing, [
       "circuit_breaker_persistence_errors_total",
       "switchgear_window_state",
@@ -113,6 +113,9 @@ describe("recorder", () => {
       "circuit_breaker_last_opened",
       "circuit_breaker_success_ratio",
       "circuit_breaker_health_score",
+      "circuit_breaker_monitoring_task_count",
+      "circuit_breaker_active_tasks",
+      "circuit_breaker_orphaned_tasks",
       "switchgear_shadow_refused_total",
     ]);
   });

@@ -1,0 +1,226 @@
+// The pages of the gateway as a process and of what watches it, each followed while its alert fires; see
+// breakers.test.ts. Stories that need the gateway left alone run side by side, the others after them.
+
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { after, before, describe, test } from "node:test";
+import { until } from "../pager/processes.ts";
+import { replaced } from "../pager/settings.ts";
+import { startStack, type Stack } from "../pager/stack.ts";
+import { whyNoTools } from "../pager/tools.ts";
+import { startDefect } from "./defect.ts";
+import { WAIT_MS, keepCalling, onCall } from "./on-call.ts";
+
+const skip = "Bun" in globalThis ? "one runner starts all stacks: Node" : whyNoTools();
+
+let stack: Stack;
+const { fires, ends, diagnose, mitigate, verify, call, order } = onCall(() => stack);
+
+before(async () => {
+  if (skip === false) stack = await startStack({ msMax: 500_000 });
+});
+
+after(() => (skip === false ? stack.stop() : undefined));
+
+/** The gateway with another configuration. */
+async function restartWith(edit: (config: string) => string): Promise<void> {
+  const file = stack.env["SWITCHGEAR_CONFIG"] ?? "";
+  writeFileSync(file, edit(readFileSync(file, "utf8")));
+  await stack.gateway.stop();
+  await stack.gateway.start();
+}
+
+/** Fails at each evaluation: two series of one side match two of the other. */
+const MANY_TO_MANY = `groups:
+  - name: switchgear_trial
+    rules:
+      - record: trial
+        expr: circuit_breaker_tripped * on (namespace) circuit_breaker_tripped
+`;
+
+/** Of each of two bookmakers, with nineteen series each: more than 4,000, and less than 5,000. */
+const OPERATIONS = 115;
+
+/** Callers who put an id into the name of an operation. */
+async function nameOperations(count: number): Promise<void> {
+  for (const name of ["draftkings", "fanduel"]) {
+    for (let n = 0; n < count; n += 1) {
+      await call(`/${name}/odds`, { "x-switchgear-operation": `match-${n}` });
+    }
+  }
+}
+
+describe("side by side", { concurrency: true, skip: skip !== false }, () => {
+  test("SwitchgearScrapeNearLimit, with too many names of operations", async () => {
+    await nameOperations(OPERATIONS);
+    await fires("SwitchgearScrapeNearLimit");
+    await diagnose("SwitchgearScrapeNearLimit");
+  });
+
+  test("SwitchgearRuleFailures", async () => {
+    await stack.useRules("trial", MANY_TO_MANY);
+    await fires("SwitchgearRuleFailures");
+    await diagnose("SwitchgearRuleFailures");
+    await mitigate("SwitchgearRuleFailures");
+    await stack.useRules("trial", undefined);
+    await verify("SwitchgearRuleFailures");
+    await ends("SwitchgearRuleFailures");
+  });
+
+  test("CircuitBreakerReplicaDisagreement, then SwitchgearInstanceDown", async () => {
+    const second = await stack.startReplica();
+    const env = { SWITCHGEAR_URL: second.adminUrl };
+    await order("trip", "draftkings", second.adminUrl);
+    await fires("CircuitBreakerReplicaDisagreement", { bookmaker: "draftkings" });
+    await diagnose("CircuitBreakerReplicaDisagreement", env);
+    await mitigate("CircuitBreakerReplicaDisagreement", env);
+    await verify("CircuitBreakerReplicaDisagreement", env);
+    await ends("CircuitBreakerReplicaDisagreement");
+
+    await second.kill();
+    await fires("SwitchgearInstanceDown");
+    await diagnose("SwitchgearInstanceDown");
+    await second.start();
+    await verify("SwitchgearInstanceDown");
+    await ends("SwitchgearInstanceDown");
+    await second.stop();
+    await stack.scrape(stack.gateway.adminPort);
+  });
+});
+
+test("SwitchgearScrapeNearLimit ends with a lower limit of names", { skip }, async () => {
+  await restartWith((config) => `${config}\nlimits: { operations: 20 }\n`);
+  await mitigate("SwitchgearScrapeNearLimit");
+  await nameOperations(OPERATIONS);
+  await verify("SwitchgearScrapeNearLimit");
+  await ends("SwitchgearScrapeNearLimit");
+});
+
+test("SwitchgearRejectingWhileClosed: metrics that say closed", { skip }, async () => {
+  stack.draftkings.control({ status: 500 });
+  const defect = await startDefect(stack.gateway.adminUrl);
+  const env = { SWITCHGEAR_URL: defect.url };
+  await stack.scrape(defect.port);
+  await stack.call("/draftkings/odds", 11);
+  const asking = keepCalling(() => call("/draftkings/odds"));
+  try {
+    await fires("SwitchgearRejectingWhileClosed", { bookmaker: "draftkings" });
+    await diagnose("SwitchgearRejectingWhileClosed", env);
+    // It is started anew, and the defect is gone.
+    await stack.scrape(stack.gateway.adminPort);
+    await verify("SwitchgearRejectingWhileClosed");
+    await ends("SwitchgearRejectingWhileClosed");
+  } finally {
+    assert.deepEqual(await asking.end(), new Set([503]));
+    await stack.scrape(stack.gateway.adminPort);
+    await defect.close();
+    stack.draftkings.restore();
+  }
+  await order("reset", "draftkings");
+});
+
+/** One bookmaker's part of the configuration. */
+const FEEDS = /^ {2}feeds:\n(?: {4}.*\n)+/m;
+
+test("SwitchgearSeriesMissing", { skip }, async () => {
+  const env = { BOOKMAKER: "feeds" };
+  let whole = "";
+  await restartWith((config) => {
+    whole = config;
+    return replaced(config, FEEDS.exec(config)?.[0] ?? "feeds", "");
+  });
+  try {
+    await fires("SwitchgearSeriesMissing", { bookmaker: "feeds" });
+    await diagnose("SwitchgearSeriesMissing", env);
+  } finally {
+    await restartWith(() => whole);
+  }
+  await mitigate("SwitchgearSeriesMissing", env);
+  await verify("SwitchgearSeriesMissing", env);
+  await ends("SwitchgearSeriesMissing");
+});
+
+test("SwitchgearDown: what was tripped comes back tripped", { skip }, async () => {
+  stack.draftkings.control({ status: 500 });
+  await stack.call("/draftkings/odds", 11);
+  await stack.gateway.kill();
+  await fires("SwitchgearDown");
+  await diagnose("SwitchgearDown");
+
+  await stack.gateway.start();
+  await verify("SwitchgearDown");
+  await ends("SwitchgearDown");
+  stack.draftkings.restore();
+  await order("reset", "draftkings");
+});
+
+test("SwitchgearMetricsAbsent", { skip }, async () => {
+  await stack.gateway.stop();
+  const empty = createServer((_, response) => {
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end();
+  });
+  await new Promise<void>((done) => {
+    empty.listen(stack.gateway.adminPort, "127.0.0.1", done);
+  });
+  try {
+    await fires("SwitchgearMetricsAbsent");
+    await diagnose("SwitchgearMetricsAbsent");
+    await mitigate("SwitchgearMetricsAbsent");
+  } finally {
+    await new Promise((done) => {
+      empty.close(done);
+      empty.closeAllConnections();
+    });
+  }
+  await stack.gateway.start();
+  await verify("SwitchgearMetricsAbsent");
+  await ends("SwitchgearMetricsAbsent");
+});
+
+/** Three of its messages would have come in this time. */
+const SILENCE_MS = 3000;
+
+function heard(): number {
+  return stack.channels
+    .received("dead-mans-switch")
+    .filter(({ groupLabels }) => groupLabels["alertname"] === "SwitchgearWatchdog").length;
+}
+
+async function isSilent(): Promise<true> {
+  // What is on its way arrives.
+  let before = -1;
+  return until(
+    "the dead man's switch hears nothing any more",
+    async () => {
+      before = heard();
+      await new Promise((done) => setTimeout(done, SILENCE_MS));
+      return heard() === before ? true : undefined;
+    },
+    WAIT_MS,
+  );
+}
+
+function hearsAgain(): Promise<true> {
+  const before = heard();
+  return until(
+    "the dead man's switch hears again",
+    () => (heard() > before ? true : undefined),
+    WAIT_MS,
+  );
+}
+
+test("SwitchgearWatchdog: first Alertmanager is gone, then Prometheus", { skip }, async () => {
+  await fires("SwitchgearWatchdog");
+  await hearsAgain();
+  await diagnose("SwitchgearWatchdog");
+  for (const part of ["alertmanager", "prometheus"] as const) {
+    await stack[part].stop();
+    await isSilent();
+    await diagnose("SwitchgearWatchdog", {}, part);
+    await mitigate("SwitchgearWatchdog");
+    await stack[part].start();
+    await verify("SwitchgearWatchdog");
+    await hearsAgain();
+  }
+});
