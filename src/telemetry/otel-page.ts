@@ -155,6 +155,7 @@ function isSameAll(
 
 /** Both of one family, where no label set is a part of another. */
 function isSame(known: Labels | undefined, own: Labels): boolean {
+  if (known === own) return true;
   if (known === undefined) return false;
   for (const label in own) if (known[label] !== own[label]) return false;
   return true;

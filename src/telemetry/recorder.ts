@@ -12,6 +12,7 @@ import { OVERFLOW_NAME } from "../pipeline/call-stats.ts";
 import type { MetricKey } from "./catalogue.ts";
 import { Families, Floors, type Labels, type MetricFamily } from "./families.ts";
 import { labelValue } from "./label.ts";
+import { LabelSets, type OperationLabelSets } from "./label-sets.ts";
 import {
   REFUSAL_REASONS,
   UpstreamRow,
@@ -102,6 +103,8 @@ export class Recorder {
   readonly #source: MetricSource;
   readonly #build: BuildInfo | undefined;
   readonly #members = new Map<string, Member>();
+  /** By the label that shows the upstream. */
+  readonly #labelSets = new Map<string, LabelSets>();
   readonly #operations = new Set<string>();
   readonly #overflow = new Floors();
   /** Families that whoever shows them could not register. */
@@ -118,9 +121,9 @@ export class Recorder {
   collect(): MetricFamily[] {
     this.#scrape += 1;
     const rows = this.#readRows();
-    this.#forgetTheGone();
     const families = new Families();
-    for (const row of rows) this.#writeRow(families, row);
+    for (const row of rows) this.#writeRow(families, row, this.#labelSetsOf(row.label));
+    this.#forgetTheGone();
     this.#writeEndpoints(families);
     this.#writeRegistry(families);
     return families.all();
@@ -185,7 +188,20 @@ export class Recorder {
     return labelValue(name);
   }
 
+  #labelSetsOf(label: string): LabelSets {
+    let sets = this.#labelSets.get(label);
+    if (sets === undefined) {
+      sets = new LabelSets(label);
+      this.#labelSets.set(label, sets);
+    }
+    sets.seen = this.#scrape;
+    return sets;
+  }
+
   #forgetTheGone(): void {
+    for (const [label, { seen }] of this.#labelSets) {
+      if (seen !== this.#scrape) this.#labelSets.delete(label);
+    }
     for (const [name, member] of this.#members) {
       if (member.seen === this.#scrape) continue;
       this.#members.delete(name);
@@ -193,23 +209,22 @@ export class Recorder {
     }
   }
 
-  #writeRow(families: Families, row: UpstreamRow): void {
-    const bookmaker = row.label;
-    const isOverflow = bookmaker === OVERFLOW_NAME;
+  #writeRow(families: Families, row: UpstreamRow, sets: LabelSets): void {
+    const isOverflow = row.label === OVERFLOW_NAME;
     const count = (key: MetricKey, labels: Labels, value: number): void =>
       families.add(key, labels, isOverflow ? this.#overflow.raise(key, labels, value) : value);
-    const labels = { bookmaker };
-    if (row.hasGauges) writeGauges(families, row, labels);
+    if (row.hasGauges) writeGauges(families, row, sets);
     if (!row.hasCounters) return;
-    count("trips", labels, row.trips);
-    count("resets", labels, row.resets);
-    count("resetsDenied", labels, row.resetsDenied);
-    count("late", { bookmaker, outcome: "success" }, row.lateOk);
-    count("late", { bookmaker, outcome: "failure" }, row.lateFailed);
-    count("invalidSamples", labels, row.invalidSamples);
-    if (row.window !== undefined) this.#writeWindow(families, row, row.window);
+    const { bookmaker, late } = sets;
+    count("trips", bookmaker, row.trips);
+    count("resets", bookmaker, row.resets);
+    count("resetsDenied", bookmaker, row.resetsDenied);
+    count("late", late.success, row.lateOk);
+    count("late", late.failure, row.lateFailed);
+    count("invalidSamples", bookmaker, row.invalidSamples);
+    if (row.window !== undefined) this.#writeWindow(families, row, row.window, sets);
     for (const [operation, counts] of row.operations) {
-      this.#writeOperation(families, { bookmaker, operation }, counts, count, isOverflow);
+      this.#writeOperation(families, sets.operation(operation), counts, count, isOverflow);
     }
   }
 
@@ -217,11 +232,11 @@ export class Recorder {
     families: Families,
     row: UpstreamRow,
     window: NonNullable<UpstreamRow["window"]>,
+    sets: LabelSets,
   ): void {
-    const name = row.label;
-    families.add("windowState", { name }, window.state);
-    families.add("windowFailureRate", { name }, window.failureRate);
-    families.add("windowSlowRate", { name }, window.slowRate);
+    families.add("windowState", sets.name, window.state);
+    families.add("windowFailureRate", sets.name, window.failureRate);
+    families.add("windowSlowRate", sets.name, window.slowRate);
     const totals = { success: 0, failure: 0, rejected: 0 };
     for (const counts of row.operations.values()) {
       totals.success += counts.ok;
@@ -229,8 +244,8 @@ export class Recorder {
       for (const reason of REFUSAL_REASONS) totals.rejected += counts.refused[reason] ?? 0;
     }
     for (const [outcome, value] of Object.entries(totals)) {
-      const labels = { name, outcome };
-      const isOverflow = name === OVERFLOW_NAME;
+      const labels = sets.windowCalls(outcome);
+      const isOverflow = row.label === OVERFLOW_NAME;
       const shown = isOverflow ? this.#overflow.raise("windowCalls", labels, value) : value;
       families.add("windowCalls", labels, shown);
     }
@@ -256,36 +271,40 @@ export class Recorder {
 
   #writeOperation(
     families: Families,
-    labels: { readonly bookmaker: string; readonly operation: string },
+    sets: OperationLabelSets,
     counts: OperationRow,
     count: (key: MetricKey, labels: Labels, value: number) => void,
     isOverflow: boolean,
   ): void {
+    const labels = sets.all;
     let refused = 0;
     for (const reason of REFUSAL_REASONS) {
       const times = counts.refused[reason];
       if (times === undefined) continue;
       refused += times;
-      count("rejected", { ...labels, reason }, times);
+      count("rejected", sets.reason(reason), times);
     }
     if (counts.refused.load_shed !== undefined) count("loadShed", labels, counts.refused.load_shed);
     if (counts.shadowRefused > 0) count("shadowRefused", labels, counts.shadowRefused);
-    count("requests", { ...labels, outcome: "ok" }, counts.ok);
-    count("requests", { ...labels, outcome: "failed" }, counts.failed);
-    count("requests", { ...labels, outcome: "timeout" }, counts.timeout);
-    count("requests", { ...labels, outcome: "ignored" }, counts.ignored);
-    count("requests", { ...labels, outcome: "refused" }, refused);
+    count("requests", sets.outcome("ok"), counts.ok);
+    count("requests", sets.outcome("failed"), counts.failed);
+    count("requests", sets.outcome("timeout"), counts.timeout);
+    count("requests", sets.outcome("ignored"), counts.ignored);
+    count("requests", sets.outcome("refused"), refused);
     if (counts.durationCount === 0) return;
-    const floor = (part: string, value: number): number =>
-      isOverflow ? this.#overflow.raise("duration", { ...labels, part }, value) : value;
-    const buckets = counts.buckets.map((value, index) => floor(String(index), value));
-    families.addHistogram({
-      labels,
-      buckets,
-      sum: floor("sum", counts.durationSumMs / 1000),
-      // The sum of what is shown, so that the last bucket and the count always agree.
-      count: buckets.reduce((total, value) => total + value, 0),
-    });
+    const { buckets } = counts;
+    let sum = counts.durationSumMs / 1000;
+    if (isOverflow) {
+      const floor = (part: string, value: number): number =>
+        this.#overflow.raise("duration", { ...labels, part }, value);
+      for (let index = 0; index < buckets.length; index += 1) {
+        buckets[index] = floor(String(index), buckets[index] ?? 0);
+      }
+      sum = floor("sum", sum);
+    }
+    // The sum of what is shown, so that the last bucket and the count always agree.
+    const total = buckets.reduce((before, value) => before + value, 0);
+    families.addHistogram({ labels, buckets, sum, count: total });
   }
 
   #writeRegistry(families: Families): void {
@@ -343,14 +362,13 @@ function worseOf(a: MeteredEndpoint, b: MeteredEndpoint): MeteredEndpoint {
   };
 }
 
-function writeGauges(families: Families, row: UpstreamRow, labels: { bookmaker: string }): void {
+function writeGauges(families: Families, row: UpstreamRow, sets: LabelSets): void {
+  const labels = sets.bookmaker;
   families.add("tripped", labels, row.tripped);
   families.add("failures", labels, row.failures);
   families.add("tripCount", labels, row.tripCount);
   if (row.latencyMs !== undefined) families.add("latency", labels, row.latencyMs);
   families.add("inFlight", labels, row.inFlight);
   families.add("abandoned", labels, row.abandoned);
-  for (const mode of MODES) {
-    families.add("mode", { bookmaker: labels.bookmaker, mode }, row.modes[mode]);
-  }
+  for (const mode of MODES) families.add("mode", sets.mode(mode), row.modes[mode]);
 }

@@ -161,6 +161,10 @@ test("each series is serialized once, however many scrape and whatever moves", a
   assert.equal(serialized(), 3);
   await page.write(states({ a: 2, c: 2 }));
   assert.equal(serialized(), 3);
+  // What is gone is not kept, wherever it stood.
+  await page.write(states({ a: 3 }));
+  await page.write(states({ a: 4, c: 4 }));
+  assert.equal(serialized(), 4);
 });
 
 test("two kinds of labels in one family are told apart", async () => {

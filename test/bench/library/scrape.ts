@@ -63,6 +63,7 @@ function scrape(id: ScrapeId, count: number): Case {
   return {
     id,
     prepare() {
+      collectGarbage();
       if (id === "idle") return;
       for (const name of names) {
         const admission = gear.upstream(name).tryAcquire({ operation: "odds" });
@@ -74,6 +75,12 @@ function scrape(id: ScrapeId, count: number): Case {
       for (let n = 0; n < scrapes; n += 1) page = await collect();
     },
   };
+}
+
+/** A page leaves megabytes behind: no case pays for another's. */
+function collectGarbage(): void {
+  if ("Bun" in globalThis) Bun.gc(true);
+  else globalThis.gc?.();
 }
 
 function collector(id: ScrapeId, gear: Switchgear): () => Promise<string> {

@@ -311,6 +311,28 @@ describe("recorder", () => {
     assert.ok(requests.some(([key]) => key.includes("bookmaker=b,operation=__overflow__")));
   });
 
+  test("label sets are made once, and not kept of what is gone", () => {
+    let names = ["a", "b"];
+    const recorder = new Recorder(fakeSource(() => names.map((name) => fakeUpstream(name, []))));
+    const labels = (): readonly object[] =>
+      recorder
+        .collect()
+        .flatMap(({ metric, samples }) =>
+          metric.name === "switchgear_mode"
+            ? samples.flatMap((sample) =>
+                sample.labels["bookmaker"] === "b" ? [sample.labels] : [],
+              )
+            : [],
+        );
+    const first = labels();
+    assert.equal(first.length, 3);
+    for (const [index, one] of labels().entries()) assert.equal(one, first[index]);
+    names = ["a"];
+    assert.deepEqual(labels(), []);
+    names = ["a", "b"];
+    for (const [index, one] of labels().entries()) assert.notEqual(one, first[index]);
+  });
+
   test("an upstream that is gone leaves its place, and its operations', to others", () => {
     let generation = "old";
     const source = fakeSource(() =>
