@@ -9,17 +9,15 @@
 
 import type { OperatorMode } from "../core/events.ts";
 import { OVERFLOW_NAME } from "../pipeline/call-stats.ts";
-import type { MetricKey } from "./catalogue.ts";
-import { Families, Floors, type Labels, type MetricFamily } from "./families.ts";
+import { Families, Floors, type MetricFamily } from "./families.ts";
 import { labelValue } from "./label.ts";
-import { LabelSets, type OperationLabelSets } from "./label-sets.ts";
+import { LabelSets } from "./label-sets.ts";
+import { writeEndpoints, writeUpstream } from "./row-families.ts";
 import {
-  REFUSAL_REASONS,
   UpstreamRow,
   type MeteredEndpoint,
   type MeteredSnapshot,
   type OperationCounts,
-  type OperationRow,
 } from "./rows.ts";
 
 /** What is read of a registry; `Switchgear` has it all. */
@@ -87,11 +85,6 @@ const OPERATIONS_MAX = 200;
  */
 const PAIRS_MAX = 5000;
 
-/** Endpoints with series of their own; the rest share `__overflow__`. */
-const ENDPOINTS_MAX = 1000;
-
-const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
-
 interface Member {
   readonly label: string;
   readonly operations: Set<string>;
@@ -122,9 +115,11 @@ export class Recorder {
     this.#scrape += 1;
     const rows = this.#readRows();
     const families = new Families();
-    for (const row of rows) this.#writeRow(families, row, this.#labelSetsOf(row.label));
+    for (const row of rows) {
+      writeUpstream(families, row, this.#labelSetsOf(row.label), this.#overflow);
+    }
     this.#forgetTheGone();
-    this.#writeEndpoints(families);
+    writeEndpoints(families, this.#source.eachUpstream(), this.#overflow);
     this.#writeRegistry(families);
     return families.all();
   }
@@ -209,104 +204,6 @@ export class Recorder {
     }
   }
 
-  #writeRow(families: Families, row: UpstreamRow, sets: LabelSets): void {
-    const isOverflow = row.label === OVERFLOW_NAME;
-    const count = (key: MetricKey, labels: Labels, value: number): void =>
-      families.add(key, labels, isOverflow ? this.#overflow.raise(key, labels, value) : value);
-    if (row.hasGauges) writeGauges(families, row, sets);
-    if (!row.hasCounters) return;
-    const { bookmaker, late } = sets;
-    count("trips", bookmaker, row.trips);
-    count("resets", bookmaker, row.resets);
-    count("resetsDenied", bookmaker, row.resetsDenied);
-    count("late", late.success, row.lateOk);
-    count("late", late.failure, row.lateFailed);
-    count("invalidSamples", bookmaker, row.invalidSamples);
-    if (row.window !== undefined) this.#writeWindow(families, row, row.window, sets);
-    for (const [operation, counts] of row.operations) {
-      this.#writeOperation(families, sets.operation(operation), counts, count, isOverflow);
-    }
-  }
-
-  #writeWindow(
-    families: Families,
-    row: UpstreamRow,
-    window: NonNullable<UpstreamRow["window"]>,
-    sets: LabelSets,
-  ): void {
-    families.add("windowState", sets.name, window.state);
-    families.add("windowFailureRate", sets.name, window.failureRate);
-    families.add("windowSlowRate", sets.name, window.slowRate);
-    const totals = { success: 0, failure: 0, rejected: 0 };
-    for (const counts of row.operations.values()) {
-      totals.success += counts.ok;
-      totals.failure += counts.failed + counts.timeout;
-      for (const reason of REFUSAL_REASONS) totals.rejected += counts.refused[reason] ?? 0;
-    }
-    for (const [outcome, value] of Object.entries(totals)) {
-      const labels = sets.windowCalls(outcome);
-      const isOverflow = row.label === OVERFLOW_NAME;
-      const shown = isOverflow ? this.#overflow.raise("windowCalls", labels, value) : value;
-      families.add("windowCalls", labels, shown);
-    }
-  }
-
-  #writeEndpoints(families: Families): void {
-    let rest: MeteredEndpoint | undefined;
-    const seen = new Set<string>();
-    for (const upstream of this.#source.eachUpstream()) {
-      for (const endpoint of upstream.meteredEndpoints) {
-        const label = labelValue(endpoint.name);
-        if (seen.size < ENDPOINTS_MAX && label !== OVERFLOW_NAME && !seen.has(label)) {
-          seen.add(label);
-          writeEndpoint(families, label, endpoint, endpoint.failures);
-        } else rest = rest === undefined ? endpoint : worseOf(rest, endpoint);
-      }
-    }
-    if (rest === undefined) return;
-    const labels = { endpoint: OVERFLOW_NAME };
-    const failures = this.#overflow.raise("endpointFailures", labels, rest.failures);
-    writeEndpoint(families, OVERFLOW_NAME, rest, failures);
-  }
-
-  #writeOperation(
-    families: Families,
-    sets: OperationLabelSets,
-    counts: OperationRow,
-    count: (key: MetricKey, labels: Labels, value: number) => void,
-    isOverflow: boolean,
-  ): void {
-    const labels = sets.all;
-    let refused = 0;
-    for (const reason of REFUSAL_REASONS) {
-      const times = counts.refused[reason];
-      if (times === undefined) continue;
-      refused += times;
-      count("rejected", sets.reason(reason), times);
-    }
-    if (counts.refused.load_shed !== undefined) count("loadShed", labels, counts.refused.load_shed);
-    if (counts.shadowRefused > 0) count("shadowRefused", labels, counts.shadowRefused);
-    count("requests", sets.outcome("ok"), counts.ok);
-    count("requests", sets.outcome("failed"), counts.failed);
-    count("requests", sets.outcome("timeout"), counts.timeout);
-    count("requests", sets.outcome("ignored"), counts.ignored);
-    count("requests", sets.outcome("refused"), refused);
-    if (counts.durationCount === 0) return;
-    const { buckets } = counts;
-    let sum = counts.durationSumMs / 1000;
-    if (isOverflow) {
-      const floor = (part: string, value: number): number =>
-        this.#overflow.raise("duration", { ...labels, part }, value);
-      for (let index = 0; index < buckets.length; index += 1) {
-        buckets[index] = floor(String(index), buckets[index] ?? 0);
-      }
-      sum = floor("sum", sum);
-    }
-    // The sum of what is shown, so that the last bucket and the count always agree.
-    const total = buckets.reduce((before, value) => before + value, 0);
-    families.addHistogram({ labels, buckets, sum, count: total });
-  }
-
   #writeRegistry(families: Families): void {
     const health = this.#source.storeHealth();
     const { storeErrors, listenerErrors, evicted, tasks } = this.#source.counters();
@@ -332,43 +229,4 @@ export class Recorder {
     const { version, runtime } = this.#build;
     families.add("buildInfo", { version: labelValue(version), runtime: labelValue(runtime) }, 1);
   }
-}
-
-function writeEndpoint(
-  families: Families,
-  endpoint: string,
-  { stateCode, lastOpenedAt, successRate, healthScore, avgLatencyMs }: MeteredEndpoint,
-  failures: number,
-): void {
-  const labels = { endpoint };
-  families.add("endpointState", labels, stateCode);
-  families.add("endpointFailures", labels, failures);
-  families.add("endpointLastOpened", labels, Math.floor((lastOpenedAt ?? 0) / 1000));
-  if (successRate !== null) families.add("endpointSuccessRatio", labels, successRate);
-  families.add("endpointHealth", labels, healthScore);
-  if (avgLatencyMs !== null) families.add("latency", labels, avgLatencyMs);
-}
-
-/** Of two without series of their own the worse is shown; their failures are added. */
-function worseOf(a: MeteredEndpoint, b: MeteredEndpoint): MeteredEndpoint {
-  return {
-    name: OVERFLOW_NAME,
-    stateCode: Math.max(a.stateCode, b.stateCode),
-    failures: a.failures + b.failures,
-    lastOpenedAt: Math.max(a.lastOpenedAt ?? 0, b.lastOpenedAt ?? 0),
-    successRate: Math.min(a.successRate ?? 1, b.successRate ?? 1),
-    healthScore: Math.min(a.healthScore, b.healthScore),
-    avgLatencyMs: Math.max(a.avgLatencyMs ?? 0, b.avgLatencyMs ?? 0),
-  };
-}
-
-function writeGauges(families: Families, row: UpstreamRow, sets: LabelSets): void {
-  const labels = sets.bookmaker;
-  families.add("tripped", labels, row.tripped);
-  families.add("failures", labels, row.failures);
-  families.add("tripCount", labels, row.tripCount);
-  if (row.latencyMs !== undefined) families.add("latency", labels, row.latencyMs);
-  families.add("inFlight", labels, row.inFlight);
-  families.add("abandoned", labels, row.abandoned);
-  for (const mode of MODES) families.add("mode", sets.mode(mode), row.modes[mode]);
 }

@@ -10,6 +10,7 @@ import {
   type MeteredUpstream,
   type MetricSource,
 } from "../../../src/telemetry/recorder.ts";
+import type { MeteredEndpoint } from "../../../src/telemetry/rows.ts";
 import { OperationStats } from "../../../src/pipeline/call-stats.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
 
@@ -281,6 +282,47 @@ describe("recorder", () => {
     assert.equal(third.get("switchgear_upstreams_evicted_total{}"), 1010);
   });
 
+  test("the overflow's durations and its endpoints' failures never fall when a part of it is gone", () => {
+    const endpoint = (name: string, failures: number): MeteredEndpoint => ({
+      name,
+      stateCode: 0,
+      failures,
+      lastOpenedAt: null,
+      successRate: null,
+      healthScore: 1,
+      avgLatencyMs: null,
+    });
+    const beyond = (name: string, failures: number): MeteredUpstream => {
+      const stats = new OperationStats("odds");
+      for (const ms of [3, 3, 900]) stats.countDuration(ms);
+      return { ...fakeUpstream(name, [stats]), meteredEndpoints: [endpoint(name, failures)] };
+    };
+    const listed = Array.from({ length: 1000 }, (_, n) => ({
+      ...fakeUpstream(`u${n}`, []),
+      meteredEndpoints: [endpoint(`e${n}`, 0)],
+    }));
+    let others = [beyond("x", 5), beyond("y", 7)];
+    const recorder = new Recorder(fakeSource(() => [...listed, ...others]));
+    const overflow = (): unknown =>
+      recorder.collect().flatMap((family): unknown[] => {
+        const { name } = family.metric;
+        if (name === METRICS.endpointFailures.name) {
+          return family.samples.flatMap((sample) =>
+            "value" in sample && sample.labels["endpoint"] === "__overflow__" ? [sample.value] : [],
+          );
+        }
+        return family.type === "histogram"
+          ? family.samples.map(({ count, sum, buckets }) => ({ count, sum, buckets }))
+          : [];
+      });
+    const before = overflow();
+    assert.match(JSON.stringify(before), /\b12\b.*"count":6,"sum":1\.812/);
+
+    others = others.slice(0, 1);
+
+    assert.deepEqual(overflow(), before);
+  });
+
   test("operation names are bounded at 200, and pairs at 5,000", () => {
     const gear = makeGear(Array.from({ length: 100 }, (_, n) => `u${n}`));
     for (let n = 0; n < 100; n += 1) {
@@ -318,7 +360,7 @@ describe("recorder", () => {
       recorder
         .collect()
         .flatMap(({ metric, samples }) =>
-          metric.name === "switchgear_mode"
+          metric === METRICS.mode
             ? samples.flatMap((sample) =>
                 sample.labels["bookmaker"] === "b" ? [sample.labels] : [],
               )
