@@ -8,6 +8,7 @@ import { join } from "node:path";
 interface Count {
   passed: number;
   failed: number;
+  skipped: number;
 }
 
 interface Step {
@@ -97,25 +98,26 @@ function run({ command: [program, ...args] }: Step): Promise<boolean> {
   });
 }
 
-/** Counts `<testcase>` elements: failed ones hold a failure or error, skipped ones count as neither. */
+/** Counts `<testcase>` elements: failed ones hold a failure or error, skipped ones are told apart. */
 function countReport(path: string): Count {
-  const count = { passed: 0, failed: 0 };
+  const count = { passed: 0, failed: 0, skipped: 0 };
   let text = "";
   try {
     text = readFileSync(path, "utf8");
   } catch {
-    return { passed: 0, failed: 1 };
+    return { passed: 0, failed: 1, skipped: 0 };
   }
   for (const [, attributes = "", body = ""] of text.matchAll(
     /<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g,
   )) {
     if (/<(failure|error)\b/.test(body) || /\bfailure=/.test(attributes)) count.failed += 1;
-    else if (!/<skipped\b/.test(body)) count.passed += 1;
+    else if (/<skipped\b/.test(body)) count.skipped += 1;
+    else count.passed += 1;
   }
   return count;
 }
 
-const total: Count = { passed: 0, failed: 0 };
+const total: Count = { passed: 0, failed: 0, skipped: 0 };
 const summary: string[] = [];
 for (const step of STEPS) {
   console.log(`\n== ${step.name}`);
@@ -123,14 +125,17 @@ for (const step of STEPS) {
   const isGood = await run(step);
   const count =
     step.report === undefined
-      ? { passed: Number(isGood), failed: Number(!isGood && step.isOptional !== true) }
+      ? { passed: Number(isGood), failed: Number(!isGood && step.isOptional !== true), skipped: 0 }
       : countReport(step.report);
   // A runner that dies without a failed test has failed all the same.
   if (!isGood && step.isOptional !== true && count.failed === 0) count.failed = 1;
   total.passed += count.passed;
   total.failed += count.failed;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  summary.push(`${step.name}: ${count.passed} passed, ${count.failed} failed (${seconds} s)`);
+  const skipped = count.skipped === 0 ? "" : `, ${count.skipped} skipped`;
+  summary.push(
+    `${step.name}: ${count.passed} passed, ${count.failed} failed${skipped} (${seconds} s)`,
+  );
 }
 rmSync(folder, { recursive: true, force: true });
 

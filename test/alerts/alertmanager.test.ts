@@ -10,12 +10,13 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { parse } from "yaml";
 import { freePorts, ready, start } from "../support/programs.ts";
+import { whyNoTools } from "../tools/available.ts";
 import { toolPath } from "../tools/build.ts";
 import { readAlerts, readText } from "./rule-files.ts";
 
 const FILE = "alerts/alertmanager.yml";
 
-toolPath("amtool");
+const skip = whyNoTools();
 
 interface Route {
   readonly receiver?: string;
@@ -81,11 +82,11 @@ async function amtool(...args: string[]): Promise<string> {
 const receiverOf = (...labels: string[]): Promise<string> =>
   amtool("config", "routes", "test", `--config.file=${FILE}`, ...labels);
 
-test("amtool accepts the configuration", async () => {
+test("amtool accepts the configuration", { skip }, async () => {
   assert.match(await amtool("check-config", FILE), /SUCCESS/);
 });
 
-test("every alert in every severity has one receiver, the one written here", async () => {
+test("every alert in every severity has one receiver, the one written here", { skip }, async () => {
   const found: Record<string, string> = {};
   for (const { alert, labels } of alerts) {
     const severity = labels["severity"] ?? "";
@@ -99,11 +100,15 @@ test("every alert in every severity has one receiver, the one written here", asy
   assert.deepEqual(found, RECEIVERS);
 });
 
-test("what no route knows is seen by somebody, and what is for nobody wakes nobody", async () => {
-  assert.equal(await receiverOf("alertname=Other", "severity=critcal"), "tickets");
-  assert.equal(await receiverOf("alertname=Other"), "tickets");
-  assert.equal(await receiverOf("alertname=Other", "severity=info"), "nobody");
-});
+test(
+  "what no route knows is seen by somebody, and what is for nobody wakes nobody",
+  { skip },
+  async () => {
+    assert.equal(await receiverOf("alertname=Other", "severity=critcal"), "tickets");
+    assert.equal(await receiverOf("alertname=Other"), "tickets");
+    assert.equal(await receiverOf("alertname=Other", "severity=info"), "nobody");
+  },
+);
 
 function routesOf(route: Route): Route[] {
   return [route, ...(route.routes ?? []).flatMap(routesOf)];
@@ -233,69 +238,73 @@ async function alertmanager(t: TestContext): Promise<string> {
 /** Sources come in asynchronously: how long they may take before it counts as never. */
 const MUTED_MS_MAX = 20_000;
 
-test("a common cause mutes what follows from it, in its own namespace only", async (t) => {
-  const url = await alertmanager(t);
-  const at = (alertname: string, severity: string, more: Record<string, string>) => ({
-    labels: { alertname, severity, ...more },
-  });
-  const a = { namespace: "a" };
-  const b = { namespace: "b" };
-  const dk = { bookmaker: "draftkings" };
-  const sent = [
-    at("CircuitBreakerManyTripped", "critical", a),
-    at("CircuitBreakerTripped", "critical", { ...a, ...dk }),
-    at("CircuitBreakerTripped", "critical", { ...b, ...dk }),
-    at("CircuitBreakerStuckOpen", "critical", { ...a, ...dk }),
-    at("SwitchgearDown", "critical", a),
-    at("SwitchgearMetricsAbsent", "critical", a),
-    at("SwitchgearInstanceDown", "warning", { ...a, instance: "1" }),
-    at("SwitchgearInstanceDown", "warning", { ...b, instance: "1" }),
-    at("SwitchgearMetricsAbsent", "critical", b),
-    at("SwitchgearSeriesMissing", "warning", { ...b, ...dk }),
-    at("SwitchgearSeriesMissing", "warning", { namespace: "c", ...dk }),
-    at("SwitchgearStoreDown", "warning", { namespace: "c" }),
-    at("CircuitBreakerSuccessRatioLow", "critical", { ...a, endpoint: "x" }),
-    at("CircuitBreakerSuccessRatioLow", "warning", { ...a, endpoint: "x" }),
-    at("CircuitBreakerSuccessRatioLow", "info", { ...a, endpoint: "x" }),
-    at("CircuitBreakerSuccessRatioLow", "warning", { ...a, endpoint: "y" }),
-    at("CircuitBreakerSuccessRatioLow", "critical", { ...a, ...dk }),
-    at("CircuitBreakerSuccessRatioLow", "warning", { ...a, ...dk }),
-    at("CircuitBreakerSuccessRatioLow", "warning", { ...a, bookmaker: "fanduel" }),
-    at("SwitchgearErrorBudgetBurn", "critical", { ...a, window: "1h" }),
-    at("SwitchgearErrorBudgetBurn", "critical", { ...a, window: "6h" }),
-    at("SwitchgearErrorBudgetBurn", "warning", { ...a, window: "1d" }),
-    at("SwitchgearErrorBudgetBurn", "warning", { ...b, window: "1d" }),
-    at("SwitchgearStoreDown", "warning", a),
-  ];
-  const answer = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(sent),
-  });
-  assert.equal(answer.status, 200, await answer.text());
+test(
+  "a common cause mutes what follows from it, in its own namespace only",
+  { skip },
+  async (t) => {
+    const url = await alertmanager(t);
+    const at = (alertname: string, severity: string, more: Record<string, string>) => ({
+      labels: { alertname, severity, ...more },
+    });
+    const a = { namespace: "a" };
+    const b = { namespace: "b" };
+    const dk = { bookmaker: "draftkings" };
+    const sent = [
+      at("CircuitBreakerManyTripped", "critical", a),
+      at("CircuitBreakerTripped", "critical", { ...a, ...dk }),
+      at("CircuitBreakerTripped", "critical", { ...b, ...dk }),
+      at("CircuitBreakerStuckOpen", "critical", { ...a, ...dk }),
+      at("SwitchgearDown", "critical", a),
+      at("SwitchgearMetricsAbsent", "critical", a),
+      at("SwitchgearInstanceDown", "warning", { ...a, instance: "1" }),
+      at("SwitchgearInstanceDown", "warning", { ...b, instance: "1" }),
+      at("SwitchgearMetricsAbsent", "critical", b),
+      at("SwitchgearSeriesMissing", "warning", { ...b, ...dk }),
+      at("SwitchgearSeriesMissing", "warning", { namespace: "c", ...dk }),
+      at("SwitchgearStoreDown", "warning", { namespace: "c" }),
+      at("CircuitBreakerSuccessRatioLow", "critical", { ...a, endpoint: "x" }),
+      at("CircuitBreakerSuccessRatioLow", "warning", { ...a, endpoint: "x" }),
+      at("CircuitBreakerSuccessRatioLow", "info", { ...a, endpoint: "x" }),
+      at("CircuitBreakerSuccessRatioLow", "warning", { ...a, endpoint: "y" }),
+      at("CircuitBreakerSuccessRatioLow", "critical", { ...a, ...dk }),
+      at("CircuitBreakerSuccessRatioLow", "warning", { ...a, ...dk }),
+      at("CircuitBreakerSuccessRatioLow", "warning", { ...a, bookmaker: "fanduel" }),
+      at("SwitchgearErrorBudgetBurn", "critical", { ...a, window: "1h" }),
+      at("SwitchgearErrorBudgetBurn", "critical", { ...a, window: "6h" }),
+      at("SwitchgearErrorBudgetBurn", "warning", { ...a, window: "1d" }),
+      at("SwitchgearErrorBudgetBurn", "warning", { ...b, window: "1d" }),
+      at("SwitchgearStoreDown", "warning", a),
+    ];
+    const answer = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(sent),
+    });
+    assert.equal(answer.status, 200, await answer.text());
 
-  const expected = [
-    "CircuitBreakerSuccessRatioLow warning a draftkings",
-    "CircuitBreakerSuccessRatioLow warning a x",
-    "CircuitBreakerTripped critical a draftkings",
-    "SwitchgearErrorBudgetBurn warning a 1d",
-    "SwitchgearInstanceDown warning a 1",
-    "SwitchgearMetricsAbsent critical a",
-    "SwitchgearSeriesMissing warning b draftkings",
-  ];
-  let muted: string[] = [];
-  const deadlineMs = performance.now() + MUTED_MS_MAX;
-  do {
-    const seen = (await (await fetch(url)).json()) as Seen[];
-    assert.equal(seen.length, sent.length);
-    muted = seen
-      .filter(({ status }) => status.inhibitedBy.length > 0)
-      .map(({ labels: { alertname, severity, namespace, ...more } }) =>
-        [alertname, severity, namespace, ...Object.values(more)].join(" "),
-      )
-      .toSorted();
-    if (muted.length >= expected.length) break;
-    await new Promise((next) => setTimeout(next, 100));
-  } while (performance.now() < deadlineMs);
-  assert.deepEqual(muted, expected);
-});
+    const expected = [
+      "CircuitBreakerSuccessRatioLow warning a draftkings",
+      "CircuitBreakerSuccessRatioLow warning a x",
+      "CircuitBreakerTripped critical a draftkings",
+      "SwitchgearErrorBudgetBurn warning a 1d",
+      "SwitchgearInstanceDown warning a 1",
+      "SwitchgearMetricsAbsent critical a",
+      "SwitchgearSeriesMissing warning b draftkings",
+    ];
+    let muted: string[] = [];
+    const deadlineMs = performance.now() + MUTED_MS_MAX;
+    do {
+      const seen = (await (await fetch(url)).json()) as Seen[];
+      assert.equal(seen.length, sent.length);
+      muted = seen
+        .filter(({ status }) => status.inhibitedBy.length > 0)
+        .map(({ labels: { alertname, severity, namespace, ...more } }) =>
+          [alertname, severity, namespace, ...Object.values(more)].join(" "),
+        )
+        .toSorted();
+      if (muted.length >= expected.length) break;
+      await new Promise((next) => setTimeout(next, 100));
+    } while (performance.now() < deadlineMs);
+    assert.deepEqual(muted, expected);
+  },
+);

@@ -12,12 +12,11 @@ import { ready, startProcess, until, type Running } from "../pager/processes.ts"
 import { alertmanagerText } from "../pager/settings.ts";
 import { startWebhooks, type Webhooks } from "../pager/webhooks.ts";
 import { freePorts } from "../support/programs.ts";
+import { whyNoTools } from "../tools/available.ts";
 import { toolPath } from "../tools/build.ts";
 
-toolPath("alertmanager");
-
 // Alertmanager does the work, whichever runtime asks it.
-const skip = "Bun" in globalThis ? "once is enough" : false;
+const skip = "Bun" in globalThis ? "once is enough" : whyNoTools();
 
 /** A minute's interval becomes a fifth of a second. */
 const FACTOR = 300;

@@ -4,18 +4,15 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { pageNames, parsePage, readPage, variablesOf, type Page } from "../runbooks/page.ts";
-import { toolPath } from "../tools/build.ts";
+import { whyNoTools } from "../tools/available.ts";
 import { ANY, callsOf, patternsOf, queryOf } from "./commands.ts";
 import { livePage } from "./exposition.ts";
 import { seriesOfPrometheus } from "./live.ts";
 import { Reality } from "./reality.ts";
 import { RULE_FILES, readAlerts, readGroups, type Rule } from "./rule-files.ts";
 
-toolPath("prometheus");
-toolPath("alertmanager");
-
 // The real programs do the work, whichever runtime asks them.
-const skip = "Bun" in globalThis ? "once is enough" : false;
+const skip = "Bun" in globalThis ? "once is enough" : whyNoTools();
 
 const rules = RULE_FILES.flatMap(readGroups).flatMap((group) => group.rules);
 const pages = pageNames().map(readPage);

@@ -12,7 +12,7 @@ import { provePage } from "../pager/scenario.ts";
 import { startStack, type Stack } from "../pager/stack.ts";
 import { FACTOR } from "../pager/compress.ts";
 import { ROOT } from "../pager/settings.ts";
-import { whyNoTools } from "../pager/tools.ts";
+import { whyNoTools } from "../tools/available.ts";
 import { onCall } from "../runbooks/on-call.ts";
 
 // One runner starts all stacks: the runbooks' gateway is Node's, this one is Bun's.

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, beforeEach, test } from "node:test";
 import { startStack, type Stack } from "../pager/stack.ts";
-import { whyNoTools } from "../pager/tools.ts";
+import { whyNoTools } from "../tools/available.ts";
 import { follow } from "./follow.ts";
 import { keepCalling, onCall } from "./on-call.ts";
 

@@ -8,7 +8,7 @@ import { startBookmaker, type Bookmaker } from "../../loadtest/bookmaker/server.
 import { until } from "../pager/processes.ts";
 import { replaced } from "../pager/settings.ts";
 import { startStack, type Stack } from "../pager/stack.ts";
-import { whyNoTools } from "../pager/tools.ts";
+import { whyNoTools } from "../tools/available.ts";
 import { WAIT_MS, keepCalling, onCall } from "./on-call.ts";
 
 const skip = "Bun" in globalThis ? "one runner starts all stacks: Node" : whyNoTools();

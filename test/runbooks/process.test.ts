@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { until } from "../pager/processes.ts";
 import { replaced } from "../pager/settings.ts";
 import { startStack, type Stack } from "../pager/stack.ts";
-import { whyNoTools } from "../pager/tools.ts";
+import { whyNoTools } from "../tools/available.ts";
 import { startDefect } from "./defect.ts";
 import { WAIT_MS, keepCalling, onCall } from "./on-call.ts";
 

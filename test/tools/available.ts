@@ -1,6 +1,6 @@
 // Whether the real programs can be had here, so that a test which needs them can say why it is skipped.
 
-import { toolPath } from "../tools/build.ts";
+import { toolPath } from "./build.ts";
 
 /** False when all are there or could be built. Any fault but a missing Go is the caller's to see. */
 export function whyNoTools(): string | false {
