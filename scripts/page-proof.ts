@@ -62,7 +62,10 @@ try {
     `trip → page ${seconds(proof.tripToPageMs)} s, reset → resolve ${seconds(proof.resetToResolveMs)} s`,
   );
   if (values.write)
-    writeFileSync(PAGE, await format(page(proof), { parser: "markdown", printWidth: 100 }));
+    writeFileSync(
+      PAGE,
+      await format(page(proof), { parser: "markdown", printWidth: 100, proseWrap: "always" }),
+    );
 } finally {
   await stack.stop();
 }
