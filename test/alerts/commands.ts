@@ -31,7 +31,8 @@ const NOTE = `
 command_not_found_handle() {
   local from=
   if [ "$1" = grep ]; then read -r from; fi
-  { printf '%s\\0' "$from" "$@"; printf '\\0\\0'; } >> "$NOTES"
+  # One write: the programs of a pipe note at the same time.
+  printf '%s\\0' "$from" "$@" '' '' >> "$NOTES"
   if [ "$1" = curl ]; then
     for one in "$@"; do case $one in http://*) printf '%s\\n' "$one" ;; esac; done
   elif [ "$1" = grep ]; then printf '%s\\n' "$from"

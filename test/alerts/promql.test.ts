@@ -34,6 +34,14 @@ test("commands are read as the shell reads them, on both courses", () => {
   ]);
 });
 
+test("programs of a pipe, which start at the same time, are each read whole", () => {
+  const commands = "for n in {1..200}; do a $n | b $n; done\n";
+  const block = { section: "", tag: "", commands, shows: new Map() };
+  const calls = callsOf(block, []).map(({ args }) => args.join(" "));
+  const once = Array.from({ length: 200 }, (_, n) => [`a ${n + 1}`, `b ${n + 1}`]).flat();
+  assert.deepEqual(calls.toSorted(), [...once, ...once].toSorted());
+});
+
 test("an expression is read whole: names, matchers, and what its result carries", () => {
   const labelsOf = ({ metric = "" }): Set<string> =>
     new Set(metric === "other" ? ["n"] : ["n", "b"]);
