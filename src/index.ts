@@ -67,6 +67,7 @@ export type {
   LoadSampler,
   Scheduler,
   Store,
+  StoreChange,
   StoredBreaker,
 } from "./pipeline/ports.ts";
 export type { RegistryLimits, UpstreamOptions } from "./pipeline/registry-options.ts";

@@ -8,7 +8,15 @@
 import type { RegistryEvent, StoreOperation } from "../core/events.ts";
 import { StoreError } from "../core/errors.ts";
 import { errorText } from "../core/classify.ts";
-import type { AuditEntry, HistoryQuery, Scheduler, Store, StoredBreaker, Timer } from "./ports.ts";
+import {
+  STALE,
+  type AuditEntry,
+  type HistoryQuery,
+  type Scheduler,
+  type Store,
+  type StoredBreaker,
+  type Timer,
+} from "./ports.ts";
 
 /** What persistence needs of an upstream: its present state, at the moment of writing. */
 export interface Persisted {
@@ -29,6 +37,9 @@ const RETRY_MS_MAX = 30_000;
 
 /** Audits waiting for a broken store; beyond it the oldest are dropped and counted. */
 const AUDITS_MAX = 10_000;
+
+/** Others who write between our look and our write, again and again: after so many it is written anyway. */
+const RACES_MAX = 5;
 
 /** A broken store is reported once per interval, with the number of failures in between. */
 const REPORT_MS = 10_000;
@@ -215,10 +226,7 @@ export class Persistence {
     }
     const upstreams = [...this.#changed.values()];
     try {
-      // Somebody else's trip must not be written over by the average of our last second.
-      this.#pollNow();
-      const breakers = this.#store.durable ? upstreams.map((upstream) => upstream.toStored()) : [];
-      this.#store.commit({ breakers, audits: this.#audits });
+      this.#commit(upstreams);
     } catch (error) {
       this.#fail("commit", error);
       this.#retryLater();
@@ -232,6 +240,20 @@ export class Persistence {
     this.#failing = false;
     this.#reportDueMs = Number.NEGATIVE_INFINITY;
     this.#emit({ type: "store-recovered", at: this.#scheduler.now(), pending: 0 });
+  }
+
+  /** Somebody else's order must not be written over by the average of our last second. */
+  #commit(upstreams: readonly Persisted[]): void {
+    for (let left = RACES_MAX; ; left -= 1) {
+      this.#pollNow();
+      const breakers = this.#store.durable ? upstreams.map((upstream) => upstream.toStored()) : [];
+      try {
+        this.#store.commit({ breakers, audits: this.#audits, ifUnchanged: this.polls && left > 0 });
+        return;
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.storeCode !== STALE) throw error;
+      }
+    }
   }
 
   #retryLater(): void {

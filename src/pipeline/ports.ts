@@ -33,7 +33,16 @@ export interface AuditEntry {
 export interface StoreChange {
   readonly breakers: readonly StoredBreaker[];
   readonly audits: readonly AuditEntry[];
+  /**
+   * Set by who has just polled: when another process has written since, nothing is written and a
+   * `StoreError` of the code `STALE` is thrown. Else what that one wrote would be lost. A store that
+   * no other process can write need not look.
+   */
+  readonly ifUnchanged?: boolean;
 }
+
+/** The store's code for a change that came too late. */
+export const STALE = "STALE";
 
 /**
  * Where breaker state outlives the process. Synchronous, because a trip and a reset are durable

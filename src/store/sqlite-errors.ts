@@ -2,6 +2,7 @@
 // code. Metrics carry it as a label, so the set must be closed; extended codes are folded.
 
 import { StoreError } from "../core/errors.ts";
+import { STALE } from "../pipeline/ports.ts";
 
 /** Primary result codes by number, https://www.sqlite.org/rescode.html. */
 const PRIMARY_CODES: Readonly<Record<number, string>> = {
@@ -56,6 +57,7 @@ const FILE_SYSTEM_CODES: Readonly<Record<string, string>> = {
  * a disk was remounted writable, a directory is back or a broken file was mended.
  */
 const CODES_KEEPING_CONNECTION: ReadonlySet<string> = new Set([
+  STALE,
   "SQLITE_BUSY",
   "SQLITE_LOCKED",
   "SQLITE_FULL",

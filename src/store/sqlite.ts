@@ -12,12 +12,13 @@ import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../core/errors.ts";
-import type {
-  AuditEntry,
-  HistoryQuery,
-  Store,
-  StoreChange,
-  StoredBreaker,
+import {
+  STALE,
+  type AuditEntry,
+  type HistoryQuery,
+  type Store,
+  type StoreChange,
+  type StoredBreaker,
 } from "../pipeline/ports.ts";
 import { checkHistoryQuery } from "./audit.ts";
 import { Connection, fileIdentity, IN_MEMORY } from "./sqlite-connection.ts";
@@ -90,12 +91,16 @@ class SqliteStore implements Store {
     }
   }
 
-  commit({ breakers, audits }: StoreChange): void {
+  commit({ breakers, audits, ifUnchanged = false }: StoreChange): void {
     this.#attempt("commit", () => {
       const connection = this.#connect();
       const wallMs = this.#now();
       connection.migrateOnce(wallMs);
       connection.transaction(() => {
+        // From here on nobody else writes.
+        if (ifUnchanged && connection.dataVersion() !== this.#seenVersion) {
+          throw new StoreError(STALE, `commit to ${this.location}: another process has written`);
+        }
         this.#restore(connection, wallMs);
         for (const breaker of breakers) {
           connection.prepared(rows.UPSERT_STATE).run(...rows.stateParams(breaker, wallMs));
