@@ -177,6 +177,31 @@ test("a second bookmaker is an incident of its own", { skip }, async () => {
   assert.equal(new Set(pager.incidents().map(({ key }) => key)).size, pager.incidents().length);
 });
 
+test("a name that speaks YAML and templates stays text, on its own line", { skip }, async () => {
+  const evil = tripped("evil", "a:1");
+  const description = 'x: "{{ len `abc` }}"\n* and so is this';
+  await tell([{ ...evil, annotations: { ...evil.annotations, description } }], true);
+  const { payload } = await event("trigger", "evil");
+
+  assert.equal(payload?.custom_details?.["firing"], '* x: "{{ len `abc` }}" * and so is this\n');
+});
+
+test("an alert without texts or a namespace pages, too", { skip }, async () => {
+  await tell([{ labels: { alertname: "Bare", severity: "critical" }, annotations: {} }], true);
+  const payload = await until(
+    "PagerDuty takes it",
+    () =>
+      pager
+        .deliveries()
+        .filter(({ status }) => status === 202)
+        .map((one) => one.event?.payload)
+        .find((one) => one?.class === "Bare"),
+    WAIT_MS,
+    () => JSON.stringify(pager.deliveries()) + alertmanager.output(),
+  );
+  assert.deepEqual([payload.summary, payload.source], ["Bare", "switchgear"]);
+});
+
 /** What a channel heard of one alert: the statuses, in order, each once. */
 function heard(channel: string, alert: string): string[] {
   const statuses = channels
