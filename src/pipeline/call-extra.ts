@@ -9,5 +9,6 @@ export interface CallExtra {
   readonly endpoint: Endpoint | undefined;
   /** The endpoint's own; meaningless without one. */
   readonly ticket: Ticket;
-  readonly watched: WatchedCall | undefined;
+  /** Absent when nobody watches. */
+  readonly watched?: WatchedCall;
 }

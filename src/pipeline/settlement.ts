@@ -177,14 +177,9 @@ export class Settlement implements Settler, CallOwner {
     this.inFlight -= 1;
     operation.ok += 1;
     operation.countDuration(latencyMs);
-    if (extra === undefined) this.#guard.settleOk(ticket, latencyMs, nowMs);
-    else {
-      const { endpoint, ticket: ours } = extra;
-      watched(extra, "ok", undefined, () => {
-        this.#guard.settleOk(ticket, latencyMs, nowMs);
-        if (endpoint !== undefined) this.#endpoints?.settleOk(endpoint, ours, latencyMs, nowMs);
-      });
-    }
+    const watched = extra?.watched;
+    if (watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
+    else watched.ended("ok", undefined, () => this.#settleOk(ticket, latencyMs, nowMs, extra));
     if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
   }
 
@@ -200,16 +195,9 @@ export class Settlement implements Settler, CallOwner {
     this.inFlight -= 1;
     operation[kind] += 1;
     operation.countDuration(latencyMs);
-    if (extra === undefined) this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
-    else {
-      const { endpoint, ticket: ours } = extra;
-      watched(extra, kind, failure.message, () => {
-        this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
-        if (endpoint === undefined) return;
-        const at = { nowMs, wallMs: this.#clock.now() };
-        this.#endpoints?.settleFailed(endpoint, ours, failure, latencyMs, at);
-      });
-    }
+    const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
+    if (extra?.watched === undefined) settle();
+    else extra.watched.ended(kind, failure.message, settle);
     if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
   }
 
@@ -230,16 +218,33 @@ export class Settlement implements Settler, CallOwner {
   ): void {
     this.inFlight -= 1;
     operation.ignored += 1;
-    if (extra === undefined) {
+    const settleBoth = (): void => {
       settle();
-      return;
-    }
-    const { endpoint, ticket } = extra;
-    watched(extra, "ignored", undefined, () => {
-      settle();
-      if (endpoint === undefined) return;
-      this.#endpoints?.settleIgnored(endpoint, ticket, this.#clock.monotonic());
-    });
+      if (extra?.endpoint === undefined) return;
+      this.#endpoints?.settleIgnored(extra.endpoint, extra.ticket, this.#clock.monotonic());
+    };
+    if (extra?.watched === undefined) settleBoth();
+    else extra.watched.ended("ignored", undefined, settleBoth);
+  }
+
+  /** The upstream's own breaker, then that of the endpoint it went to. */
+  #settleOk(ticket: Ticket, latencyMs: number, nowMs: number, extra: CallExtra | undefined): void {
+    this.#guard.settleOk(ticket, latencyMs, nowMs);
+    if (extra?.endpoint === undefined) return;
+    this.#endpoints?.settleOk(extra.endpoint, extra.ticket, latencyMs, nowMs);
+  }
+
+  #settleFailed(
+    ticket: Ticket,
+    failure: Failure,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+    if (extra?.endpoint === undefined) return;
+    const at = { nowMs, wallMs: this.#clock.now() };
+    this.#endpoints?.settleFailed(extra.endpoint, extra.ticket, failure, latencyMs, at);
   }
 
   #failure(kind: "failed" | "timeout", error: unknown): Failure {
@@ -262,16 +267,6 @@ export class Settlement implements Settler, CallOwner {
       at: this.#clock.now(),
     });
   }
-}
-
-function watched(
-  { watched: call }: CallExtra,
-  outcome: "ok" | ErrorClass,
-  error: string | undefined,
-  settle: () => void,
-): void {
-  if (call === undefined) settle();
-  else call.ended(outcome, error, settle);
 }
 
 /** Classifiers are the host's code: what they throw must not replace a call's result. */

@@ -310,10 +310,8 @@ export class Upstream {
 
   #choose(endpoints: EndpointSet): boolean {
     // Where the operator's mode overrules the breaker, it overrules those of the endpoints, too.
-    const choice = endpoints.choose(this.#guard.mode !== "normal");
-    if (choice === undefined) return false;
-    this.#extra = { ...choice, watched: undefined };
-    return true;
+    this.#extra = endpoints.choose(this.#guard.mode !== "normal");
+    return this.#extra !== undefined;
   }
 
   /** As `#admit`, with somebody told of it. */
