@@ -2,7 +2,6 @@
 // minutes are five seconds. The tests are one story on one stack; each leaves it quiet for the next.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { alertmanagerCount, mutersOf } from "../pager/alerts.ts";
@@ -13,6 +12,7 @@ import { startStack, type Stack } from "../pager/stack.ts";
 import { FACTOR } from "../pager/compress.ts";
 import { ROOT } from "../pager/settings.ts";
 import { whyNoTools } from "../tools/available.ts";
+import { startEmpty } from "../runbooks/defect.ts";
 import { onCall } from "../runbooks/on-call.ts";
 
 // One runner starts all stacks: the runbooks' gateway is Node's, this one is Bun's.
@@ -254,19 +254,11 @@ test("of two replicas one trips: one incident, until that one is reset", { skip 
 
 test("a scrape that is answered 200 with nothing in it pages", { skip }, async () => {
   await stack.gateway.stop();
-  const empty = createServer((_, response) => {
-    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end();
-  });
-  await new Promise<void>((done) => {
-    empty.listen(stack.gateway.adminPort, "127.0.0.1", done);
-  });
+  const empty = await startEmpty(stack.gateway.adminPort);
   try {
     await openIncident("SwitchgearMetricsAbsent");
   } finally {
-    await new Promise((done) => {
-      empty.close(done);
-      empty.closeAllConnections();
-    });
+    await empty.close();
   }
 
   await stack.gateway.start();

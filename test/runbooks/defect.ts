@@ -1,7 +1,6 @@
-// A gateway whose metrics are wrong, as seen from outside: passes the admin address through, and writes
-// every breaker down as closed.
+// Gateways whose metrics are wrong, as seen from outside.
 
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export interface Defect {
@@ -10,7 +9,8 @@ export interface Defect {
   close(): Promise<void>;
 }
 
-export async function startDefect(adminUrl: string): Promise<Defect> {
+/** Passes the admin address through, and writes every breaker down as closed. */
+export function startDefect(adminUrl: string): Promise<Defect> {
   const pass = async (path: string, response: ServerResponse): Promise<void> => {
     const answer = await fetch(`${adminUrl}${path}`);
     const text = await answer.text();
@@ -19,12 +19,23 @@ export async function startDefect(adminUrl: string): Promise<Defect> {
     });
     response.end(text.replaceAll(/^(circuit_breaker_tripped\{.*\}) 1$/gm, "$1 0"));
   };
-  const server = createServer((request, response) => {
+  return serve(0, (request, response) => {
     pass(request.url ?? "/", response).catch(() => response.destroy());
   });
+}
+
+/** Answers a scrape with 200 and nothing in it. */
+export function startEmpty(port: number): Promise<Defect> {
+  return serve(port, (_, response) => {
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end();
+  });
+}
+
+async function serve(wanted: number, answer: RequestListener): Promise<Defect> {
+  const server = createServer(answer);
   await new Promise<void>((done, fail) => {
     server.on("error", fail);
-    server.listen(0, "127.0.0.1", done);
+    server.listen(wanted, "127.0.0.1", done);
   });
   const { port } = server.address() as AddressInfo;
   return {

@@ -3,13 +3,12 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { until } from "../pager/processes.ts";
 import { replaced } from "../pager/settings.ts";
 import { startStack, type Stack } from "../pager/stack.ts";
 import { whyNoTools } from "../tools/available.ts";
-import { startDefect } from "./defect.ts";
+import { startDefect, startEmpty } from "./defect.ts";
 import { WAIT_MS, keepCalling, onCall } from "./on-call.ts";
 
 const skip = "Bun" in globalThis ? "one runner starts all stacks: Node" : whyNoTools();
@@ -157,21 +156,13 @@ test("SwitchgearDown: what was tripped comes back tripped", { skip }, async () =
 
 test("SwitchgearMetricsAbsent", { skip }, async () => {
   await stack.gateway.stop();
-  const empty = createServer((_, response) => {
-    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end();
-  });
-  await new Promise<void>((done) => {
-    empty.listen(stack.gateway.adminPort, "127.0.0.1", done);
-  });
+  const empty = await startEmpty(stack.gateway.adminPort);
   try {
     await fires("SwitchgearMetricsAbsent");
     await diagnose("SwitchgearMetricsAbsent");
     await mitigate("SwitchgearMetricsAbsent");
   } finally {
-    await new Promise((done) => {
-      empty.close(done);
-      empty.closeAllConnections();
-    });
+    await empty.close();
   }
   await stack.gateway.start();
   await verify("SwitchgearMetricsAbsent");
