@@ -3,7 +3,7 @@
 import { join, resolve } from "node:path";
 import { format } from "prettier";
 import { configJsonSchema } from "../src/config/json-schema.ts";
-import { METRICS, type Metric } from "../src/telemetry/catalogue.ts";
+import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
 import { transitionsPage } from "./transitions.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -31,7 +31,7 @@ function metricsPage(): string {
   const all: readonly Metric[] = Object.values(METRICS);
   const mandated = all.filter(({ name }) => !name.startsWith("switchgear_"));
   const own = all.filter(({ name }) => name.startsWith("switchgear_"));
-  return `<!-- Generated from src/telemetry/catalogue.ts by \`npm run generate\`. -->
+  return `<!-- Generated from src/telemetry/series/catalogue.ts by \`npm run generate\`. -->
 
 # Metrics and logs
 

@@ -2,15 +2,15 @@
 // given to the real machine, and the table says what it then was. Nothing is written by hand but the
 // ways there.
 
-import { adaptive } from "../src/core/breaker/adaptive.ts";
-import { latching } from "../src/core/breaker/latching.ts";
+import { adaptive } from "../src/core/breaker/adaptive/machine.ts";
+import { latching } from "../src/core/breaker/latching/machine.ts";
 import {
   REFUSED,
   type BreakerMachine,
   type BreakerPolicy,
   type Ticket,
 } from "../src/core/breaker/machine.ts";
-import { slidingWindow } from "../src/core/breaker/sliding-window.ts";
+import { slidingWindow } from "../src/core/breaker/sliding-window/machine.ts";
 
 const ORDER = { reason: "a person's order", actor: "ann" };
 const FAILURE = { weightThousandths: 1000, message: "HTTP 500" };

@@ -7,14 +7,14 @@ import type { Random } from "./core/random.ts";
 import type { LoadSampler, Store } from "./pipeline/ports.ts";
 import type { RegistryOptions, UpstreamOptions } from "./pipeline/registry-options.ts";
 import { Switchgear } from "./pipeline/registry.ts";
-import type { Upstream } from "./pipeline/upstream.ts";
+import type { Upstream } from "./pipeline/call/upstream.ts";
 import { systemClock } from "./runtime/system-clock.ts";
 import { SystemLoad } from "./runtime/system-load.ts";
 import { memoryStore } from "./store/memory.ts";
 
-export { adaptive } from "./core/breaker/adaptive.ts";
-export { latching } from "./core/breaker/latching.ts";
-export { slidingWindow } from "./core/breaker/sliding-window.ts";
+export { adaptive } from "./core/breaker/adaptive/machine.ts";
+export { latching } from "./core/breaker/latching/machine.ts";
+export { slidingWindow } from "./core/breaker/sliding-window/machine.ts";
 export {
   BreakerOpenError,
   ClosingError,
@@ -31,18 +31,18 @@ export {
   isRefused,
 } from "./core/errors.ts";
 export { classifyError } from "./core/classify.ts";
-export { CancellationToken } from "./pipeline/cancellation-token.ts";
+export { CancellationToken } from "./pipeline/tasks/cancellation-token.ts";
 export { forgetShared, sharedSwitchgear } from "./pipeline/shared.ts";
 export { memoryStore };
-export type { AdaptiveOptions } from "./core/breaker/adaptive-options.ts";
-export type { AdaptiveSnapshot, AdaptiveState } from "./core/breaker/adaptive-snapshot.ts";
+export type { AdaptiveOptions } from "./core/breaker/adaptive/options.ts";
+export type { AdaptiveSnapshot, AdaptiveState } from "./core/breaker/adaptive/snapshot.ts";
 export type { BreakerPolicy } from "./core/breaker/machine.ts";
-export type { LatchingOptions } from "./core/breaker/latching-options.ts";
-export type { SlidingWindowOptions } from "./core/breaker/sliding-window-options.ts";
+export type { LatchingOptions } from "./core/breaker/latching/options.ts";
+export type { SlidingWindowOptions } from "./core/breaker/sliding-window/options.ts";
 export type {
   SlidingWindowSnapshot,
   TripEvidence,
-} from "./core/breaker/sliding-window-snapshot.ts";
+} from "./core/breaker/sliding-window/snapshot.ts";
 export type { BreakerSnapshot, LatchingSnapshot } from "./core/breaker/snapshot.ts";
 export type { ErrorClass } from "./core/classify.ts";
 export type { ErrorCode } from "./core/errors.ts";
@@ -54,12 +54,12 @@ export type {
   SwitchgearEvent,
 } from "./core/events.ts";
 export type { Outcome, OutcomeKind } from "./core/outcome.ts";
-export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/admission.ts";
-export type { ModeOrder, ResetOrder, TripOrder } from "./pipeline/breaker-guard.ts";
-export type { CallContext } from "./pipeline/call-context.ts";
-export type { EndpointTarget } from "./pipeline/admission.ts";
-export type { MonitoringTask, MonitorTasks } from "./pipeline/monitor.ts";
-export type { StoreHealth } from "./pipeline/persistence.ts";
+export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/call/admission.ts";
+export type { ModeOrder, ResetOrder, TripOrder } from "./pipeline/breaker/guard.ts";
+export type { CallContext } from "./pipeline/call/context.ts";
+export type { EndpointTarget } from "./pipeline/call/admission.ts";
+export type { MonitoringTask, MonitorTasks } from "./pipeline/tasks/monitor.ts";
+export type { StoreHealth } from "./pipeline/breaker/persistence.ts";
 export type {
   AuditAction,
   AuditEntry,
@@ -72,9 +72,9 @@ export type {
 } from "./pipeline/ports.ts";
 export type { RegistryLimits, UpstreamOptions } from "./pipeline/registry-options.ts";
 export type { Switchgear } from "./pipeline/registry.ts";
-export type { UpstreamStatus } from "./pipeline/status.ts";
-export type { ResultClass } from "./pipeline/settlement.ts";
-export type { Upstream } from "./pipeline/upstream.ts";
+export type { UpstreamStatus } from "./pipeline/call/status.ts";
+export type { ResultClass } from "./pipeline/call/settlement.ts";
+export type { Upstream } from "./pipeline/call/upstream.ts";
 
 export interface SwitchgearOptions extends RegistryOptions {
   /** Where state outlives the process, such as `sqliteStore(path)`. Default: in memory. */

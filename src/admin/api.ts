@@ -10,7 +10,7 @@ import type { Secret } from "../config/secret.ts";
 import { ResetDeniedError, UnknownUpstreamError } from "../core/errors.ts";
 import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
 import type { Switchgear } from "../pipeline/registry.ts";
-import type { Upstream } from "../pipeline/upstream.ts";
+import type { Upstream } from "../pipeline/call/upstream.ts";
 import { json, notFound, problem } from "./answers.ts";
 import { requireToken } from "./auth.ts";
 import { FORCE, MODE, REASON, isMode, readActor, readOrder, type Fields } from "./body.ts";

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { Switchgear } from "../pipeline/registry.ts";
-import type { EndpointStatus, UpstreamStatus } from "../pipeline/status.ts";
+import type { EndpointStatus, UpstreamStatus } from "../pipeline/call/status.ts";
 
 /** More rows help nobody; the tripped ones come first. */
 const ROWS_MAX = 500;

@@ -2,7 +2,7 @@
 // there: what is absent is null.
 
 import type { AuditEntry } from "../pipeline/ports.ts";
-import type { UpstreamStatus } from "../pipeline/status.ts";
+import type { UpstreamStatus } from "../pipeline/call/status.ts";
 
 export interface BookmakerView {
   readonly bookmaker: string;

@@ -1,12 +1,12 @@
 // The endpoint breaker's configuration, by the source system's names, and what it means to the library.
 
-import { CANARY_SUCCESS_THRESHOLD } from "../core/breaker/adaptive-canaries.ts";
+import { CANARY_SUCCESS_THRESHOLD } from "../core/breaker/adaptive/canaries.ts";
 import {
   ADAPTIVE_DEFAULTS,
   BACKOFF_FACTOR_MAX,
   type AdaptiveOptions,
-} from "../core/breaker/adaptive-options.ts";
-import { SUCCESS_RATE_MIN } from "../core/breaker/adaptive-rules.ts";
+} from "../core/breaker/adaptive/options.ts";
+import { SUCCESS_RATE_MIN } from "../core/breaker/adaptive/rules.ts";
 import type { Scheduler } from "../core/clock.ts";
 import type { PromRegistry } from "../telemetry/prom-client.ts";
 import type { Random } from "../core/random.ts";

@@ -8,15 +8,15 @@
 // `isAvailable` with `record…` cannot tell one caller's result from another's; `acquire` and
 // `withEndpoint` can.
 
-import type { AdaptiveState } from "../core/breaker/adaptive-snapshot.ts";
-import { adaptive } from "../core/breaker/adaptive.ts";
+import type { AdaptiveState } from "../core/breaker/adaptive/snapshot.ts";
+import { adaptive } from "../core/breaker/adaptive/machine.ts";
 import { classifyError } from "../core/classify.ts";
 import type { Clock } from "../core/clock.ts";
 import { BreakerOpenError } from "../core/errors.ts";
 import type { MachineEvent } from "../core/events.ts";
-import type { Permit } from "../pipeline/endpoint.ts";
-import { EndpointSet } from "../pipeline/endpoints.ts";
-import { MonitorTasks, type MonitoringTask } from "../pipeline/monitor.ts";
+import type { Permit } from "../pipeline/endpoints/endpoint.ts";
+import { EndpointSet } from "../pipeline/endpoints/set.ts";
+import { MonitorTasks, type MonitoringTask } from "../pipeline/tasks/monitor.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import type { PromRegistry } from "../telemetry/prom-client.ts";
 import {

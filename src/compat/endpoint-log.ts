@@ -1,9 +1,9 @@
 // What the source system logs of its endpoints: fields and levels of specification B-10.
 
-import type { AdaptiveState } from "../core/breaker/adaptive-snapshot.ts";
+import type { AdaptiveState } from "../core/breaker/adaptive/snapshot.ts";
 import type { TransitionCause } from "../core/events.ts";
-import type { MonitorEvent } from "../pipeline/monitor.ts";
-import type { EndpointStats } from "../pipeline/endpoint.ts";
+import type { MonitorEvent } from "../pipeline/tasks/monitor.ts";
+import type { EndpointStats } from "../pipeline/endpoints/endpoint.ts";
 
 /** The states by the source system's names, and by the numbers that its metrics show. */
 export const ENDPOINT_STATE_CODES = Object.freeze({

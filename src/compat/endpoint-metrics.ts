@@ -1,9 +1,9 @@
 // The six families of the source system's endpoint breaker, for a prom-client registry.
 
-import { METRICS, type Metric } from "../telemetry/catalogue.ts";
-import { Families, type MetricFamily } from "../telemetry/families.ts";
+import { METRICS, type Metric } from "../telemetry/series/catalogue.ts";
+import { Families, type MetricFamily } from "../telemetry/series/families.ts";
 import { registerFamilies, type PromRegistry } from "../telemetry/prom-client.ts";
-import { labelValue } from "../telemetry/label.ts";
+import { labelValue } from "../telemetry/series/label.ts";
 import type { EndpointHealthStats } from "./endpoint-log.ts";
 
 const {

@@ -20,6 +20,6 @@ export {
   type SlidingWindowBreakerOptions,
   type SlidingWindowBreakerState,
 } from "./sliding-window-breaker.ts";
-export { CancellationToken } from "../pipeline/cancellation-token.ts";
-export type { MonitoringTask } from "../pipeline/monitor.ts";
-export type { Permit } from "../pipeline/endpoint.ts";
+export { CancellationToken } from "../pipeline/tasks/cancellation-token.ts";
+export type { MonitoringTask } from "../pipeline/tasks/monitor.ts";
+export type { Permit } from "../pipeline/endpoints/endpoint.ts";

@@ -5,7 +5,7 @@
 
 import { BreakerOpenError, createSwitchgear, isRefused, slidingWindow } from "../index.ts";
 import type { Scheduler, Upstream } from "../index.ts";
-import type { SlidingWindowMachine } from "../core/breaker/sliding-window.ts";
+import type { SlidingWindowMachine } from "../core/breaker/sliding-window/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { checkOptions, withoutUndefined, type OptionRules } from "../core/options.ts";
 import { systemClock } from "../runtime/system-clock.ts";

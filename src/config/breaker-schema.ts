@@ -4,8 +4,8 @@
 
 import { z } from "zod";
 
-import { ADAPTIVE_DEFAULTS, adaptiveCrossFaults } from "../core/breaker/adaptive-options.ts";
-import { LATCHING_DEFAULTS } from "../core/breaker/latching-options.ts";
+import { ADAPTIVE_DEFAULTS, adaptiveCrossFaults } from "../core/breaker/adaptive/options.ts";
+import { LATCHING_DEFAULTS } from "../core/breaker/latching/options.ts";
 import {
   ADAPTIVE_PRESETS,
   LATCHING_PRESETS,
@@ -14,7 +14,7 @@ import {
 import {
   SLIDING_WINDOW_DEFAULTS,
   slidingWindowCrossFaults,
-} from "../core/breaker/sliding-window-options.ts";
+} from "../core/breaker/sliding-window/options.ts";
 import {
   DURATION_MS_MAX,
   always,

@@ -1,8 +1,8 @@
 // What a breaker has to tell. Machines report the first group; the guard around them adds the
 // upstream's name, who did it, and the events that only it can see.
 
-import type { AdaptiveStats, AdaptiveTripEvidence } from "./breaker/adaptive-snapshot.ts";
-import type { TripEvidence } from "./breaker/sliding-window-snapshot.ts";
+import type { AdaptiveStats, AdaptiveTripEvidence } from "./breaker/adaptive/snapshot.ts";
+import type { TripEvidence } from "./breaker/sliding-window/snapshot.ts";
 
 /** Reported by a machine after its state is final. */
 export type MachineEvent =

@@ -3,9 +3,9 @@
 
 import type { Clock, Scheduler } from "../core/clock.ts";
 import type { Outcome } from "../core/outcome.ts";
-import type { Admitted } from "../pipeline/admission.ts";
-import type { DeadlineEntry, Expiring } from "../pipeline/deadline.ts";
-import { DeadlineQueue } from "../pipeline/deadline.ts";
+import type { Admitted } from "../pipeline/call/admission.ts";
+import type { DeadlineEntry, Expiring } from "../pipeline/call/deadline.ts";
+import { DeadlineQueue } from "../pipeline/call/deadline.ts";
 import type { Ending } from "./classify.ts";
 import { outcomeOfEnding, outcomeOfError, outcomeOfStatus } from "./classify.ts";
 import type { AccessEntry, GatewayCallOptions, GatewayOptions } from "./ports.ts";

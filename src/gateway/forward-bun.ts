@@ -1,7 +1,7 @@
 // The gateway on Bun: `Bun.serve` in front, `fetch` behind. See server.ts for what differs from
 // Node. `fetch` is told to leave everything alone: redirects, compression, idle connections.
 
-import type { DeadlineEntry, DeadlineQueue, Expiring } from "../pipeline/deadline.ts";
+import type { DeadlineEntry, DeadlineQueue, Expiring } from "../pipeline/call/deadline.ts";
 import type { Call, Line } from "./call.ts";
 import { isTimeoutError } from "./classify.ts";
 import {

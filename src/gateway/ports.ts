@@ -2,8 +2,8 @@
 // neither breakers nor stores nor logs.
 
 import type { Scheduler } from "../core/clock.ts";
-import type { Admission, CallOptions } from "../pipeline/admission.ts";
-import type { WatchedCall } from "../pipeline/tracing.ts";
+import type { Admission, CallOptions } from "../pipeline/call/admission.ts";
+import type { WatchedCall } from "../pipeline/call/watcher.ts";
 
 /** Who suffers when the call is not made, from the most to the least. */
 export const CRITICALITIES = ["critical_plus", "critical", "sheddable_plus", "sheddable"] as const;

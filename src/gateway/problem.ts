@@ -2,7 +2,7 @@
 // `x-switchgear-reason`. Nothing that an upstream said is repeated in them, and of what a caller
 // said only short, quoted names. Texts are joined by hand, since a refusal is the fast path.
 
-import type { Refused } from "../pipeline/admission.ts";
+import type { Refused } from "../pipeline/call/admission.ts";
 import type { Destination } from "./route.ts";
 
 /** Everything an answer needs, whichever server sends it. */

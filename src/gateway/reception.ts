@@ -20,7 +20,7 @@ import {
   unknownUpstreamProblem,
   upgradeProblem,
 } from "./problem.ts";
-import type { Admitted } from "../pipeline/admission.ts";
+import type { Admitted } from "../pipeline/call/admission.ts";
 import type { Destination, Route } from "./route.ts";
 import { parseTarget, staysInside, targetPath, toDestination } from "./route.ts";
 import type { Ending } from "./classify.ts";

@@ -1,7 +1,7 @@
 // What operators type: `breaker.statusAll()` and its like, in Hyper-Bun's console. It prints, answers
 // with the data, and a denied reset ends no session.
 
-import { oneLine } from "../telemetry/escape.ts";
+import { oneLine } from "../telemetry/log/escape.ts";
 import { getCircuitBreaker } from "./instance.ts";
 import type { ProductionCircuitBreaker, ResetOptions } from "./production-circuit-breaker.ts";
 import type { BookmakerStatus } from "./status.ts";

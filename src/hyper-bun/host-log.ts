@@ -7,9 +7,9 @@ import {
   LOG_CODES,
   logAlertFailure,
   type PinoLike,
-} from "../telemetry/log-lines.ts";
-import { hyperBunFormat } from "../telemetry/log-format.ts";
-import { oneLine } from "../telemetry/escape.ts";
+} from "../telemetry/log/lines.ts";
+import { hyperBunFormat } from "../telemetry/log/format.ts";
+import { oneLine } from "../telemetry/log/escape.ts";
 
 type LogMethod = (fields: Record<string, unknown>, message: string) => unknown;
 

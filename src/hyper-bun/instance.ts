@@ -1,7 +1,7 @@
 // The one breaker of a process, for all who import it: made at the first asking, found by everybody
 // after that, in duplicate copies of this module and after a hot reload too.
 
-import { labelValue } from "../telemetry/label.ts";
+import { labelValue } from "../telemetry/series/label.ts";
 import { escaped, gaugesClient } from "./gauges.ts";
 import { ProductionCircuitBreaker } from "./production-circuit-breaker.ts";
 import type { BookmakerStatus } from "./status.ts";

@@ -6,8 +6,8 @@
 // that the client does, or throws, reaches a call.
 
 import type { Switchgear, Upstream } from "../index.ts";
-import { METRICS, type Metric } from "../telemetry/catalogue.ts";
-import { labelValue } from "../telemetry/label.ts";
+import { METRICS, type Metric } from "../telemetry/series/catalogue.ts";
+import { labelValue } from "../telemetry/series/label.ts";
 
 /** Hyper-Bun's own client, and anything of its shape. */
 export interface MetricsClient {

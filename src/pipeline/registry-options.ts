@@ -1,13 +1,13 @@
 // What a registry is made of: options, defaults, ranges, and every fault listed at once.
 
-import type { AdaptivePolicy } from "../core/breaker/adaptive.ts";
+import type { AdaptivePolicy } from "../core/breaker/adaptive/machine.ts";
 import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import type { OperatorMode } from "../core/events.ts";
 import { checkOptions, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
-import type { EndpointTarget } from "./admission.ts";
-import type { Classifiers } from "./settlement.ts";
+import type { EndpointTarget } from "./call/admission.ts";
+import type { Classifiers } from "./call/settlement.ts";
 
 /** How one upstream is guarded. */
 export interface UpstreamOptions extends Classifiers {

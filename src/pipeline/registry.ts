@@ -1,17 +1,17 @@
 // Name → upstream, with what they share: store, deadlines, load sampler, listeners. Names come from
 // a configuration, or from traffic where `otherUpstreams` allows it; the number is bounded either way.
 
-import { adaptive } from "../core/breaker/adaptive.ts";
+import { adaptive } from "../core/breaker/adaptive/machine.ts";
 import { UnknownUpstreamError } from "../core/errors.ts";
 import type { EventType, StoreOperation } from "../core/events.ts";
 import type { Random } from "../core/random.ts";
-import { BreakerGuard } from "./breaker-guard.ts";
-import { OVERFLOW_NAME } from "./call-stats.ts";
-import { DeadlineQueue } from "./deadline.ts";
-import { EndpointSet } from "./endpoints.ts";
+import { BreakerGuard } from "./breaker/guard.ts";
+import { OVERFLOW_NAME } from "./call/stats.ts";
+import { DeadlineQueue } from "./call/deadline.ts";
+import { EndpointSet } from "./endpoints/set.ts";
 import { Emitter, type Listener } from "./emitter.ts";
-import { MonitorTasks, taskEvent } from "./monitor.ts";
-import { Persistence, type StoreHealth } from "./persistence.ts";
+import { MonitorTasks, taskEvent } from "./tasks/monitor.ts";
+import { Persistence, type StoreHealth } from "./breaker/persistence.ts";
 import { HISTORY_LIMIT_MAX } from "./ports.ts";
 import type { AuditEntry, LoadSampler, Scheduler, Store, StoredBreaker } from "./ports.ts";
 import {
@@ -20,9 +20,9 @@ import {
   type RegistrySettings,
   type UpstreamOptions,
 } from "./registry-options.ts";
-import type { UpstreamStatus } from "./status.ts";
-import type { CallWatcher } from "./tracing.ts";
-import { Upstream, type UpstreamPorts } from "./upstream.ts";
+import type { UpstreamStatus } from "./call/status.ts";
+import type { CallWatcher } from "./call/watcher.ts";
+import { Upstream, type UpstreamPorts } from "./call/upstream.ts";
 
 export interface RegistryPorts {
   readonly scheduler: Scheduler;

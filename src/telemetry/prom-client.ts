@@ -3,10 +3,10 @@
 // Nothing of prom-client is imported: a registry asks each of its metrics for `get()`, so what answers
 // that is a metric. Values are read when somebody scrapes, once for all families of a scrape.
 
-import type { Metric } from "./catalogue.ts";
-import { METRICS } from "./catalogue.ts";
-import type { Labels, MetricFamily } from "./families.ts";
-import { Recorder, type BuildInfo, type MetricSource } from "./recorder.ts";
+import type { Metric } from "./series/catalogue.ts";
+import { METRICS } from "./series/catalogue.ts";
+import type { Labels, MetricFamily } from "./series/families.ts";
+import { Recorder, type BuildInfo, type MetricSource } from "./series/recorder.ts";
 
 /** The parts of prom-client's `Registry` that are used. */
 export interface PromRegistry {

@@ -3,15 +3,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { CancellationToken } from "../../src/pipeline/cancellation-token.ts";
+import { CancellationToken } from "../../src/pipeline/tasks/cancellation-token.ts";
 import {
   MonitorTasks,
   type MonitorEvent,
   type MonitoringTask,
-} from "../../src/pipeline/monitor.ts";
+} from "../../src/pipeline/tasks/monitor.ts";
 import { createSwitchgear } from "../../src/index.ts";
-import { attachLogging } from "../../src/telemetry/log-lines.ts";
-import { Recorder } from "../../src/telemetry/recorder.ts";
+import { attachLogging } from "../../src/telemetry/log/lines.ts";
+import { Recorder } from "../../src/telemetry/series/recorder.ts";
 import { RecordingSink, VirtualClock } from "../../src/testing/index.ts";
 import { CURRENT_RUNTIME, runProgram } from "../bench/support/runtimes.ts";
 

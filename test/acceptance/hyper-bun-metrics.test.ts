@@ -12,7 +12,7 @@ import {
   ProductionCircuitBreaker,
   setCircuitBreaker,
 } from "../../src/hyper-bun/index.ts";
-import { METRICS } from "../../src/telemetry/catalogue.ts";
+import { METRICS } from "../../src/telemetry/series/catalogue.ts";
 import { getMetrics } from "../fixtures/hyper-bun/src/observability/metrics.ts";
 import { drop, fail, openCall } from "../support/hyper-bun.ts";
 

@@ -5,7 +5,7 @@
 import { createSwitchgear, latching, memoryStore, slidingWindow } from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
 import type { Store } from "../../src/pipeline/ports.ts";
-import { prometheusMetrics } from "../../src/telemetry/otel.ts";
+import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 
 /** More than any endpoint's breaker takes before it cools down. */

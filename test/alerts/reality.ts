@@ -1,7 +1,7 @@
 // Holds what is asked for against what there is: names of series, labels, and values of labels that
 // somebody wrote down. A fault is a sentence that names the thing.
 
-import { OVERFLOW_NAME } from "../../src/pipeline/call-stats.ts";
+import { OVERFLOW_NAME } from "../../src/pipeline/call/stats.ts";
 import { ANY, alternatives } from "./commands.ts";
 import type { Labels } from "./live.ts";
 import { parseQuery, resultOf, type Matcher, type Selector } from "./promql.ts";

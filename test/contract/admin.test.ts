@@ -10,7 +10,7 @@ import { Secret } from "../../src/config/secret.ts";
 import { StoreError } from "../../src/core/errors.ts";
 import { createSwitchgear, latching, memoryStore } from "../../src/index.ts";
 import type { Store, Switchgear } from "../../src/index.ts";
-import { prometheusMetrics } from "../../src/telemetry/otel.ts";
+import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { parseExposition, sampleOf } from "./exposition.ts";
 

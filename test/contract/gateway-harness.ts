@@ -11,7 +11,7 @@ import type {
   GatewayUpstream,
 } from "../../src/gateway/ports.ts";
 import type { AccessEntry, Gateway } from "../../src/gateway/ports.ts";
-import type { Admission, Refused } from "../../src/pipeline/admission.ts";
+import type { Admission, Refused } from "../../src/pipeline/call/admission.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 

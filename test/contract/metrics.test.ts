@@ -12,8 +12,8 @@ import {
 import { createSwitchgear, latching, memoryStore, slidingWindow } from "../../src/index.ts";
 import type { LatchingOptions, Store, Switchgear, UpstreamOptions } from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
-import { METRICS, type Metric } from "../../src/telemetry/catalogue.ts";
-import { prometheusMetrics, switchgearMetricProducer } from "../../src/telemetry/otel.ts";
+import { METRICS, type Metric } from "../../src/telemetry/series/catalogue.ts";
+import { prometheusMetrics, switchgearMetricProducer } from "../../src/telemetry/otel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { parseExposition, sampleOf } from "./exposition.ts";
 

@@ -8,10 +8,10 @@ import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import fc from "fast-check";
 import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
 import type { Switchgear } from "../../src/index.ts";
-import { METRICS, type Metric } from "../../src/telemetry/catalogue.ts";
-import type { MetricFamily } from "../../src/telemetry/families.ts";
-import { prometheusMetrics, switchgearMetricProducer } from "../../src/telemetry/otel.ts";
-import { Page } from "../../src/telemetry/otel-page.ts";
+import { METRICS, type Metric } from "../../src/telemetry/series/catalogue.ts";
+import type { MetricFamily } from "../../src/telemetry/series/families.ts";
+import { prometheusMetrics, switchgearMetricProducer } from "../../src/telemetry/otel/index.ts";
+import { Page } from "../../src/telemetry/otel/page.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { freePorts } from "../support/programs.ts";
 

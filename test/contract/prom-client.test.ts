@@ -6,7 +6,7 @@ import { Gauge, Registry } from "prom-client";
 import { EndpointBreaker } from "../../src/compat/index.ts";
 import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
 import type { Switchgear } from "../../src/index.ts";
-import { prometheusMetrics } from "../../src/telemetry/otel.ts";
+import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { registerSwitchgear } from "../../src/telemetry/prom-client.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { parseExposition, sampleOf } from "./exposition.ts";

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { Registry } from "prom-client";
 import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
 import type { Switchgear } from "../../src/index.ts";
-import { prometheusMetrics } from "../../src/telemetry/otel.ts";
+import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { registerSwitchgear } from "../../src/telemetry/prom-client.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { whyNoTools } from "../tools/available.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { diag } from "@opentelemetry/api";
-import { tellSdkTroubles } from "../../src/telemetry/sdk-diagnostics.ts";
+import { tellSdkTroubles } from "../../src/telemetry/otel/sdk-diagnostics.ts";
 
 after(() => diag.disable());
 

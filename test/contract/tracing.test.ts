@@ -14,7 +14,7 @@ import {
 import { adaptive, createSwitchgear, latching, type Switchgear } from "../../src/index.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
-import { headerTracing, traceCalls } from "../../src/telemetry/tracing.ts";
+import { headerTracing, traceCalls } from "../../src/telemetry/otel/tracing.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { raw, startUpstream } from "./gateway-harness.ts";
 

@@ -15,10 +15,9 @@ const CORE = /^src\/core\//;
 const PORTS = /^src\/pipeline\/ports\.ts$/;
 const PIPELINE = /^src\/pipeline\//;
 const NODE = /^node:/;
-const OTEL = /^src\/telemetry\/(otel|tracing|sdk)/;
-const LOGGING = /^src\/telemetry\/(log|active-trace|escape|pino)/;
-const MEASURED = /^src\/telemetry\/(?!otel|tracing|sdk|log|active-trace|escape|pino|prom-client)/;
-
+const OTEL = /^src\/telemetry\/otel\//;
+const LOGGING = /^src\/telemetry\/log\//;
+const SERIES = /^src\/telemetry\/series\//;
 const PROM_CLIENT = /^src\/telemetry\/prom-client\.ts$/;
 
 const RULES: readonly Rule[] = [
@@ -37,8 +36,8 @@ const RULES: readonly Rule[] = [
     may: [
       CORE,
       PIPELINE,
-      MEASURED,
-      /^src\/telemetry\/escape\.ts$/,
+      SERIES,
+      /^src\/telemetry\/log\/escape\.ts$/,
       OTEL,
       /^@opentelemetry\//,
       NODE,
@@ -46,8 +45,8 @@ const RULES: readonly Rule[] = [
   },
   { files: LOGGING, may: [CORE, PIPELINE, LOGGING, /^(pino|@opentelemetry\/api)$/, NODE] },
   // It imports nothing of prom-client: what answers a registry's question is a metric.
-  { files: PROM_CLIENT, may: [MEASURED] },
-  { files: MEASURED, may: [CORE, PIPELINE, MEASURED, /^node:crypto$/] },
+  { files: PROM_CLIENT, may: [SERIES] },
+  { files: SERIES, may: [CORE, PIPELINE, SERIES, /^node:crypto$/] },
   { files: /^src\/runtime\//, may: [CORE, PORTS, /^src\/runtime\//, NODE] },
   {
     files: /^src\/gateway\//,
@@ -76,7 +75,7 @@ const RULES: readonly Rule[] = [
       /^src\/index\.ts$/,
       /^src\/store\/sqlite/,
       /^src\/runtime\//,
-      /^src\/telemetry\/(log-lines|log-format|escape|catalogue|label)\.ts$/,
+      /^src\/telemetry\/(log\/(lines|format|escape)|series\/(catalogue|label))\.ts$/,
       /^src\/hyper-bun\//,
     ],
   },
@@ -86,7 +85,7 @@ const RULES: readonly Rule[] = [
     may: [
       CORE,
       PIPELINE,
-      MEASURED,
+      SERIES,
       PROM_CLIENT,
       /^src\/index\.ts$/,
       /^src\/runtime\//,

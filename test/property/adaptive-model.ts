@@ -2,7 +2,7 @@
 // and everything is worked out from them anew each time, every admission keeps the era it was made
 // in, and no number is packed into another. The machine must agree with it.
 
-import type { AdaptiveSettings } from "../../src/core/breaker/adaptive-options.ts";
+import type { AdaptiveSettings } from "../../src/core/breaker/adaptive/options.ts";
 import type { Random } from "../../src/core/random.ts";
 
 export interface ModelTicket {

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { adaptiveSettings, type AdaptiveOptions } from "../../src/core/breaker/adaptive-options.ts";
-import { sanitiseAdaptive } from "../../src/core/breaker/adaptive-restore.ts";
-import { AdaptiveMachine } from "../../src/core/breaker/adaptive.ts";
+import { adaptiveSettings, type AdaptiveOptions } from "../../src/core/breaker/adaptive/options.ts";
+import { sanitiseAdaptive } from "../../src/core/breaker/adaptive/restore.ts";
+import { AdaptiveMachine } from "../../src/core/breaker/adaptive/machine.ts";
 import { REFUSED, type Ticket } from "../../src/core/breaker/machine.ts";
 import { SeededRandom } from "../../src/testing/index.ts";
 import { AdaptiveModel, type ModelTicket } from "./adaptive-model.ts";

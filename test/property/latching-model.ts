@@ -1,7 +1,7 @@
 // The latching breaker told again, as naively as it can be: every admission keeps a copy of the
 // world it was made in, and no number is packed into another. The machine must agree with it.
 
-import type { LatchingSettings } from "../../src/core/breaker/latching-options.ts";
+import type { LatchingSettings } from "../../src/core/breaker/latching/options.ts";
 
 export interface ModelTicket {
   readonly era: number;

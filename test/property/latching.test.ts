@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { LatchingMachine } from "../../src/core/breaker/latching.ts";
-import { latchingSettings, type LatchingOptions } from "../../src/core/breaker/latching-options.ts";
+import { LatchingMachine } from "../../src/core/breaker/latching/machine.ts";
+import { latchingSettings, type LatchingOptions } from "../../src/core/breaker/latching/options.ts";
 import { REFUSED, type Ticket } from "../../src/core/breaker/machine.ts";
 import { sanitiseLatching } from "../../src/core/breaker/snapshot.ts";
 import { LatchingModel, type ModelTicket } from "./latching-model.ts";

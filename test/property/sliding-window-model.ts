@@ -2,7 +2,7 @@
 // array that is scanned anew each time, every admission keeps the era it was made in, and no number
 // is packed into another. The machine must agree with it.
 
-import type { SlidingWindowSettings } from "../../src/core/breaker/sliding-window-options.ts";
+import type { SlidingWindowSettings } from "../../src/core/breaker/sliding-window/options.ts";
 import type { Random } from "../../src/core/random.ts";
 
 export interface ModelTicket {

@@ -7,9 +7,9 @@ import { REFUSED, type Ticket } from "../../src/core/breaker/machine.ts";
 import {
   slidingWindowSettings,
   type SlidingWindowOptions,
-} from "../../src/core/breaker/sliding-window-options.ts";
-import { sanitiseSlidingWindow } from "../../src/core/breaker/sliding-window-restore.ts";
-import { SlidingWindowMachine } from "../../src/core/breaker/sliding-window.ts";
+} from "../../src/core/breaker/sliding-window/options.ts";
+import { sanitiseSlidingWindow } from "../../src/core/breaker/sliding-window/restore.ts";
+import { SlidingWindowMachine } from "../../src/core/breaker/sliding-window/machine.ts";
 import { SeededRandom } from "../../src/testing/index.ts";
 import { SlidingWindowModel, type ModelTicket } from "./sliding-window-model.ts";
 

@@ -2,7 +2,7 @@
 // states that come from elsewhere, and dates. A state that is taken over starts a new model, since
 // evidence is not stored.
 
-import type { AdaptiveSettings } from "../../src/core/breaker/adaptive-options.ts";
+import type { AdaptiveSettings } from "../../src/core/breaker/adaptive/options.ts";
 import type { Failure, Instant } from "../../src/core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../src/core/breaker/snapshot.ts";
 import type { OutcomeKind } from "../../src/core/outcome.ts";

@@ -4,7 +4,7 @@
 import type { ErrorClass } from "../../src/core/classify.ts";
 import { RefusedError } from "../../src/core/errors.ts";
 import type { Outcome } from "../../src/index.ts";
-import type { Classifiers } from "../../src/pipeline/settlement.ts";
+import type { Classifiers } from "../../src/pipeline/call/settlement.ts";
 import type { SeededRandom } from "../../src/testing/index.ts";
 import { pick } from "./kinds.ts";
 import type { Ending } from "./ledger.ts";

@@ -2,7 +2,7 @@
 // wrong with a call. What must become of each is written into its ledger as it happens.
 
 import type { CallContext, CallOptions, Upstream } from "../../src/index.ts";
-import type { Admitted, EndpointTarget } from "../../src/pipeline/admission.ts";
+import type { Admitted, EndpointTarget } from "../../src/pipeline/call/admission.ts";
 import {
   drawAnswer,
   drawOutcome,

@@ -1,6 +1,6 @@
 // The machines of endpoints: real ones, each watched, with an oracle and a chance of its own.
 
-import type { AdaptiveMachine, AdaptivePolicy } from "../../src/core/breaker/adaptive.ts";
+import type { AdaptiveMachine, AdaptivePolicy } from "../../src/core/breaker/adaptive/machine.ts";
 import type { MachinePorts } from "../../src/core/breaker/machine.ts";
 import type { UpstreamOptions } from "../../src/pipeline/registry-options.ts";
 import type { Endpoints } from "./endpoints.ts";

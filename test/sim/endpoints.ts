@@ -1,7 +1,7 @@
 // The endpoints of one upstream in one process, as the world sees them: a ledger for each, and which of
 // them was chosen when. Each choice is held against the rules of preference, told from lists.
 
-import type { EndpointSet } from "../../src/pipeline/endpoints.ts";
+import type { EndpointSet } from "../../src/pipeline/endpoints/set.ts";
 import { AdaptiveOracle } from "./adaptive-oracle.ts";
 import type { EndpointBreakerPlan } from "./kinds.ts";
 import type { Journal } from "./journal.ts";

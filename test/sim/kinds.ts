@@ -1,15 +1,15 @@
 // The kinds of breakers that a world may be made of. A further kind is one more entry.
 
-import { adaptive, type AdaptivePolicy } from "../../src/core/breaker/adaptive.ts";
-import { adaptiveSettings, type AdaptiveOptions } from "../../src/core/breaker/adaptive-options.ts";
-import { latching } from "../../src/core/breaker/latching.ts";
-import { latchingSettings, type LatchingOptions } from "../../src/core/breaker/latching-options.ts";
+import { adaptive, type AdaptivePolicy } from "../../src/core/breaker/adaptive/machine.ts";
+import { adaptiveSettings, type AdaptiveOptions } from "../../src/core/breaker/adaptive/options.ts";
+import { latching } from "../../src/core/breaker/latching/machine.ts";
+import { latchingSettings, type LatchingOptions } from "../../src/core/breaker/latching/options.ts";
 import type { BreakerPolicy } from "../../src/core/breaker/machine.ts";
-import { slidingWindow } from "../../src/core/breaker/sliding-window.ts";
+import { slidingWindow } from "../../src/core/breaker/sliding-window/machine.ts";
 import {
   slidingWindowSettings,
   type SlidingWindowOptions,
-} from "../../src/core/breaker/sliding-window-options.ts";
+} from "../../src/core/breaker/sliding-window/options.ts";
 import type { SeededRandom } from "../../src/testing/index.ts";
 import { AdaptiveOracle } from "./adaptive-oracle.ts";
 import { LatchingOracle } from "./latching-oracle.ts";

@@ -1,7 +1,7 @@
 // The latching breaker's oracle: the naive model of the property suite, with what that leaves out,
 // which is the wall clock, the average latency, and states that come from elsewhere.
 
-import type { LatchingSettings } from "../../src/core/breaker/latching-options.ts";
+import type { LatchingSettings } from "../../src/core/breaker/latching/options.ts";
 import type { Failure, Instant } from "../../src/core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../src/core/breaker/snapshot.ts";
 import { toThousandths, type OutcomeKind } from "../../src/core/outcome.ts";

@@ -1,7 +1,7 @@
 // What the world knows of one breaker in one process: its oracle, the orders it was given, and what
 // became of every call. The invariants hold the real thing against it.
 
-import type { AdaptiveMachine } from "../../src/core/breaker/adaptive.ts";
+import type { AdaptiveMachine } from "../../src/core/breaker/adaptive/machine.ts";
 import type { BreakerMachine, Failure, Ticket } from "../../src/core/breaker/machine.ts";
 import type { OperatorMode } from "../../src/core/events.ts";
 import { NO_ORDER, type Orders, type Row } from "./disk.ts";

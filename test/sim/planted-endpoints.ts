@@ -1,14 +1,14 @@
 // Planted bugs of adaptive breakers, of endpoints, of a breaker's change of kind, and of forgetting.
 
-import { AdaptiveMachine } from "../../src/core/breaker/adaptive.ts";
-import { Canaries } from "../../src/core/breaker/adaptive-canaries.ts";
+import { AdaptiveMachine } from "../../src/core/breaker/adaptive/machine.ts";
+import { Canaries } from "../../src/core/breaker/adaptive/canaries.ts";
 import { Ewma } from "../../src/core/window/ewma.ts";
 import { LatencyWindow } from "../../src/core/window/latency-window.ts";
 import { OutcomeWindow } from "../../src/core/window/outcome-window.ts";
-import { BreakerGuard } from "../../src/pipeline/breaker-guard.ts";
-import { EndpointSet } from "../../src/pipeline/endpoints.ts";
+import { BreakerGuard } from "../../src/pipeline/breaker/guard.ts";
+import { EndpointSet } from "../../src/pipeline/endpoints/set.ts";
 import type { StoredBreaker } from "../../src/pipeline/ports.ts";
-import { Upstream } from "../../src/pipeline/upstream.ts";
+import { Upstream } from "../../src/pipeline/call/upstream.ts";
 import { replace, replaceGetter } from "./replace.ts";
 import type { Sabotage } from "./setting.ts";
 

@@ -7,15 +7,15 @@
 // No source is edited. Those of adaptive breakers and endpoints are in `planted-endpoints.ts`.
 
 import { REFUSED, type BreakerMachine, type Ticket } from "../../src/core/breaker/machine.ts";
-import { AdmittedCall } from "../../src/pipeline/admissions.ts";
-import { BoundedCall } from "../../src/pipeline/bounded-call.ts";
-import { BreakerGuard } from "../../src/pipeline/breaker-guard.ts";
+import { AdmittedCall } from "../../src/pipeline/call/admissions.ts";
+import { BoundedCall } from "../../src/pipeline/call/bounded-call.ts";
+import { BreakerGuard } from "../../src/pipeline/breaker/guard.ts";
 import { Emitter } from "../../src/pipeline/emitter.ts";
-import { Persistence } from "../../src/pipeline/persistence.ts";
+import { Persistence } from "../../src/pipeline/breaker/persistence.ts";
 import type { StoreChange } from "../../src/pipeline/ports.ts";
 import { Switchgear } from "../../src/pipeline/registry.ts";
-import { Settlement } from "../../src/pipeline/settlement.ts";
-import { Upstream } from "../../src/pipeline/upstream.ts";
+import { Settlement } from "../../src/pipeline/call/settlement.ts";
+import { Upstream } from "../../src/pipeline/call/upstream.ts";
 import { PLANTED_ENDPOINTS } from "./planted-endpoints.ts";
 import { replace } from "./replace.ts";
 import type { Sabotage } from "./setting.ts";

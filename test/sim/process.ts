@@ -5,7 +5,7 @@ import type { BreakerPolicy, Instant, MachinePorts } from "../../src/core/breake
 import { sanitiseSnapshot } from "../../src/core/breaker/restore.ts";
 import type { EventType, OperatorMode, SwitchgearEvent } from "../../src/core/events.ts";
 import { createSwitchgear, type Switchgear, type Upstream } from "../../src/index.ts";
-import type { EndpointSet } from "../../src/pipeline/endpoints.ts";
+import type { EndpointSet } from "../../src/pipeline/endpoints/set.ts";
 import type { StoreChange, StoredBreaker } from "../../src/pipeline/ports.ts";
 import type { UpstreamOptions } from "../../src/pipeline/registry-options.ts";
 import { Audits } from "./audits.ts";

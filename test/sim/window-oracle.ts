@@ -3,7 +3,7 @@
 // it can start from any stored state, since here states come back from a store.
 
 import type { Failure, Instant } from "../../src/core/breaker/machine.ts";
-import type { SlidingWindowSettings } from "../../src/core/breaker/sliding-window-options.ts";
+import type { SlidingWindowSettings } from "../../src/core/breaker/sliding-window/options.ts";
 import type { BreakerSnapshot } from "../../src/core/breaker/snapshot.ts";
 import type { OutcomeKind } from "../../src/core/outcome.ts";
 import type { Random } from "../../src/core/random.ts";

@@ -4,7 +4,7 @@
 //
 // It does not know what a breaker should do. The oracles know that, and `checks.ts` knows the rest.
 
-import { OVERFLOW_NAME } from "../../src/pipeline/call-stats.ts";
+import { OVERFLOW_NAME } from "../../src/pipeline/call/stats.ts";
 import { SeededRandom } from "../../src/testing/index.ts";
 import { HEALTHY } from "./answers.ts";
 import { Callers } from "./callers.ts";

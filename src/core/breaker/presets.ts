@@ -1,9 +1,9 @@
 // Bundles of options under a name. What is written beside a preset wins over it.
 
-import type { AdaptiveOptions } from "./adaptive-options.ts";
+import type { AdaptiveOptions } from "./adaptive/options.ts";
 import type { BreakerKind } from "./machine.ts";
-import type { LatchingOptions } from "./latching-options.ts";
-import type { SlidingWindowOptions } from "./sliding-window-options.ts";
+import type { LatchingOptions } from "./latching/options.ts";
+import type { SlidingWindowOptions } from "./sliding-window/options.ts";
 
 export const LATCHING_PRESETS = {
   /** Only a person ends a trip. */

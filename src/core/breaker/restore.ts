@@ -1,9 +1,9 @@
 // A stored state on its way back into a machine, whatever machine wrote it. A row may be of another
 // kind than the one that is configured now: the operator changed it, and the trip must not be lost.
 
-import { sanitiseAdaptive } from "./adaptive-restore.ts";
+import { sanitiseAdaptive } from "./adaptive/restore.ts";
 import type { BreakerKind } from "./machine.ts";
-import { sanitiseSlidingWindow } from "./sliding-window-restore.ts";
+import { sanitiseSlidingWindow } from "./sliding-window/restore.ts";
 import { sanitiseLatching, type BreakerSnapshot } from "./snapshot.ts";
 
 type Sanitiser = (

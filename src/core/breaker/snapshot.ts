@@ -3,8 +3,8 @@
 // written by a machine whose clock was wrong.
 
 import { WEIGHT_MAX } from "../outcome.ts";
-import type { AdaptiveSnapshot } from "./adaptive-snapshot.ts";
-import type { SlidingWindowSnapshot } from "./sliding-window-snapshot.ts";
+import type { AdaptiveSnapshot } from "./adaptive/snapshot.ts";
+import type { SlidingWindowSnapshot } from "./sliding-window/snapshot.ts";
 
 /** Longest text kept from an error, a reason or an actor, in UTF-16 code units. */
 export const TEXT_LENGTH_MAX = 1024;

@@ -8,7 +8,7 @@ import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporte
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { Registry } from "prom-client";
 import { createSwitchgear, latching, type Switchgear } from "../../../src/index.ts";
-import { prometheusMetrics, switchgearMetricProducer } from "../../../src/telemetry/otel.ts";
+import { prometheusMetrics, switchgearMetricProducer } from "../../../src/telemetry/otel/index.ts";
 import { registerSwitchgear } from "../../../src/telemetry/prom-client.ts";
 import type { SeededRandom } from "../../../src/testing/index.ts";
 import { measure, median, type Case, type Effort } from "./measure.ts";

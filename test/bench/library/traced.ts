@@ -2,7 +2,7 @@
 
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { createSwitchgear, latching, type Upstream } from "../../../src/index.ts";
-import { traceCalls } from "../../../src/telemetry/otel.ts";
+import { traceCalls } from "../../../src/telemetry/otel/index.ts";
 import type { Case, CaseSet } from "./measure.ts";
 import { fetchOdds, raw, sink } from "./raw.ts";
 

@@ -1,10 +1,10 @@
 // An adaptive machine on clocks of its own, with verbs.
 
 import assert from "node:assert/strict";
-import type { AdaptiveOptions } from "../../../src/core/breaker/adaptive-options.ts";
-import { sanitiseAdaptive } from "../../../src/core/breaker/adaptive-restore.ts";
-import type { AdaptiveStats } from "../../../src/core/breaker/adaptive-snapshot.ts";
-import { adaptive, type AdaptiveMachine } from "../../../src/core/breaker/adaptive.ts";
+import type { AdaptiveOptions } from "../../../src/core/breaker/adaptive/options.ts";
+import { sanitiseAdaptive } from "../../../src/core/breaker/adaptive/restore.ts";
+import type { AdaptiveStats } from "../../../src/core/breaker/adaptive/snapshot.ts";
+import { adaptive, type AdaptiveMachine } from "../../../src/core/breaker/adaptive/machine.ts";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
 import type { MachineEvent, TransitionCause, TripEvent } from "../../../src/core/events.ts";
 import type { Random } from "../../../src/core/random.ts";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Canaries } from "../../../src/core/breaker/adaptive-canaries.ts";
-import { sanitiseAdaptive } from "../../../src/core/breaker/adaptive-restore.ts";
+import { Canaries } from "../../../src/core/breaker/adaptive/canaries.ts";
+import { sanitiseAdaptive } from "../../../src/core/breaker/adaptive/restore.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";
 import { BOOM, near, Rig, WEIGHTLESS } from "./adaptive-harness.ts";
 

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AdaptiveOptions } from "../../../src/core/breaker/adaptive-options.ts";
-import { sanitiseAdaptive } from "../../../src/core/breaker/adaptive-restore.ts";
+import type { AdaptiveOptions } from "../../../src/core/breaker/adaptive/options.ts";
+import { sanitiseAdaptive } from "../../../src/core/breaker/adaptive/restore.ts";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
 import { BOOM, Rig, WEIGHTLESS } from "./adaptive-harness.ts";
 

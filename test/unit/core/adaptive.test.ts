@@ -5,8 +5,8 @@ import { test } from "node:test";
 import {
   adaptiveSettings,
   type AdaptiveOptions,
-} from "../../../src/core/breaker/adaptive-options.ts";
-import { adaptive } from "../../../src/core/breaker/adaptive.ts";
+} from "../../../src/core/breaker/adaptive/options.ts";
+import { adaptive } from "../../../src/core/breaker/adaptive/machine.ts";
 import { BOOM, near, Rig, SOURCE, WEIGHTLESS } from "./adaptive-harness.ts";
 
 const OK = "S".repeat(20);

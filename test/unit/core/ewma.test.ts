@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { adaptiveThreshold } from "../../../src/core/breaker/adaptive-rules.ts";
+import { adaptiveThreshold } from "../../../src/core/breaker/adaptive/rules.ts";
 import { Ewma } from "../../../src/core/window/ewma.ts";
 import { LATENCY_MS_MAX, LatencyWindow } from "../../../src/core/window/latency-window.ts";
 import { OutcomeWindow } from "../../../src/core/window/outcome-window.ts";

@@ -2,7 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { healthScore, jitterScore, latencyScore } from "../../../src/core/health/health-score.ts";
+import {
+  healthScore,
+  jitterScore,
+  latencyScore,
+} from "../../../src/core/breaker/adaptive/health-score.ts";
 import { near } from "./adaptive-harness.ts";
 
 const LATENCY: readonly (readonly [ms: number, score: number])[] = [

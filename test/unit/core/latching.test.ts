@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LatchingMachine } from "../../../src/core/breaker/latching.ts";
+import { LatchingMachine } from "../../../src/core/breaker/latching/machine.ts";
 import {
   latchingSettings,
   type LatchingOptions,
-} from "../../../src/core/breaker/latching-options.ts";
+} from "../../../src/core/breaker/latching/options.ts";
 import { REFUSED, type Instant } from "../../../src/core/breaker/machine.ts";
 import { PRISTINE_LATCHING, type LatchingSnapshot } from "../../../src/core/breaker/snapshot.ts";
 

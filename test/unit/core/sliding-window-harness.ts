@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
 import type { TransitionCause, TripEvent } from "../../../src/core/events.ts";
-import type { SlidingWindowOptions } from "../../../src/core/breaker/sliding-window-options.ts";
-import { sanitiseSlidingWindow } from "../../../src/core/breaker/sliding-window-restore.ts";
+import type { SlidingWindowOptions } from "../../../src/core/breaker/sliding-window/options.ts";
+import { sanitiseSlidingWindow } from "../../../src/core/breaker/sliding-window/restore.ts";
 import {
   slidingWindow,
   type SlidingWindowMachine,
-} from "../../../src/core/breaker/sliding-window.ts";
+} from "../../../src/core/breaker/sliding-window/machine.ts";
 import type { MachineEvent } from "../../../src/core/events.ts";
 import type { Random } from "../../../src/core/random.ts";
 

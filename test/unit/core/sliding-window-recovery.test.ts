@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
-import { PROBES_MAX } from "../../../src/core/breaker/sliding-window-probes.ts";
-import { slidingWindow } from "../../../src/core/breaker/sliding-window.ts";
+import { PROBES_MAX } from "../../../src/core/breaker/sliding-window/probes.ts";
+import { slidingWindow } from "../../../src/core/breaker/sliding-window/machine.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";
 import { BOOM, Rig, WEIGHTLESS } from "./sliding-window-harness.ts";
 

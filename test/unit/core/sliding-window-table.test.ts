@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
-import type { SlidingWindowOptions } from "../../../src/core/breaker/sliding-window-options.ts";
-import { sanitiseSlidingWindow } from "../../../src/core/breaker/sliding-window-restore.ts";
+import type { SlidingWindowOptions } from "../../../src/core/breaker/sliding-window/options.ts";
+import { sanitiseSlidingWindow } from "../../../src/core/breaker/sliding-window/restore.ts";
 import { BOOM, Rig, WEIGHTLESS } from "./sliding-window-harness.ts";
 
 /** One slow or failed call of one trips; two probes close; each step of the ramp sees itself only. */

@@ -6,8 +6,8 @@ import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
 import {
   slidingWindowSettings,
   type SlidingWindowOptions,
-} from "../../../src/core/breaker/sliding-window-options.ts";
-import { slidingWindow } from "../../../src/core/breaker/sliding-window.ts";
+} from "../../../src/core/breaker/sliding-window/options.ts";
+import { slidingWindow } from "../../../src/core/breaker/sliding-window/machine.ts";
 import { Rig } from "./sliding-window-harness.ts";
 
 test("T-C-01 the defaults are those of the source system", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { RefusalAnswers } from "../../../src/gateway/problem.ts";
 import { toDestination } from "../../../src/gateway/route.ts";
-import type { Refused } from "../../../src/pipeline/admission.ts";
+import type { Refused } from "../../../src/pipeline/call/admission.ts";
 
 const DESTINATION = toDestination({
   name: "draftkings",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import { TIMER_DELAY_MS_MAX, type Scheduler, type Timer } from "../../../src/core/clock.ts";
-import { DeadlineQueue, type DeadlineEntry } from "../../../src/pipeline/deadline.ts";
+import { DeadlineQueue, type DeadlineEntry } from "../../../src/pipeline/call/deadline.ts";
 import { VirtualClock } from "../../../src/testing/virtual-clock.ts";
 
 /** A virtual clock that can stand still, and tells what its pending timers ask of the process. */

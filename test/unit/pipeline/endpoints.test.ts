@@ -2,15 +2,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AdaptiveOptions } from "../../../src/core/breaker/adaptive-options.ts";
-import { adaptive } from "../../../src/core/breaker/adaptive.ts";
+import type { AdaptiveOptions } from "../../../src/core/breaker/adaptive/options.ts";
+import { adaptive } from "../../../src/core/breaker/adaptive/machine.ts";
 import type { MachineEvent } from "../../../src/core/events.ts";
-import { Endpoint } from "../../../src/pipeline/endpoint.ts";
+import { Endpoint } from "../../../src/pipeline/endpoints/endpoint.ts";
 import {
   EndpointSet,
   type EndpointChoice,
   type EndpointSetOptions,
-} from "../../../src/pipeline/endpoints.ts";
+} from "../../../src/pipeline/endpoints/set.ts";
 import { SeededRandom, VirtualClock } from "../../../src/testing/index.ts";
 
 const BOOM = { weightThousandths: 1000, message: "boom" };

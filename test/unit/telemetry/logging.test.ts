@@ -12,7 +12,7 @@ import { createSwitchgear, latching, memoryStore } from "../../../src/index.ts";
 import type { LatchingOptions, Store, Switchgear } from "../../../src/index.ts";
 import { StoreError } from "../../../src/core/errors.ts";
 import { Emitter } from "../../../src/pipeline/emitter.ts";
-import { loadTraceApi } from "../../../src/telemetry/active-trace.ts";
+import { loadTraceApi } from "../../../src/telemetry/log/active-trace.ts";
 import {
   attachLogging,
   createLogger,
@@ -21,8 +21,8 @@ import {
   type LoggingOptions,
   type LoggingSource,
   type PinoLike,
-} from "../../../src/telemetry/logging.ts";
-import { gathered } from "../../../src/telemetry/pino-logger.ts";
+} from "../../../src/telemetry/log/index.ts";
+import { gathered } from "../../../src/telemetry/log/pino-logger.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
 
 interface Line {

@@ -2,16 +2,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createSwitchgear, latching } from "../../../src/index.ts";
 import type { LatchingOptions, OperatorMode, Switchgear, Upstream } from "../../../src/index.ts";
-import { METRICS } from "../../../src/telemetry/catalogue.ts";
-import type { MetricFamily } from "../../../src/telemetry/families.ts";
-import { labelValue } from "../../../src/telemetry/label.ts";
+import { METRICS } from "../../../src/telemetry/series/catalogue.ts";
+import type { MetricFamily } from "../../../src/telemetry/series/families.ts";
+import { labelValue } from "../../../src/telemetry/series/label.ts";
 import {
   Recorder,
   type MeteredUpstream,
   type MetricSource,
-} from "../../../src/telemetry/recorder.ts";
-import type { MeteredEndpoint } from "../../../src/telemetry/rows.ts";
-import { OperationStats } from "../../../src/pipeline/call-stats.ts";
+} from "../../../src/telemetry/series/recorder.ts";
+import type { MeteredEndpoint } from "../../../src/telemetry/series/rows.ts";
+import { OperationStats } from "../../../src/pipeline/call/stats.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
 
 function makeGear(

@@ -1,0 +1,361 @@
+// The latching breaker: counts weighted failures, trips at a threshold, and stays tripped until a
+// person resets it.
+//
+// The intuition: a bookmaker that fails ten times without one success in between is not having a
+// bad second, and odds that nobody looked at are worse than no odds. So there is no decay and no
+// window: the count falls on a success or a reset only. A tenth failure trips (`>=`), time never
+// does anything by itself, and a reset inside the cooldown needs force, so that five people on a
+// call do not reset it five times.
+//
+// With `recovery: "single-probe"` one call is let through once `resetTimeoutMs` has passed since
+// the trip, or since the last failed probe. Its success closes the breaker; anything else re-arms
+// the wait. A trip by hand is never probed: a maintenance window is not to be tested.
+//
+// What it deliberately does not do: notice an upstream that fails nine calls in ten. One success
+// zeroes the count. The sliding window is the machine for that.
+
+import type { MachineEvent } from "../../events.ts";
+import { fromThousandths, isLatency, toThousandths, type OutcomeKind } from "../../outcome.ts";
+import {
+  REFUSED,
+  type BreakerMachine,
+  type BreakerPolicy,
+  type Failure,
+  type Instant,
+  type MachineRefusal,
+  type OperatorOrder,
+  type ResetVerdict,
+  type Ticket,
+} from "../machine.ts";
+import { latchingSettings, type LatchingOptions, type LatchingSettings } from "./options.ts";
+import type { LatchingSnapshot } from "../snapshot.ts";
+
+/**
+ * Weight of the newest sample in the latency average. The source systems are silent; 0.2 follows a
+ * change of level within about ten calls and rides out one slow one.
+ */
+const LATENCY_ALPHA = 0.2;
+
+/** Who closes or opens a breaker when no person does. */
+const SYSTEM = "system";
+
+/** Closed and tripped breakers hand out even tickets, the single probe an odd one. */
+const PROBE = 1;
+const EPOCH_STEP = 2;
+
+type State = "closed" | "open" | "half-open";
+
+/**
+ * A breaker that a person must reset. Throws `InvalidOptionsError` with every fault listed.
+ * @example createBreaker("draftkings", latching({ failureThreshold: 10, cooldownMs: 60_000 }))
+ */
+export function latching(options: LatchingOptions = {}): BreakerPolicy {
+  const settings = latchingSettings(options);
+  return Object.freeze({
+    kind: "latching",
+    failureWeightThousandths: settings.failureWeightThousandths,
+    timeoutWeightThousandths: settings.timeoutWeightThousandths,
+    failureThreshold: fromThousandths(settings.thresholdThousandths),
+    cooldownMs: settings.cooldownMs,
+    createMachine: () => new LatchingMachine(settings),
+  });
+}
+
+export class LatchingMachine implements BreakerMachine {
+  readonly kind = "latching";
+  readonly refusalReason = "tripped";
+  readonly events: MachineEvent[] = [];
+  readonly slowCallMs = Number.POSITIVE_INFINITY;
+  readonly savesEvidence = true;
+  readonly #settings: LatchingSettings;
+
+  #state: State = "closed";
+  /** The epoch times two: a closed call's ticket, ready to hand out. */
+  #ticket = 0;
+  #failureThousandths = 0;
+  #tripCount = 0;
+  #manual = false;
+  #trippedNowMs = 0;
+  #trippedWallMs = 0;
+  /** When the next probe is due; meaningful while open under single-probe recovery. */
+  #probeDueMs = Number.POSITIVE_INFINITY;
+  /** When the running probe loses its right; meaningful while half-open. */
+  #leaseDueMs = 0;
+  #lastError: string | null = null;
+  #lastFailureWallMs: number | null = null;
+  #lastSuccessMs = Number.NEGATIVE_INFINITY;
+  /** NaN until the first sample: a number field keeps its machine representation. */
+  #avgLatencyMs = Number.NaN;
+  #lastReset: { at: number; by: string; reason: string } | undefined = undefined;
+
+  constructor(settings: LatchingSettings) {
+    this.#settings = settings;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get epoch(): number {
+    return this.#ticket / EPOCH_STEP;
+  }
+
+  get isTripped(): boolean {
+    return this.#state !== "closed";
+  }
+
+  get hasFailures(): boolean {
+    return this.#failureThousandths > 0 || this.#state !== "closed";
+  }
+
+  get admitNeedsTime(): boolean {
+    return this.#state !== "closed" && !this.#isManualOnly();
+  }
+
+  admit(nowMs: number): Ticket {
+    if (this.#state === "closed") return this.#ticket;
+    if (this.#state === "half-open" && nowMs >= this.#leaseDueMs) this.#expireLease();
+    if (this.#state === "half-open" || nowMs < this.#probeDueMs) return REFUSED;
+    this.#moveTo("half-open", "probe_due");
+    this.#leaseDueMs = nowMs + this.#settings.probeLeaseMs;
+    return this.#ticket + PROBE;
+  }
+
+  settleOk(ticket: Ticket, latencyMs: number, nowMs: number): boolean {
+    if (ticket === this.#ticket) {
+      this.#recordOk(latencyMs, nowMs);
+      return true;
+    }
+    if (ticket !== this.#ticket + PROBE) return false;
+    this.#recordOk(latencyMs, nowMs);
+    this.#moveTo("closed", "probe_succeeded");
+    this.events.push({
+      type: "recovery",
+      latencyMs,
+      actor: SYSTEM,
+      reason: "the single probe succeeded",
+    });
+    return true;
+  }
+
+  settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, at: Instant): boolean {
+    if (ticket === this.#ticket) {
+      this.#recordFailed(failure, at);
+      return true;
+    }
+    if (ticket === this.#ticket + PROBE) {
+      this.#lastError = failure.message;
+      this.#lastFailureWallMs = at.wallMs;
+      this.#rearm("probe_failed", at.nowMs);
+      return true;
+    }
+    // A straggler of the era that tripped: its words are news, its vote is not.
+    if (this.#state === "open" && !this.#manual) this.#lastError = failure.message;
+    return false;
+  }
+
+  settleIgnored(ticket: Ticket, nowMs: number): void {
+    if (ticket !== this.#ticket + PROBE) return;
+    // The probe's caller went away: no vote was cast, so the next call may probe at once.
+    this.#moveTo("open", "probe_ignored");
+    this.#probeDueMs = nowMs;
+  }
+
+  record(outcome: OutcomeKind, failure: Failure | undefined, latencyMs: number, at: Instant): void {
+    if (outcome === "ok") this.#recordOk(latencyMs, at.nowMs);
+    if (failure === undefined) return;
+    if (this.#state === "closed") this.#recordFailed(failure, at);
+    else if (!this.#manual) this.#lastError = failure.message;
+  }
+
+  trip(order: OperatorOrder, at: Instant): void {
+    const isNewTrip = this.#state === "closed";
+    if (isNewTrip) this.#tripCount += 1;
+    this.#manual = true;
+    this.#probeDueMs = Number.POSITIVE_INFINITY;
+    this.#startTrip(at);
+    this.#lastError = order.reason;
+    // Old tools measure the cooldown from the last failure; they must not find none.
+    this.#lastFailureWallMs ??= at.wallMs;
+    this.#moveTo("open", "manual_trip");
+    this.events.push({
+      type: "trip",
+      manual: true,
+      evidence: null,
+      isNewTrip,
+      failureCount: fromThousandths(this.#failureThousandths),
+      lastError: order.reason,
+      actor: order.actor,
+      reason: order.reason,
+    });
+  }
+
+  reset(order: OperatorOrder & { readonly force: boolean }, at: Instant): ResetVerdict {
+    const { reason, actor } = order;
+    const remainingMs = this.cooldownRemainingMs(at);
+    if (remainingMs > 0 && !order.force) {
+      this.events.push({ type: "reset-denied", remainingMs, actor, reason });
+      return { accepted: false, remainingMs };
+    }
+    // Even a closed breaker starts a new epoch: what was in flight belongs to the time before.
+    this.#moveTo("closed", "reset");
+    this.#failureThousandths = 0;
+    this.#manual = false;
+    this.#lastReset = { at: at.wallMs, by: actor, reason };
+    this.events.push({ type: "reset", forced: order.force, actor, reason });
+    return { accepted: true };
+  }
+
+  refusal(at: Instant): MachineRefusal {
+    const isManualOnly = this.#isManualOnly();
+    // While a probe runs its lease bounds the wait, since nobody knows when it will answer.
+    const dueMs = this.#state === "half-open" ? this.#leaseDueMs : this.#probeDueMs;
+    const waitMs = Math.max(0, dueMs - at.nowMs);
+    return {
+      reason: this.refusalReason,
+      retryAfterMs: isManualOnly ? undefined : waitMs,
+      remainingMs: isManualOnly ? this.cooldownRemainingMs(at) : waitMs,
+      manual: this.#manual,
+      trippedAt: this.#trippedWallMs,
+      lastError: this.#lastError,
+    };
+  }
+
+  /**
+   * Counted from the trip, not from the last failure: stragglers would push it ahead for ever.
+   * The larger of both clocks' readings: a wall clock set back must not lengthen the wait, and a
+   * machine that slept (its monotonic clock stood still) has waited all the same.
+   */
+  cooldownRemainingMs(at: Instant): number {
+    if (this.#state === "closed") return 0;
+    const elapsedMs = Math.max(at.nowMs - this.#trippedNowMs, at.wallMs - this.#trippedWallMs);
+    return Math.max(0, this.#settings.cooldownMs - elapsedMs);
+  }
+
+  snapshot(at: Instant): LatchingSnapshot {
+    const tripped = this.#state !== "closed";
+    const toWall = (ms: number): number => Math.round(at.wallMs - (at.nowMs - ms));
+    return {
+      version: 1,
+      kind: "latching",
+      failureCount: fromThousandths(this.#failureThousandths),
+      tripped,
+      manual: this.#manual,
+      tripCount: this.#tripCount,
+      trippedAt: tripped ? this.#trippedWallMs : null,
+      trippedUntil: tripped && !this.#manual ? this.#trippedUntil(toWall) : null,
+      lastError: this.#lastError,
+      lastFailureAt: this.#lastFailureWallMs,
+      lastSuccessAt:
+        this.#lastSuccessMs === Number.NEGATIVE_INFINITY ? null : toWall(this.#lastSuccessMs),
+      avgLatencyMs: Number.isNaN(this.#avgLatencyMs) ? null : this.#avgLatencyMs,
+      lastResetAt: this.#lastReset?.at ?? null,
+      lastResetBy: this.#lastReset?.by ?? null,
+      lastResetReason: this.#lastReset?.reason ?? null,
+    };
+  }
+
+  restore(snapshot: LatchingSnapshot, at: Instant): void {
+    const { resetTimeoutMs } = this.#settings;
+    const toNow = (wallMs: number): number => at.nowMs - (at.wallMs - wallMs);
+    this.#failureThousandths = toThousandths(snapshot.failureCount);
+    this.#tripCount = snapshot.tripCount;
+    this.#lastError = snapshot.lastError;
+    this.#lastFailureWallMs = snapshot.lastFailureAt;
+    this.#lastSuccessMs =
+      snapshot.lastSuccessAt === null
+        ? Number.NEGATIVE_INFINITY
+        : toNow(Math.min(snapshot.lastSuccessAt, at.wallMs));
+    this.#avgLatencyMs = snapshot.avgLatencyMs ?? Number.NaN;
+    this.#lastReset =
+      snapshot.lastResetAt === null
+        ? undefined
+        : {
+            at: snapshot.lastResetAt,
+            by: snapshot.lastResetBy ?? SYSTEM,
+            reason: snapshot.lastResetReason ?? "",
+          };
+    this.#moveTo(snapshot.tripped ? "open" : "closed", "restored");
+    this.#manual = snapshot.manual;
+    this.#trippedWallMs = Math.min(snapshot.trippedAt ?? at.wallMs, at.wallMs);
+    this.#trippedNowMs = toNow(this.#trippedWallMs);
+    const dueWallMs = snapshot.trippedUntil ?? this.#trippedWallMs + resetTimeoutMs;
+    // No stored date may make the wait longer than a fresh trip's.
+    this.#probeDueMs = this.#isManualOnly()
+      ? Number.POSITIVE_INFINITY
+      : Math.min(toNow(dueWallMs), at.nowMs + resetTimeoutMs);
+  }
+
+  /** True when nothing but a person can close it. */
+  #isManualOnly(): boolean {
+    return this.#manual || this.#settings.recovery === "manual";
+  }
+
+  #recordOk(latencyMs: number, nowMs: number): void {
+    this.#failureThousandths = 0;
+    this.#lastSuccessMs = nowMs;
+    if (!isLatency(latencyMs)) return;
+    const average = this.#avgLatencyMs;
+    this.#avgLatencyMs = Number.isNaN(average)
+      ? latencyMs
+      : average + LATENCY_ALPHA * (latencyMs - average);
+  }
+
+  #recordFailed(failure: Failure, at: Instant): void {
+    this.#failureThousandths += failure.weightThousandths;
+    this.#lastFailureWallMs = at.wallMs;
+    this.#lastError = failure.message;
+    if (this.#failureThousandths < this.#settings.thresholdThousandths) return;
+    this.#tripCount += 1;
+    this.#startTrip(at);
+    this.#armProbe(at.nowMs);
+    this.#moveTo("open", "failures");
+    const failureCount = fromThousandths(this.#failureThousandths);
+    const threshold = fromThousandths(this.#settings.thresholdThousandths);
+    this.events.push({
+      type: "trip",
+      manual: false,
+      evidence: { rule: "failure_count", value: failureCount, threshold },
+      isNewTrip: true,
+      failureCount,
+      lastError: failure.message,
+      actor: SYSTEM,
+      reason: `${failureCount} failures reached the threshold of ${threshold}`,
+    });
+  }
+
+  #startTrip(at: Instant): void {
+    this.#trippedNowMs = at.nowMs;
+    this.#trippedWallMs = at.wallMs;
+  }
+
+  #armProbe(nowMs: number): void {
+    this.#probeDueMs =
+      this.#settings.recovery === "manual"
+        ? Number.POSITIVE_INFINITY
+        : nowMs + this.#settings.resetTimeoutMs;
+  }
+
+  #rearm(cause: "probe_failed" | "probe_lease_expired", nowMs: number): void {
+    this.#moveTo("open", cause);
+    this.#armProbe(nowMs);
+  }
+
+  /** A probe that never came back must not keep the slot: nobody else would ever be let in. */
+  #expireLease(): void {
+    this.#rearm("probe_lease_expired", this.#leaseDueMs);
+  }
+
+  #trippedUntil(toWall: (ms: number) => number): number {
+    return this.#probeDueMs === Number.POSITIVE_INFINITY
+      ? this.#trippedWallMs + this.#settings.resetTimeoutMs
+      : toWall(this.#probeDueMs);
+  }
+
+  #moveTo(to: State, cause: (MachineEvent & { type: "transition" })["cause"]): void {
+    const from = this.#state;
+    this.#ticket += EPOCH_STEP;
+    this.#state = to;
+    if (from !== to) this.events.push({ type: "transition", from, to, cause });
+  }
+}

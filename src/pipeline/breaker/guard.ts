@@ -1,0 +1,371 @@
+// The machine of one upstream with everything that a pure machine has not: operator modes, audit,
+// events, counters, and the store. Admission and settlement are a comparison away from the machine.
+
+import { asKind } from "../../core/breaker/restore.ts";
+import { bounded } from "../../core/classify.ts";
+import type {
+  BreakerMachine,
+  BreakerPolicy,
+  Failure,
+  Instant,
+  MachineRefusal,
+  Ticket,
+} from "../../core/breaker/machine.ts";
+import { ResetDeniedError } from "../../core/errors.ts";
+import type { MachineEvent, OperatorMode, TransitionCause } from "../../core/events.ts";
+import { isLatency, type OutcomeKind } from "../../core/outcome.ts";
+import type { Random } from "../../core/random.ts";
+import type { Emitter } from "../emitter.ts";
+import type { Persisted, Persistence } from "./persistence.ts";
+import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "../ports.ts";
+
+/** A ticket that the machine never sees: admitted by order, or in shadow mode against its word. */
+export const UNTRACKED: Ticket = -2;
+
+export interface TripOrder {
+  /** Why, for the audit and the log. Default `Manual trip`; cut at 1,024 characters. */
+  readonly reason?: string | undefined;
+  /** Who. Default `system`; cut at 1,024 characters. */
+  readonly actor?: string | undefined;
+}
+
+export interface ResetOrder extends TripOrder {
+  /** Only `true` itself bypasses the cooldown. */
+  readonly force?: boolean | undefined;
+}
+
+export interface ModeOrder extends TripOrder {
+  readonly mode: OperatorMode;
+}
+
+const MODE_ACTIONS: Readonly<Record<OperatorMode, AuditAction>> = {
+  normal: "NORMAL",
+  shadow: "SHADOW",
+  "forced-closed": "FORCE_CLOSED",
+};
+
+const DEFAULT_ACTOR = "system";
+
+/** Every other transition comes with an event that is stored for its own sake. */
+const SAVED_CAUSES: ReadonlySet<TransitionCause> = new Set([
+  "probe_failed",
+  "probe_lease_expired",
+  "half_open_expired",
+  "ramp_completed",
+]);
+
+/** Counts of what happened to the breaker; metrics read them. */
+export class BreakerCounters {
+  trips = 0;
+  resets = 0;
+  resetsDenied = 0;
+  lateOk = 0;
+  lateFailed = 0;
+  invalidSamples = 0;
+}
+
+export class BreakerGuard implements Persisted {
+  readonly name: string;
+  readonly policy: BreakerPolicy;
+  readonly counters = new BreakerCounters();
+  isSaved = true;
+  /** When it last began to refuse, epoch milliseconds; null before the first time in this process. */
+  lastOpenedAt: number | null = null;
+  readonly #machine: BreakerMachine;
+  readonly #clock: Clock;
+  readonly #persistence: Persistence;
+  readonly #emitter: Emitter;
+  /** Asked by every call. */
+  readonly #polls: boolean;
+  readonly #isDurable: boolean;
+  #mode: OperatorMode;
+  /** When a person last set it, wall clock; 0 as long as nobody has. */
+  #modeAt = 0;
+  /** When it was last tripped or closed, wall clock. */
+  #orderedAt = 0;
+  /** When a person last tripped or reset it, wall clock. */
+  #personAt = 0;
+
+  constructor(
+    name: string,
+    policy: BreakerPolicy,
+    mode: OperatorMode,
+    ports: {
+      readonly clock: Clock;
+      readonly random: Random;
+      readonly persistence: Persistence;
+      readonly emitter: Emitter;
+    },
+  ) {
+    this.name = name;
+    this.policy = policy;
+    this.#mode = mode;
+    const { clock, random } = ports;
+    this.#machine = policy.createMachine({ random, nowMs: clock.monotonic() });
+    this.#clock = ports.clock;
+    this.#persistence = ports.persistence;
+    this.#emitter = ports.emitter;
+    this.#polls = ports.persistence.polls;
+    this.#isDurable = ports.persistence.isDurable && this.#machine.savesEvidence;
+  }
+
+  get mode(): OperatorMode {
+    return this.#mode;
+  }
+
+  get state(): string {
+    return this.#machine.state;
+  }
+
+  get epoch(): number {
+    return this.#machine.epoch;
+  }
+
+  get isTripped(): boolean {
+    return this.#machine.isTripped;
+  }
+
+  /** Whether nothing has happened to it yet, in this process or a stored one. */
+  get isPristine(): boolean {
+    return this.#machine.epoch === 0 && !this.#machine.hasFailures && this.isSaved;
+  }
+
+  /** Whether forgetting it would lose nothing but an average. */
+  get isIdle(): boolean {
+    if (this.#machine.hasFailures || this.#mode !== "normal" || !this.isSaved) return false;
+    const { tripCount, lastResetAt } = this.snapshot();
+    return tripCount === 0 && lastResetAt === null;
+  }
+
+  /** The machine's verdict; what the operator's mode makes of it is the caller's to apply. */
+  admit(): Ticket {
+    const machine = this.#machine;
+    if (this.#mode === "forced-closed") return UNTRACKED;
+    // A closed breaker admits without a look at the clock, unless other processes may have changed it.
+    if (this.#polls) {
+      const nowMs = this.#clock.monotonic();
+      if (this.#persistence.isPollDue(nowMs)) this.#persistence.poll(nowMs);
+    }
+    const ticket = machine.admit(machine.admitNeedsTime ? this.#clock.monotonic() : 0);
+    if (machine.events.length > 0) this.#announce();
+    return ticket;
+  }
+
+  get refusalReason(): MachineRefusal["reason"] {
+    return this.#machine.refusalReason;
+  }
+
+  refusal(): MachineRefusal {
+    return this.#machine.refusal(this.#instant());
+  }
+
+  settleOk(ticket: Ticket, latencyMs: number, nowMs: number): void {
+    if (ticket < 0) return;
+    const machine = this.#machine;
+    if (!isLatency(latencyMs)) this.counters.invalidSamples += 1;
+    const hadFailures = machine.hasFailures;
+    const wallMs = latencyMs >= machine.slowCallMs ? this.#clock.now() : undefined;
+    if (!machine.settleOk(ticket, latencyMs, nowMs, wallMs)) this.counters.lateOk += 1;
+    else if (machine.events.length > 0) this.#announce();
+    else if (!this.#isDurable) return;
+    else if (hadFailures) this.#persistence.saveNow(this);
+    else this.#persistence.saveSoon(this);
+  }
+
+  /** The caller gave up. One who waited longer than a slow call takes has seen a slow call. */
+  settleAborted(ticket: Ticket, latencyMs: number, nowMs: number): void {
+    if (latencyMs >= this.#machine.slowCallMs) this.settleOk(ticket, latencyMs, nowMs);
+    else this.settleIgnored(ticket);
+  }
+
+  settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, nowMs: number): void {
+    if (ticket < 0) return;
+    if (!isLatency(latencyMs)) this.counters.invalidSamples += 1;
+    const at = { nowMs, wallMs: this.#clock.now() };
+    if (!this.#machine.settleFailed(ticket, failure, latencyMs, at)) {
+      this.counters.lateFailed += 1;
+    }
+    this.#afterEvidence();
+  }
+
+  settleIgnored(ticket: Ticket): void {
+    if (ticket < 0) return;
+    this.#machine.settleIgnored(ticket, this.#clock.monotonic());
+    if (this.#machine.events.length > 0) this.#announce();
+  }
+
+  /** Evidence without an admission, for the present epoch. */
+  record(outcome: OutcomeKind, failure: Failure | undefined, latencyMs: number | undefined): void {
+    if (latencyMs !== undefined && !isLatency(latencyMs)) this.counters.invalidSamples += 1;
+    this.#machine.record(outcome, failure, latencyMs ?? Number.NaN, this.#instant());
+    this.#afterEvidence();
+  }
+
+  trip(order: TripOrder): void {
+    const reason = text(order.reason, "Manual trip");
+    this.#machine.trip({ reason, actor: text(order.actor, DEFAULT_ACTOR) }, this.#instant());
+    this.#announce();
+  }
+
+  reset(order: ResetOrder): void {
+    const verdict = this.#machine.reset(
+      {
+        reason: text(order.reason, "Manual reset"),
+        actor: text(order.actor, DEFAULT_ACTOR),
+        force: order.force === true,
+      },
+      this.#instant(),
+    );
+    this.#announce();
+    if (verdict.accepted) return;
+    throw new ResetDeniedError(this.name, this.policy.cooldownMs, verdict.remainingMs);
+  }
+
+  setMode(order: ModeOrder): void {
+    const from = this.#mode;
+    const { mode: to } = order;
+    const reason = text(order.reason, `Mode set to ${to}`);
+    const actor = text(order.actor, DEFAULT_ACTOR);
+    this.#mode = to;
+    const at = this.#clock.now();
+    this.#modeAt = at;
+    this.#persistence.saveNow(this, this.#audit(MODE_ACTIONS[to], reason, actor, at, false));
+    this.#emitter.emit({ type: "mode", from, to, actor, reason, upstream: this.name, at });
+  }
+
+  cooldownRemainingMs(): number {
+    return this.#machine.cooldownRemainingMs(this.#instant());
+  }
+
+  snapshot(): ReturnType<BreakerMachine["snapshot"]> {
+    return this.#machine.snapshot(this.#instant());
+  }
+
+  toStored(): StoredBreaker {
+    const stored = { upstream: this.name, mode: this.#mode, snapshot: this.snapshot() };
+    return this.#modeAt === 0 ? stored : { ...stored, modeAt: this.#modeAt };
+  }
+
+  /** Takes over what the previous process left. `announce` is owed once all breakers have. */
+  restore(stored: StoredBreaker): void {
+    this.#adoptMode(stored);
+    this.#orderedAt = orderedAt(stored);
+    this.#personAt = personAt(stored);
+    const at = this.#instant();
+    this.#machine.restore(asKind(stored.snapshot, this.#machine.kind, at.wallMs), at);
+  }
+
+  /** Whether nobody and nothing has opened or closed it since it was made. */
+  get isUnordered(): boolean {
+    return this.#orderedAt === 0;
+  }
+
+  /**
+   * Takes over what another process did to the same breaker: the newest trip or reset wins, and a
+   * trip by hand over all that breakers did by themselves since. Counts are not merged; two
+   * processes that call one upstream count for themselves. What a breaker that recovers by itself did
+   * by itself is its process's own affair: only people's orders travel.
+   */
+  adopt(stored: StoredBreaker): void {
+    const { snapshot } = stored;
+    const isUnknownOrder = personAt(stored) > this.#personAt;
+    const isNewer = orderedAt(stored) > this.#orderedAt;
+    const isManual = this.snapshot().manual;
+    if (isUnknownOrder && snapshot.manual) this.restore(stored);
+    else if (isNewer && this.#machine.savesEvidence && (isUnknownOrder || !isManual)) {
+      this.restore(stored);
+    } else if (isNewer && (snapshot.lastResetAt ?? 0) > this.#orderedAt) {
+      this.restore({ ...stored, snapshot: { ...snapshot, tripped: false, trippedAt: null } });
+    }
+    this.#adoptMode(stored);
+  }
+
+  /** The newest wins; one without a date is from before there were dates. */
+  #adoptMode({ mode, modeAt = 0 }: StoredBreaker): void {
+    if (modeAt < this.#modeAt) return;
+    this.#mode = mode;
+    this.#modeAt = modeAt;
+  }
+
+  /** Tells what was taken over. */
+  announce(): void {
+    if (this.#machine.events.length > 0) this.#announce();
+  }
+
+  #afterEvidence(): void {
+    if (this.#machine.events.length > 0) this.#announce();
+    else if (this.#isDurable) this.#persistence.saveNow(this);
+  }
+
+  /** The state is final: count, store, and only then tell. */
+  #announce(): void {
+    // Taken out first, since a listener may call back in and cause events of its own.
+    const events = this.#machine.events.splice(0);
+    const at = this.#clock.now();
+    for (const event of events) this.#account(event, at);
+    for (const event of events) this.#emitter.emit({ ...event, upstream: this.name, at });
+  }
+
+  #account(event: MachineEvent, at: number): void {
+    switch (event.type) {
+      case "transition":
+        if (event.to === "open" || event.to === "cooling-down") this.lastOpenedAt = at;
+        if (SAVED_CAUSES.has(event.cause)) this.#persistence.saveNow(this);
+        break;
+      case "trip":
+        this.#orderedAt = at;
+        if (event.manual) this.#personAt = at;
+        if (event.isNewTrip) this.counters.trips += 1;
+        this.#persistence.saveNow(this, this.#audit("TRIP", event.reason, event.actor, at, false));
+        break;
+      case "reset":
+        this.#orderedAt = at;
+        this.#personAt = at;
+        this.counters.resets += 1;
+        this.#persistence.saveNow(
+          this,
+          this.#audit("RESET", event.reason, event.actor, at, event.forced),
+        );
+        break;
+      case "recovery":
+        this.#orderedAt = at;
+        this.#persistence.saveNow(this, this.#audit("RESET", event.reason, event.actor, at, false));
+        break;
+      case "reset-denied":
+        this.counters.resetsDenied += 1;
+        this.#persistence.saveAudit(
+          this.#audit("RESET_DENIED", event.reason, event.actor, at, false),
+        );
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #audit(
+    action: AuditAction,
+    reason: string,
+    actor: string,
+    at: number,
+    forced: boolean,
+  ): AuditEntry {
+    return { upstream: this.name, action, reason, actor, at, forced };
+  }
+
+  #instant(): Instant {
+    return { nowMs: this.#clock.monotonic(), wallMs: this.#clock.now() };
+  }
+}
+
+function personAt({ snapshot }: StoredBreaker): number {
+  return Math.max(snapshot.manual ? (snapshot.trippedAt ?? 0) : 0, snapshot.lastResetAt ?? 0);
+}
+
+function orderedAt({ snapshot }: StoredBreaker): number {
+  return Math.max(snapshot.trippedAt ?? 0, snapshot.lastResetAt ?? 0);
+}
+
+/** Operators' words come from shells and JSON: anything but a text with content means the default. */
+function text(value: unknown, otherwise: string): string {
+  return typeof value === "string" && value !== "" ? bounded(value) : otherwise;
+}

@@ -1,0 +1,53 @@
+// What `tryAcquire` answers: for adapters that must neither throw nor await.
+
+import type { RefusalReason } from "../../core/events.ts";
+import type { Outcome } from "../../core/outcome.ts";
+import type { WatchedCall } from "./watcher.ts";
+
+/** One of an upstream's base URLs. */
+export interface EndpointTarget {
+  readonly name: string;
+  readonly url: string;
+}
+
+/** What the caller says about one call. */
+export interface CallOptions {
+  /** Named kind of call, for metrics, logs and errors. Default `unknown`. */
+  readonly operation?: string;
+  /** How heavy the call is, 0–1000; outside values are clamped. Default 0: never shed. */
+  readonly load?: number;
+  /** The caller's wish to stop. An abort is no evidence against the upstream. */
+  readonly signal?: AbortSignal | undefined;
+  /** What an adapter hands to whoever watches calls, such as the caller's trace context. */
+  readonly parent?: unknown;
+  /** May shorten the upstream's deadline, never lengthen it. Milliseconds above 0. */
+  readonly deadlineMs?: number;
+}
+
+/** The call may start. Exactly one `settle` counts; further ones are ignored. */
+export interface Admitted {
+  readonly admitted: true;
+  /** Where the call is to go; undefined for an upstream without endpoints. */
+  readonly endpoint?: EndpointTarget | undefined;
+  /** The call as its watcher sees it; undefined when nobody watches. */
+  readonly watched?: WatchedCall | undefined;
+  settle(outcome: Outcome): void;
+}
+
+/** The call may not start. Nothing has to be settled. Its times are read when they are asked for. */
+export interface Refused {
+  readonly admitted: false;
+  readonly reason: RefusalReason;
+  readonly upstream: string;
+  readonly operation: string;
+  /** Until another try may be admitted; undefined when only a person can help. */
+  readonly retryAfterMs: number | undefined;
+  /** Until a reset is accepted without force, or until the next probe; never negative. */
+  readonly remainingMs: number;
+  readonly manual: boolean;
+  /** Set when the load shedder refused: 0–1. */
+  readonly systemLoad: number | undefined;
+  readonly operationLoad: number | undefined;
+}
+
+export type Admission = Admitted | Refused;

@@ -1,0 +1,213 @@
+// Refusals as values and as errors, and the admissions of `tryAcquire`. Classes, because their shape is
+// then known before the first one is made; a refusal's times are only computed for those who ask.
+
+import type { MachineRefusal, Ticket } from "../../core/breaker/machine.ts";
+import {
+  BreakerOpenError,
+  ClosingError,
+  LoadShedError,
+  NoEndpointError,
+  withoutStack,
+  type RefusedError,
+} from "../../core/errors.ts";
+import type { RefusalReason } from "../../core/events.ts";
+import type { Outcome } from "../../core/outcome.ts";
+import type { Admitted, EndpointTarget, Refused } from "./admission.ts";
+import type { OperationStats } from "./stats.ts";
+import type { CallExtra } from "./extra.ts";
+import type { WatchedCall } from "./watcher.ts";
+
+/** Load is measured anew within a second. */
+const SHED_RETRY_MS = 1000;
+
+/** Who takes the outcome. */
+export interface Settler {
+  settle(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    outcome: Outcome,
+    extra: CallExtra | undefined,
+  ): void;
+}
+
+export class AdmittedCall implements Admitted {
+  readonly admitted = true;
+  readonly #settler: Settler;
+  readonly #operation: OperationStats;
+  readonly #ticket: Ticket;
+  readonly #startMs: number;
+  readonly #extra: CallExtra | undefined;
+  #isSettled = false;
+
+  constructor(
+    settler: Settler,
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    extra: CallExtra | undefined,
+  ) {
+    this.#extra = extra;
+    this.#settler = settler;
+    this.#operation = operation;
+    this.#ticket = ticket;
+    this.#startMs = startMs;
+  }
+
+  get endpoint(): EndpointTarget | undefined {
+    return this.#extra?.endpoint;
+  }
+
+  get watched(): WatchedCall | undefined {
+    return this.#extra?.watched;
+  }
+
+  settle(outcome: Outcome): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#settler.settle(this.#operation, this.#ticket, this.#startMs, outcome, this.#extra);
+  }
+}
+
+/** Where a tripped breaker's times are read. */
+interface RefusalSource {
+  readonly name: string;
+  refusal(): MachineRefusal;
+}
+
+class TrippedCall implements Refused {
+  readonly admitted = false;
+  readonly reason: RefusalReason;
+  readonly operation: string;
+  readonly systemLoad = undefined;
+  readonly operationLoad = undefined;
+  readonly #source: RefusalSource;
+
+  constructor(source: RefusalSource, operation: string, reason: RefusalReason) {
+    this.#source = source;
+    this.operation = operation;
+    this.reason = reason;
+  }
+
+  get upstream(): string {
+    return this.#source.name;
+  }
+
+  get retryAfterMs(): number | undefined {
+    return this.#source.refusal().retryAfterMs;
+  }
+
+  get remainingMs(): number {
+    return this.#source.refusal().remainingMs;
+  }
+
+  get manual(): boolean {
+    return this.#source.refusal().manual;
+  }
+}
+
+/** Every endpoint cools down. */
+class StrandedCall implements Refused {
+  readonly admitted = false;
+  readonly reason = "no_endpoint";
+  readonly manual = false;
+  readonly systemLoad = undefined;
+  readonly operationLoad = undefined;
+  readonly upstream: string;
+  readonly operation: string;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(upstream: string, operation: string, retryAfterMs: number | undefined) {
+    this.upstream = upstream;
+    this.operation = operation;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  get remainingMs(): number {
+    return this.retryAfterMs ?? 0;
+  }
+}
+
+class ShedCall implements Refused {
+  readonly admitted = false;
+  readonly reason = "load_shed";
+  readonly retryAfterMs = SHED_RETRY_MS;
+  readonly remainingMs = 0;
+  readonly manual = false;
+  readonly upstream: string;
+  readonly operation: string;
+  readonly systemLoad: number;
+  readonly operationLoad: number;
+
+  constructor(upstream: string, operation: string, systemLoad: number, operationLoad: number) {
+    this.upstream = upstream;
+    this.operation = operation;
+    this.systemLoad = systemLoad;
+    this.operationLoad = operationLoad;
+  }
+}
+
+class ClosingCall implements Refused {
+  readonly admitted = false;
+  readonly reason = "closing";
+  /** A closing process never admits again. */
+  readonly retryAfterMs = undefined;
+  readonly remainingMs = 0;
+  readonly manual = false;
+  readonly systemLoad = undefined;
+  readonly operationLoad = undefined;
+  readonly upstream: string;
+  readonly operation: string;
+
+  constructor(upstream: string, operation: string) {
+    this.upstream = upstream;
+    this.operation = operation;
+  }
+}
+
+interface Circumstances {
+  /** How loaded we were, and how heavy the call: meaningful for a shed call only. */
+  readonly systemLoad: number;
+  readonly operationLoad: number;
+  /** Until an endpoint may take a call; undefined when only a person can help. */
+  readonly endpointMs: number | undefined;
+}
+
+export function refusalOf(
+  reason: RefusalReason,
+  source: RefusalSource,
+  operation: string,
+  { systemLoad, operationLoad, endpointMs }: Circumstances,
+): Refused {
+  if (reason === "load_shed") {
+    return new ShedCall(source.name, operation, systemLoad, operationLoad);
+  }
+  if (reason === "no_endpoint") return new StrandedCall(source.name, operation, endpointMs);
+  return reason === "closing"
+    ? new ClosingCall(source.name, operation)
+    : new TrippedCall(source, operation, reason);
+}
+
+export function refusalError(
+  reason: RefusalReason,
+  source: RefusalSource,
+  operation: string,
+  circumstances: Circumstances & { readonly threshold: number },
+): RefusedError {
+  const upstream = source.name;
+  if (reason === "tripped" || reason === "half_open_limit" || reason === "ramping") {
+    const refusal = source.refusal();
+    const facts = { upstream, operation, reason, retryAfterMs: refusal.retryAfterMs };
+    return withoutStack(() => new BreakerOpenError(facts, refusal));
+  }
+  if (reason === "closing") {
+    const facts = { upstream, operation, reason, retryAfterMs: undefined };
+    return withoutStack(() => new ClosingError(facts));
+  }
+  if (reason === "no_endpoint") {
+    const facts = { upstream, operation, reason, retryAfterMs: circumstances.endpointMs };
+    return withoutStack(() => new NoEndpointError(facts));
+  }
+  const facts = { upstream, operation, reason, retryAfterMs: SHED_RETRY_MS };
+  return withoutStack(() => new LoadShedError(facts, circumstances));
+}

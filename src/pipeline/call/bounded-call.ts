@@ -1,0 +1,135 @@
+// One call with a deadline, a caller's signal, or both. It ends for its caller at the first of:
+// the function's answer, the deadline, the caller's abort. A function that runs on after that is
+// counted as abandoned until it settles, since it still holds its socket and its memory.
+
+import type { Ticket } from "../../core/breaker/machine.ts";
+import { AbortableContext, type CallContext } from "./context.ts";
+import type { OperationStats } from "./stats.ts";
+import type { CallExtra } from "./extra.ts";
+import type { DeadlineEntry, DeadlineQueue, Expiring } from "./deadline.ts";
+
+/** What the owner must know of a call when it ends. */
+export interface CallRecord {
+  readonly operation: OperationStats;
+  readonly ticket: Ticket;
+  readonly startMs: number;
+  readonly deadlineMs: number | undefined;
+  /** Its endpoint and its watcher, where it has any. */
+  readonly extra: CallExtra | undefined;
+}
+
+/** Told how calls ended for their callers. One for all calls of an upstream. */
+export interface CallOwner {
+  ok(call: CallRecord, value: unknown): void;
+  failed(call: CallRecord, error: unknown): void;
+  /** The deadline passed. Answers the error that the caller gets. */
+  expired(call: CallRecord, stalled: boolean): Error;
+  aborted(call: CallRecord): void;
+  /** A call that had ended for its caller started (+1) or stopped (−1) running on. */
+  abandoned(change: 1 | -1): void;
+}
+
+export class BoundedCall<Result> implements Expiring {
+  readonly promise: Promise<Result>;
+  readonly #owner: CallOwner;
+  readonly #record: CallRecord;
+  readonly #queue: DeadlineQueue;
+  readonly #signal: AbortSignal | undefined;
+  readonly #context: AbortableContext;
+  readonly #resolve: (value: Result) => void;
+  readonly #reject: (error: unknown) => void;
+  #entry: DeadlineEntry | undefined = undefined;
+  #onAbort: (() => void) | undefined = undefined;
+  #isOver = false;
+  #isRunning = false;
+
+  constructor(
+    owner: CallOwner,
+    record: CallRecord,
+    queue: DeadlineQueue,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#owner = owner;
+    this.#record = record;
+    this.#context = new AbortableContext(record.extra?.endpoint);
+    this.#queue = queue;
+    this.#signal = signal;
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(fn: (context: CallContext) => Result | PromiseLike<Result>): void {
+    const { deadlineMs, startMs } = this.#record;
+    if (deadlineMs !== undefined) this.#entry = this.#queue.add(this, deadlineMs, startMs);
+    if (this.#signal !== undefined) {
+      this.#onAbort = () => this.#abort();
+      this.#signal.addEventListener("abort", this.#onAbort);
+    }
+    this.#isRunning = true;
+    let answer: Result | PromiseLike<Result>;
+    try {
+      answer = fn(this.#context);
+    } catch (error) {
+      this.#onFailed(error);
+      return;
+    }
+    // Adopted once: a foreign thenable may call back twice, or at once.
+    Promise.resolve(answer).then(
+      (value) => this.#onOk(value),
+      (error: unknown) => this.#onFailed(error),
+    );
+  }
+
+  expire(stalled: boolean): void {
+    this.#close();
+    const error = this.#owner.expired(this.#record, stalled);
+    this.#leaveRunning();
+    // Rejected first: a function that answers the abort with an error of its own comes second.
+    this.#reject(error);
+    this.#context.abort(error);
+  }
+
+  #abort(): void {
+    if (this.#isOver) return;
+    this.#close();
+    this.#owner.aborted(this.#record);
+    this.#leaveRunning();
+    const reason: unknown = this.#signal?.reason;
+    this.#reject(reason);
+    this.#context.abort(reason);
+  }
+
+  #onOk(value: Awaited<Result>): void {
+    if (this.#stopped()) return;
+    this.#close();
+    this.#owner.ok(this.#record, value);
+    this.#resolve(value);
+  }
+
+  #onFailed(error: unknown): void {
+    if (this.#stopped()) return;
+    this.#close();
+    this.#owner.failed(this.#record, error);
+    this.#reject(error);
+  }
+
+  /** The function has settled; true when its call had ended before. */
+  #stopped(): boolean {
+    this.#isRunning = false;
+    if (!this.#isOver) return false;
+    this.#owner.abandoned(-1);
+    return true;
+  }
+
+  #leaveRunning(): void {
+    if (this.#isRunning) this.#owner.abandoned(1);
+  }
+
+  #close(): void {
+    this.#isOver = true;
+    if (this.#entry !== undefined) this.#queue.remove(this.#entry);
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort);
+  }
+}

@@ -1,0 +1,14 @@
+// What only some calls have: an endpoint of several, and somebody who watches.
+
+import type { Ticket } from "../../core/breaker/machine.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
+import type { WatchedCall } from "./watcher.ts";
+
+export interface CallExtra {
+  /** Where it goes; undefined for an upstream without endpoints. */
+  readonly endpoint: Endpoint | undefined;
+  /** The endpoint's own; meaningless without one. */
+  readonly ticket: Ticket;
+  /** Absent when nobody watches. */
+  readonly watched?: WatchedCall;
+}

@@ -1,0 +1,279 @@
+// Brings outcomes home: classifies what a call came to, counts it, and tells the breaker. Nothing in
+// here may replace the result or the error of the call.
+
+import { classifyError, errorText, retryAfterOf, type ErrorClass } from "../../core/classify.ts";
+import type { Failure, Ticket } from "../../core/breaker/machine.ts";
+import { DeadlineError, withoutStack } from "../../core/errors.ts";
+import { isLatency, toThousandths, type Outcome } from "../../core/outcome.ts";
+import type { Settler } from "./admissions.ts";
+import type { CallOwner, CallRecord } from "./bounded-call.ts";
+import type { CallExtra } from "./extra.ts";
+import type { BreakerGuard } from "../breaker/guard.ts";
+import type { OperationStats } from "./stats.ts";
+import type { Emitter } from "../emitter.ts";
+import type { EndpointSet } from "../endpoints/set.ts";
+import type { Clock } from "../ports.ts";
+
+/** What a fulfilled value says about the upstream. */
+export type ResultClass = "success" | "failure" | "timeout" | "ignore";
+
+export interface Classifiers {
+  /** How an error counts. Default: timeouts are recognised, aborts and refusals are ignored. */
+  readonly classifyError?: ((error: unknown) => ErrorClass) | undefined;
+  /** How a fulfilled value counts; the value is returned all the same. Default: success. */
+  readonly classifyResult?: ((value: unknown) => ResultClass) | undefined;
+}
+
+export class Settlement implements Settler, CallOwner {
+  /** Calls whose callers wait. */
+  inFlight = 0;
+  /** Calls that ended for their callers and still run. */
+  abandonedCalls = 0;
+  readonly #guard: BreakerGuard;
+  readonly #emitter: Emitter;
+  readonly #clock: Clock;
+  readonly #classifyError: (error: unknown) => ErrorClass;
+  readonly #classifyResult: ((value: unknown) => ResultClass) | undefined;
+
+  readonly #endpoints: EndpointSet | undefined;
+
+  constructor(
+    guard: BreakerGuard,
+    emitter: Emitter,
+    clock: Clock,
+    classifiers: Classifiers,
+    endpoints: EndpointSet | undefined,
+  ) {
+    this.#endpoints = endpoints;
+    this.#guard = guard;
+    this.#emitter = emitter;
+    this.#clock = clock;
+    this.#classifyError = classifiers.classifyError ?? classifyError;
+    this.#classifyResult = classifiers.classifyResult;
+  }
+
+  /** A call fulfilled. */
+  value(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    value: unknown,
+    extra?: CallExtra,
+  ): void {
+    const nowMs = this.#clock.monotonic();
+    const classify = this.#classifyResult;
+    if (classify === undefined) {
+      this.#finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
+      return;
+    }
+    const result = safely(() => classify(value), "success");
+    const latencyMs = nowMs - startMs;
+    if (result === "success") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
+    else if (result === "ignore") this.#finishIgnored(operation, ticket, latencyMs, extra);
+    else {
+      const kind = result === "timeout" ? "timeout" : "failed";
+      const failure = this.#failure(kind, `the result was classified as ${result}`);
+      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
+    }
+  }
+
+  /** A call rejected or threw. */
+  error(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    error: unknown,
+    extra?: CallExtra,
+  ): void {
+    const nowMs = this.#clock.monotonic();
+    const kind = safely(() => this.#classifyError(error), "failed");
+    if (kind === "ignored") this.#finishIgnored(operation, ticket, nowMs - startMs, extra);
+    else {
+      const failure = this.#failure(kind, error);
+      this.#finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs, extra);
+    }
+  }
+
+  /** An adapter says itself what came of its call. */
+  settle(
+    operation: OperationStats,
+    ticket: Ticket,
+    startMs: number,
+    outcome: Outcome,
+    extra?: CallExtra,
+  ): void {
+    const nowMs = this.#clock.monotonic();
+    const latencyMs = outcome.latencyMs ?? nowMs - startMs;
+    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
+    else if (outcome.outcome === "ignored") {
+      this.#finishIgnored(operation, ticket, latencyMs, extra);
+    } else {
+      const kind = outcome.timeout === true ? "timeout" : "failed";
+      const failure = this.failureOf(outcome);
+      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
+    }
+  }
+
+  /** What a failed outcome weighs and says. */
+  failureOf({ weight, timeout, error, retryAfterMs }: Outcome): Failure {
+    const usual = this.#failure(timeout === true ? "timeout" : "failed", error);
+    if (weight === undefined && retryAfterMs === undefined) return usual;
+    return {
+      weightThousandths:
+        weight === undefined || !isLatency(weight)
+          ? usual.weightThousandths
+          : toThousandths(weight),
+      message: usual.message,
+      retryAfterMs: retryAfterMs ?? usual.retryAfterMs,
+    };
+  }
+
+  ok({ operation, ticket, startMs, extra }: CallRecord, value: unknown): void {
+    this.value(operation, ticket, startMs, value, extra);
+  }
+
+  failed({ operation, ticket, startMs, extra }: CallRecord, error: unknown): void {
+    this.error(operation, ticket, startMs, error, extra);
+  }
+
+  aborted({ operation, ticket, startMs, extra }: CallRecord): void {
+    const nowMs = this.#clock.monotonic();
+    this.#settleIgnored(operation, extra, () =>
+      this.#guard.settleAborted(ticket, nowMs - startMs, nowMs),
+    );
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", nowMs - startMs);
+  }
+
+  expired(call: CallRecord, stalled: boolean): Error {
+    const { operation, ticket, startMs, deadlineMs = 0, extra } = call;
+    const nowMs = this.#clock.monotonic();
+    const latencyMs = nowMs - startMs;
+    const facts = {
+      upstream: this.#guard.name,
+      operation: operation.name,
+      reason: "deadline",
+      retryAfterMs: undefined,
+    } as const;
+    const error = withoutStack(() => new DeadlineError(facts, deadlineMs));
+    if (stalled) this.#finishIgnored(operation, ticket, latencyMs, extra);
+    else {
+      const failure = this.#failure("timeout", error);
+      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, extra);
+    }
+    return error;
+  }
+
+  abandoned(change: 1 | -1): void {
+    this.abandonedCalls += change;
+  }
+
+  #finishOk(
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.inFlight -= 1;
+    operation.ok += 1;
+    operation.countDuration(latencyMs);
+    const watched = extra?.watched;
+    if (watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
+    else watched.ended("ok", undefined, () => this.#settleOk(ticket, latencyMs, nowMs, extra));
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
+  }
+
+  #finishFailed(
+    operation: OperationStats,
+    ticket: Ticket,
+    kind: "failed" | "timeout",
+    failure: Failure,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.inFlight -= 1;
+    operation[kind] += 1;
+    operation.countDuration(latencyMs);
+    const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
+    if (extra?.watched === undefined) settle();
+    else extra.watched.ended(kind, failure.message, settle);
+    if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
+  }
+
+  #finishIgnored(
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.#settleIgnored(operation, extra, () => this.#guard.settleIgnored(ticket));
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", latencyMs);
+  }
+
+  #settleIgnored(
+    operation: OperationStats,
+    extra: CallExtra | undefined,
+    settle: () => void,
+  ): void {
+    this.inFlight -= 1;
+    operation.ignored += 1;
+    const settleBoth = (): void => {
+      settle();
+      if (extra?.endpoint === undefined) return;
+      this.#endpoints?.settleIgnored(extra.endpoint, extra.ticket, this.#clock.monotonic());
+    };
+    if (extra?.watched === undefined) settleBoth();
+    else extra.watched.ended("ignored", undefined, settleBoth);
+  }
+
+  /** The upstream's own breaker, then that of the endpoint it went to. */
+  #settleOk(ticket: Ticket, latencyMs: number, nowMs: number, extra: CallExtra | undefined): void {
+    this.#guard.settleOk(ticket, latencyMs, nowMs);
+    if (extra?.endpoint === undefined) return;
+    this.#endpoints?.settleOk(extra.endpoint, extra.ticket, latencyMs, nowMs);
+  }
+
+  #settleFailed(
+    ticket: Ticket,
+    failure: Failure,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+    if (extra?.endpoint === undefined) return;
+    const at = { nowMs, wallMs: this.#clock.now() };
+    this.#endpoints?.settleFailed(extra.endpoint, extra.ticket, failure, latencyMs, at);
+  }
+
+  #failure(kind: "failed" | "timeout", error: unknown): Failure {
+    const { policy } = this.#guard;
+    return {
+      weightThousandths:
+        kind === "timeout" ? policy.timeoutWeightThousandths : policy.failureWeightThousandths,
+      message: error === undefined ? "no reason given" : errorText(error),
+      retryAfterMs: retryAfterOf(error),
+    };
+  }
+
+  #tell(operation: OperationStats, outcome: "ok" | ErrorClass, latencyMs: number): void {
+    this.#emitter.emit({
+      type: "settled",
+      upstream: this.#guard.name,
+      operation: operation.name,
+      outcome,
+      latencyMs,
+      at: this.#clock.now(),
+    });
+  }
+}
+
+/** Classifiers are the host's code: what they throw must not replace a call's result. */
+function safely<Value>(run: () => Value, otherwise: Value): Value {
+  try {
+    return run();
+  } catch {
+    return otherwise;
+  }
+}

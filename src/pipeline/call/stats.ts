@@ -1,0 +1,91 @@
+// Plain counters of one upstream's calls, by operation. Metrics read them when they are scraped,
+// so that a call pays for an increment and for nothing else.
+
+import type { RefusalReason } from "../../core/events.ts";
+import { isLatency } from "../../core/outcome.ts";
+
+/** Upper bounds in seconds: from a refusal's time to beyond any deadline worth having. */
+export const DURATION_BUCKETS_SECONDS: readonly number[] = Object.freeze([
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+]);
+
+const BUCKETS_MS: readonly number[] = DURATION_BUCKETS_SECONDS.map((bound) => bound * 1000);
+
+/** What all operations beyond the bound are counted as. */
+export const OVERFLOW_NAME = "__overflow__";
+
+/** What a call is counted as when its caller did not name it. */
+export const UNKNOWN_OPERATION = "unknown";
+
+export class OperationStats {
+  readonly name: string;
+  ok = 0;
+  failed = 0;
+  timeout = 0;
+  ignored = 0;
+  /** By reason; absent until the first, since most operations are never refused. */
+  refused: Partial<Record<RefusalReason, number>> | undefined = undefined;
+  shadowRefused = 0;
+  durationCount = 0;
+  durationSumMs = 0;
+  /** Calls per bucket, not cumulative; the last one holds what exceeds every bound. */
+  readonly buckets: number[] = Array.from({ length: BUCKETS_MS.length + 1 }, () => 0);
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  countRefusal(reason: RefusalReason): void {
+    const refused = (this.refused ??= {});
+    refused[reason] = (refused[reason] ?? 0) + 1;
+  }
+
+  /** False when the sample is no duration and was dropped. */
+  countDuration(latencyMs: number): boolean {
+    if (!isLatency(latencyMs)) return false;
+    this.durationCount += 1;
+    this.durationSumMs += latencyMs;
+    let bucket = 0;
+    while (bucket < BUCKETS_MS.length && latencyMs > (BUCKETS_MS[bucket] as number)) bucket += 1;
+    this.buckets[bucket] = (this.buckets[bucket] as number) + 1;
+    return true;
+  }
+}
+
+/**
+ * Finds an operation's counters. The last one used costs a comparison; most upstreams have one
+ * operation, and need no map.
+ */
+export class OperationTable {
+  readonly #max: number;
+  #last: OperationStats | undefined = undefined;
+  #byName: Map<string, OperationStats> | undefined = undefined;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get(name: string | undefined): OperationStats {
+    const wanted = name === undefined || name === "" ? UNKNOWN_OPERATION : name;
+    const last = this.#last;
+    if (last?.name === wanted) return last;
+    return (this.#last =
+      last === undefined ? new OperationStats(wanted) : this.#find(last, wanted));
+  }
+
+  all(): Iterable<OperationStats> {
+    if (this.#byName !== undefined) return this.#byName.values();
+    return this.#last === undefined ? [] : [this.#last];
+  }
+
+  #find(last: OperationStats, name: string): OperationStats {
+    const byName = (this.#byName ??= new Map([[last.name, last]]));
+    const bounded = byName.has(name) || byName.size < this.#max ? name : OVERFLOW_NAME;
+    let found = byName.get(bounded);
+    if (found === undefined) {
+      found = new OperationStats(bounded);
+      byName.set(bounded, found);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,448 @@
+// The guard around one upstream, and the one place where the order of a call is written down:
+//
+//   caller's signal → operator's mode → breaker → load shedder → the call, with its deadline → settle
+//
+// A refusal is a value until `execute` turns it into an error. Only what the upstream did moves its
+// breaker; our own refusals never do. Bookkeeping never replaces the result or the error of a call.
+
+import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
+import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
+import type { RefusedError } from "../../core/errors.ts";
+import type { EventType, OperatorMode, RefusalReason } from "../../core/events.ts";
+import type { Outcome } from "../../core/outcome.ts";
+import {
+  clampOperationLoad,
+  clampSystemLoad,
+  shouldShed,
+  type LoadShedding,
+} from "../../core/overload/load-shedder.ts";
+import type { Admission, CallOptions, Refused } from "./admission.ts";
+import { AdmittedCall, refusalError, refusalOf } from "./admissions.ts";
+import { BoundedCall } from "./bounded-call.ts";
+import {
+  UNTRACKED,
+  type BreakerCounters,
+  type BreakerGuard,
+  type ModeOrder,
+  type ResetOrder,
+  type TripOrder,
+} from "../breaker/guard.ts";
+import { PlainContext, type CallContext } from "./context.ts";
+import type { CallExtra } from "./extra.ts";
+import { OperationTable, type OperationStats } from "./stats.ts";
+import type { DeadlineQueue } from "./deadline.ts";
+import type { Emitter, Listener } from "../emitter.ts";
+import type { EndpointSet } from "../endpoints/set.ts";
+import type { Clock, LoadSampler } from "../ports.ts";
+import type { CallWatcher, WatchedCall } from "./watcher.ts";
+import { Settlement, type Classifiers } from "./settlement.ts";
+import {
+  endpointStatus,
+  meterOf,
+  meterOfSnapshot,
+  statusOf,
+  type EndpointMeter,
+  type UpstreamStatus,
+} from "./status.ts";
+
+/** What all upstreams of a registry share. */
+export interface UpstreamPorts {
+  readonly clock: Clock;
+  readonly deadlines: DeadlineQueue;
+  readonly sampler: LoadSampler;
+  readonly loadShedding: LoadShedding;
+  /** Looked at by each admission: a closing registry admits nothing. */
+  readonly gate: { readonly isClosing: boolean; readonly watcher: CallWatcher | undefined };
+}
+
+export interface UpstreamSettings extends Classifiers {
+  readonly deadlineMs: number | undefined;
+  readonly operationsMax: number;
+}
+
+const NO_OPTIONS: CallOptions = Object.freeze({});
+
+export class Upstream {
+  readonly name: string;
+  readonly #guard: BreakerGuard;
+  readonly #emitter: Emitter;
+  readonly #ports: UpstreamPorts;
+  readonly #clock: Clock;
+  readonly #deadlineMs: number | undefined;
+  readonly #settlement: Settlement;
+  readonly #operations: OperationTable;
+  readonly #endpoints: EndpointSet | undefined;
+  /** What the last refused admission was refused for; read at once by the one who asked. */
+  #refusedFor: RefusalReason = "tripped";
+  /** Endpoint and watcher of the last admitted call; read at once, too. */
+  #extra: CallExtra | undefined = undefined;
+  #shedAt = 0;
+
+  constructor(
+    guard: BreakerGuard,
+    emitter: Emitter,
+    settings: UpstreamSettings,
+    ports: UpstreamPorts,
+    endpoints?: EndpointSet,
+  ) {
+    this.#endpoints = endpoints;
+    this.name = guard.name;
+    this.#guard = guard;
+    this.#emitter = emitter;
+    this.#deadlineMs = settings.deadlineMs;
+    this.#settlement = new Settlement(guard, emitter, ports.clock, settings, endpoints);
+    this.#ports = ports;
+    this.#clock = ports.clock;
+    this.#operations = new OperationTable(settings.operationsMax);
+  }
+
+  /**
+   * Runs `fn` under the guard. Resolves and rejects with exactly what `fn` did; rejects with a
+   * `RefusedError` when the call was turned away or outlived its deadline, and with the caller's
+   * own reason when the caller aborted.
+   */
+  execute<Result>(
+    fn: (context: CallContext) => Result | PromiseLike<Result>,
+    options: CallOptions = NO_OPTIONS,
+  ): Promise<Awaited<Result>> {
+    const { signal } = options;
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
+    const operation = this.#operations.get(options.operation);
+    const { watcher } = this.#ports.gate;
+    const ticket =
+      watcher === undefined
+        ? this.#admit(operation, options.load)
+        : this.#admitWatched(watcher, operation, options);
+    if (ticket === REFUSED) return rejectSoon(this.#refusalError(operation, options.load));
+    const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
+    const extra = this.#extra;
+    if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
+      return this.#runBounded(fn, operation, ticket, deadlineMs, signal, extra);
+    }
+
+    // Here and not in a method of its own: an error's stack is walked frame by frame, and each frame
+    // between the caller and `fn` costs a failing call a tenth of what the error costs anyway.
+    const settlement = this.#settlement;
+    const startMs = this.#clock.monotonic();
+    let answer: Result | PromiseLike<Result>;
+    try {
+      answer = fn(new PlainContext(extra?.endpoint));
+    } catch (error) {
+      settlement.error(operation, ticket, startMs, error, extra);
+      return Promise.reject(error);
+    }
+    if (!isThenable(answer)) {
+      settlement.value(operation, ticket, startMs, answer, extra);
+      return Promise.resolve(answer);
+    }
+    // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
+    const promise =
+      answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
+    return promise.then(
+      (value) => {
+        settlement.value(operation, ticket, startMs, value, extra);
+        return value as Awaited<Result>;
+      },
+      (error: unknown) => {
+        settlement.error(operation, ticket, startMs, error, extra);
+        throw error;
+      },
+    );
+  }
+
+  /** The same function, guarded: same arguments, same result, `this` kept. */
+  wrap<This, Args extends unknown[], Result>(
+    fn: (this: This, ...args: Args) => Result | PromiseLike<Result>,
+    options: CallOptions = NO_OPTIONS,
+  ): (this: This, ...args: Args) => Promise<Awaited<Result>> {
+    const upstream = this as Upstream;
+    return function guarded(this: This, ...args: Args): Promise<Awaited<Result>> {
+      return upstream.execute(() => fn.apply(this, args), options);
+    };
+  }
+
+  /** For adapters: nothing thrown, nothing awaited. The adapter keeps its own deadline. */
+  tryAcquire(options: CallOptions = NO_OPTIONS): Admission {
+    const operation = this.#operations.get(options.operation);
+    const { watcher } = this.#ports.gate;
+    const ticket =
+      watcher === undefined
+        ? this.#admit(operation, options.load)
+        : this.#admitWatched(watcher, operation, options);
+    if (ticket === REFUSED) return this.#refusal(operation, this.#refusedFor, options.load);
+    const startMs = this.#clock.monotonic();
+    return new AdmittedCall(this.#settlement, operation, ticket, startMs, this.#extra);
+  }
+
+  /** Evidence that came by another way than a call, such as a health check. */
+  record(outcome: Outcome): void {
+    const failure = outcome.outcome === "failed" ? this.#settlement.failureOf(outcome) : undefined;
+    this.#guard.record(outcome.outcome, failure, outcome.latencyMs);
+  }
+
+  /** Stops all traffic until `reset`, durably, before it returns. */
+  trip(order: TripOrder = {}): void {
+    this.#guard.trip(order);
+  }
+
+  /**
+   * Closes the breaker and those of its endpoints, durably, before it returns. Throws
+   * `ResetDeniedError` inside the cooldown unless forced. Every attempt is audited.
+   */
+  reset(order: ResetOrder = {}): void {
+    this.#guard.reset(order);
+    this.#endpoints?.resetAll(order);
+  }
+
+  /**
+   * `shadow` lets the breaker work and report without refusing; `forced-closed` admits everything
+   * and feeds the breaker nothing; `normal` ends both.
+   */
+  setMode(order: ModeOrder): void {
+    this.#guard.setMode(order);
+  }
+
+  /** The machine's own word for its state. A read: it changes nothing. */
+  state(): string {
+    return this.#guard.state;
+  }
+
+  get mode(): OperatorMode {
+    return this.#guard.mode;
+  }
+
+  get isTripped(): boolean {
+    return this.#guard.isTripped;
+  }
+
+  /** What would be stored. A read: it changes nothing. */
+  snapshot(): BreakerSnapshot {
+    return this.#guard.snapshot();
+  }
+
+  /** Everything that people ask about one upstream, as of now. A read: it changes nothing. */
+  status(): UpstreamStatus {
+    const { policy } = this.#guard;
+    return {
+      upstream: this.name,
+      ...statusOf(this.#guard.snapshot()),
+      state: this.#guard.state,
+      mode: this.#guard.mode,
+      failureThreshold: policy.failureThreshold,
+      cooldownRemainingMs: this.#guard.cooldownRemainingMs(),
+      persisted: this.#guard.isSaved,
+      inFlight: this.#settlement.inFlight,
+      abandoned: this.#settlement.abandonedCalls,
+      endpoints: this.#endpoints === undefined ? [] : this.#endpoints.endpoints.map(endpointStatus),
+    };
+  }
+
+  /** Calls `listener` on every event of this type; the answer ends the subscription. */
+  on<Type extends EventType>(type: Type, listener: Listener<Type>): () => void {
+    return this.#emitter.on(type, listener);
+  }
+
+  /** Counts of calls by operation, for metrics. */
+  get operations(): Iterable<OperationStats> {
+    return this.#operations.all();
+  }
+
+  /** Its base URLs, each with a breaker of its own; undefined for an upstream that has one. */
+  get endpoints(): EndpointSet | undefined {
+    return this.#endpoints;
+  }
+
+  /** Those with a breaker of their own, for metrics; an adaptive upstream is one as a whole. */
+  get meteredEndpoints(): EndpointMeter[] {
+    const meters = this.#endpoints?.endpoints.map(meterOf) ?? [];
+    const snapshot = this.#guard.snapshot();
+    if (snapshot.kind !== "adaptive") return meters;
+    let failures = 0;
+    for (const { failed, timeout } of this.operations) failures += failed + timeout;
+    const { lastOpenedAt } = this.#guard;
+    const { name } = this;
+    return [...meters, { ...meterOfSnapshot(snapshot), name, failures, lastOpenedAt }];
+  }
+
+  get counters(): Readonly<BreakerCounters> {
+    return this.#guard.counters;
+  }
+
+  get inFlight(): number {
+    return this.#settlement.inFlight;
+  }
+
+  get abandoned(): number {
+    return this.#settlement.abandonedCalls;
+  }
+
+  /** Whether forgetting this upstream would lose nothing. */
+  get isIdle(): boolean {
+    return (
+      this.#guard.isIdle && this.#settlement.inFlight === 0 && this.#settlement.abandonedCalls === 0
+    );
+  }
+
+  #admit(operation: OperationStats, load: number | undefined): Ticket {
+    if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load);
+    let ticket = this.#guard.admit();
+    if (ticket === REFUSED) {
+      const reason = this.#guard.refusalReason;
+      if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load);
+      operation.shadowRefused += 1;
+      if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, true);
+      ticket = UNTRACKED;
+    }
+    if (load !== undefined && this.#isShed(load)) {
+      // The breaker may have lent a probe.
+      this.#guard.settleIgnored(ticket);
+      return this.#refuse(operation, "load_shed", load);
+    }
+    if (this.#endpoints !== undefined && !this.#choose(this.#endpoints)) {
+      this.#guard.settleIgnored(ticket);
+      return this.#refuse(operation, "no_endpoint", load);
+    }
+    // What the last call had is not this one's.
+    if (this.#endpoints === undefined) this.#extra = undefined;
+    this.#settlement.inFlight += 1;
+    return ticket;
+  }
+
+  #choose(endpoints: EndpointSet): boolean {
+    // Where the operator's mode overrules the breaker, it overrules those of the endpoints, too.
+    this.#extra = endpoints.choose(this.#guard.mode !== "normal");
+    return this.#extra !== undefined;
+  }
+
+  /** As `#admit`, with somebody told of it. */
+  #admitWatched(
+    watcher: CallWatcher,
+    operation: OperationStats,
+    { load, parent }: CallOptions,
+  ): Ticket {
+    const facts = { upstream: this.name, operation: operation.name, parent };
+    let watched: WatchedCall | undefined;
+    try {
+      watched = watcher.begin(facts);
+    } catch {
+      // Watching must not cost the call.
+    }
+    const ticket = this.#admit(operation, load);
+    if (watched === undefined) return ticket;
+    if (ticket === REFUSED) {
+      watched.refused(this.#refusedFor);
+      return ticket;
+    }
+    const endpoint = this.#endpoints === undefined ? undefined : this.#extra?.endpoint;
+    watched.admitted(endpoint?.name);
+    this.#extra = { endpoint, ticket: this.#extra?.ticket ?? UNTRACKED, watched };
+    return ticket;
+  }
+
+  #isShed(load: number): boolean {
+    const rule = this.#ports.loadShedding;
+    const operationLoad = clampOperationLoad(load);
+    // The load is only measured for operations that could be shed.
+    if (operationLoad <= rule.operationLoad) return false;
+    try {
+      this.#shedAt = clampSystemLoad(this.#ports.sampler.systemLoad());
+    } catch {
+      // A sampler that fails must not refuse calls.
+      return false;
+    }
+    return shouldShed(this.#shedAt, operationLoad, rule);
+  }
+
+  #refuse(operation: OperationStats, reason: RefusalReason, load: number | undefined): Ticket {
+    operation.countRefusal(reason);
+    if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, false);
+    // Last: a listener may have called back in, and been refused for another reason.
+    this.#refusedFor = reason;
+    return REFUSED;
+  }
+
+  #tellRefusal(
+    operation: OperationStats,
+    reason: RefusalReason,
+    load: number | undefined,
+    shadow: boolean,
+  ): void {
+    const refusal = this.#refusal(operation, reason, load);
+    const { retryAfterMs, remainingMs, manual, systemLoad, operationLoad } = refusal;
+    this.#emitter.emit({
+      type: "refused",
+      upstream: this.name,
+      operation: operation.name,
+      reason,
+      retryAfterMs,
+      remainingMs,
+      manual,
+      systemLoad,
+      operationLoad,
+      shadow,
+      at: this.#clock.now(),
+    });
+  }
+
+  #refusal(operation: OperationStats, reason: RefusalReason, load: number | undefined): Refused {
+    return refusalOf(reason, this.#guard, operation.name, {
+      systemLoad: this.#shedAt,
+      operationLoad: clampOperationLoad(load),
+      endpointMs: this.#endpoints?.soonestMs(),
+    });
+  }
+
+  #refusalError(operation: OperationStats, load: number | undefined): RefusedError {
+    return refusalError(this.#refusedFor, this.#guard, operation.name, {
+      systemLoad: this.#shedAt,
+      operationLoad: clampOperationLoad(load),
+      threshold: this.#ports.loadShedding.threshold,
+      endpointMs: this.#endpoints?.soonestMs(),
+    });
+  }
+
+  #runBounded<Result>(
+    fn: (context: CallContext) => Result | PromiseLike<Result>,
+    operation: OperationStats,
+    ticket: Ticket,
+    deadlineMs: number | undefined,
+    signal: AbortSignal | undefined,
+    extra: CallExtra | undefined,
+  ): Promise<Awaited<Result>> {
+    const startMs = this.#clock.monotonic();
+    const call = new BoundedCall<Result>(
+      this.#settlement,
+      { operation, ticket, startMs, deadlineMs, extra },
+      this.#ports.deadlines,
+      signal,
+    );
+    if (extra?.watched === undefined) call.start(fn);
+    else extra.watched.within(() => call.start(fn));
+    return call.promise as Promise<Awaited<Result>>;
+  }
+}
+
+/** A caller's deadline may only shorten the upstream's. */
+function shorter(upstream: number | undefined, call: number | undefined): number | undefined {
+  if (call === undefined || !(call > 0)) return upstream;
+  return upstream === undefined ? call : Math.min(upstream, call);
+}
+
+/**
+ * A promise that is rejected when it is handed out sets Node's tracking of unhandled rejections in
+ * motion, and stops it when it is awaited a moment later: nearly half of what a refusal costs.
+ */
+function rejectSoon(error: Error): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    queueMicrotask(() => reject(error));
+  });
+}
+
+function isThenable<Value>(value: Value | PromiseLike<Value>): value is PromiseLike<Value> {
+  return (
+    value instanceof Promise ||
+    (typeof value === "object" &&
+      value !== null &&
+      typeof (value as { readonly then?: unknown }).then === "function")
+  );
+}

@@ -1,7 +1,0 @@
-// `switchgear/pino`: the log lines of breakers, and pino as the process's own logger for them.
-
-export { LOG_CODES, attachLogging, logAlertFailure } from "./log-lines.ts";
-export type { LoggingOptions, LoggingSource, PinoLike } from "./log-lines.ts";
-export { createLogger, hyperBunStream } from "./pino-logger.ts";
-export type { LogDestination, LoggerOptions, SwitchgearLogger } from "./pino-logger.ts";
-export { hyperBunFormat } from "./log-format.ts";

@@ -1,0 +1,165 @@
+// `switchgear/otel`: a span for each protected call.
+//
+// What follows a call belongs to its span: the function runs inside of it, and a transition that the
+// call's result causes is an event on it. Without `traceCalls` nothing here is loaded or asked; with it
+// and no SDK, OpenTelemetry's own API makes spans of nothing.
+
+import {
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type Context,
+  type Span,
+  type TextMapGetter,
+  type Tracer,
+} from "@opentelemetry/api";
+import type { ErrorClass } from "../../core/classify.ts";
+import type { EventOf, EventType, RefusalReason } from "../../core/events.ts";
+import type { CallFacts, CallWatcher, WatchedCall } from "../../pipeline/call/watcher.ts";
+import { oneLine } from "../log/escape.ts";
+
+/** What is traced: a registry. */
+export interface TracingSource {
+  on<Type extends EventType>(type: Type, listener: (event: EventOf<Type>) => unknown): () => void;
+  watchCalls(watcher: CallWatcher | undefined): void;
+}
+
+export interface TracingOptions {
+  /** Default: the tracer `switchgear` of the global provider. */
+  readonly tracer?: Tracer | undefined;
+}
+
+/** What the gateway asks, to carry W3C context from its callers to the upstreams. */
+export interface HeaderTracing {
+  /** The caller's context, from its request's headers. */
+  parentOf(header: (name: string) => string | null | undefined): unknown;
+  /** The headers that hand the call's context on. */
+  headersOf(call: WatchedCall | undefined): Readonly<Record<string, string>>;
+}
+
+const PREFIX = "switchgear.";
+
+/** Makes a span of every call from now on. The answer ends it. */
+export function traceCalls(gear: TracingSource, options: TracingOptions = {}): () => void {
+  const watcher = new Tracing(options.tracer ?? trace.getTracer("switchgear"));
+  gear.watchCalls(watcher);
+  const ends = [
+    gear.on("transition", (event) => watcher.transition(event)),
+    gear.on("endpoint", (event) => watcher.endpoint(event)),
+  ];
+  return () => {
+    gear.watchCalls(undefined);
+    for (const end of ends) end();
+  };
+}
+
+class Tracing implements CallWatcher {
+  readonly #tracer: Tracer;
+  /** The call whose result is being told to its breaker. */
+  #settling: Span | undefined = undefined;
+
+  constructor(tracer: Tracer) {
+    this.#tracer = tracer;
+  }
+
+  begin({ upstream, operation, parent }: CallFacts): WatchedCall {
+    const within = isContext(parent) ? parent : context.active();
+    const attributes = {
+      [`${PREFIX}upstream`]: upstream,
+      [`${PREFIX}operation`]: operation,
+      // Retries are not built: every call is its own first attempt.
+      [`${PREFIX}attempt`]: 1,
+    };
+    const name = `${upstream} ${operation}`;
+    const span = this.#tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, within);
+    return new CallSpan(span, trace.setSpan(within, span), (settle) => this.#settle(span, settle));
+  }
+
+  transition({ upstream, from, to, cause }: EventOf<"transition">): void {
+    this.#settling?.addEvent("breaker transition", { upstream, from, to, cause });
+  }
+
+  endpoint({ upstream, endpoint, from, to, cause }: EventOf<"endpoint">): void {
+    this.#settling?.addEvent("endpoint transition", { upstream, endpoint, from, to, cause });
+  }
+
+  #settle(span: Span, settle: () => void): void {
+    const outer = this.#settling;
+    this.#settling = span;
+    try {
+      settle();
+    } finally {
+      this.#settling = outer;
+    }
+  }
+}
+
+class CallSpan implements WatchedCall {
+  readonly context: Context;
+  readonly #span: Span;
+  readonly #settle: (settle: () => void) => void;
+
+  constructor(span: Span, within: Context, settle: (settle: () => void) => void) {
+    this.#span = span;
+    this.context = within;
+    this.#settle = settle;
+  }
+
+  refused(reason: RefusalReason): void {
+    this.#span.setAttribute(`${PREFIX}reason`, reason);
+    this.#end("refused", `refused: ${reason}`);
+  }
+
+  admitted(endpoint: string | undefined): void {
+    if (endpoint !== undefined) this.#span.setAttribute(`${PREFIX}endpoint`, endpoint);
+  }
+
+  within<Result>(fn: () => Result): Result {
+    return context.with(this.context, fn);
+  }
+
+  ended(outcome: "ok" | ErrorClass, error: unknown, settle: () => void): void {
+    try {
+      this.#settle(settle);
+    } finally {
+      this.#end(outcome, typeof error === "string" ? oneLine(error) : undefined);
+    }
+  }
+
+  #end(outcome: "ok" | "refused" | ErrorClass, message: string | undefined): void {
+    this.#span.setAttribute(`${PREFIX}outcome`, outcome);
+    // A caller who went away has not met an error.
+    if (outcome !== "ok" && outcome !== "ignored") {
+      const status = { code: SpanStatusCode.ERROR };
+      this.#span.setStatus(message === undefined ? status : { ...status, message });
+    }
+    this.#span.end();
+  }
+}
+
+/** W3C context through the gateway, by whatever propagator the host has set. */
+export const headerTracing: HeaderTracing = {
+  parentOf: (header) => propagation.extract(ROOT_CONTEXT, header, GETTER),
+  headersOf(call) {
+    const headers: Record<string, string> = {};
+    if (call instanceof CallSpan) propagation.inject(call.context, headers);
+    return headers;
+  },
+};
+
+const GETTER: TextMapGetter<(name: string) => string | null | undefined> = {
+  keys: () => [],
+  get: (header, name) => header(name) ?? undefined,
+};
+
+function isContext(value: unknown): value is Context {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "getValue" in value &&
+    typeof value.getValue === "function"
+  );
+}

@@ -1,0 +1,232 @@
+// From a registry's plain counters to samples: the only such mapping. Everything is read when
+// somebody scrapes, so that calls pay nothing for metrics.
+//
+// The number of label values is bounded, whatever the names do. The first 1,000 upstreams, the
+// configured ones before those from traffic, keep series of their own for as long as they exist; the
+// rest is put together as `__overflow__`. A tripped one beyond the bound still shows in the gauges,
+// since that is what people are called for. Counters never move between the two, and the overflow's
+// never fall when an upstream is forgotten: a counter that falls reads as a burst of new events.
+
+import type { OperatorMode } from "../../core/events.ts";
+import { OVERFLOW_NAME } from "../../pipeline/call/stats.ts";
+import { Families, Floors, type MetricFamily } from "./families.ts";
+import { labelValue } from "./label.ts";
+import { LabelSets } from "./label-sets.ts";
+import { writeEndpoints, writeUpstream } from "./row-families.ts";
+import {
+  UpstreamRow,
+  type MeteredEndpoint,
+  type MeteredSnapshot,
+  type OperationCounts,
+} from "./rows.ts";
+
+/** What is read of a registry; `Switchgear` has it all. */
+export interface MetricSource {
+  /** The configured ones first. */
+  eachUpstream(): Iterable<MeteredUpstream>;
+  storeHealth(): {
+    readonly ok: boolean;
+    readonly pending: number;
+    readonly auditsDropped: number;
+    readonly recoveredFrom: string | null;
+  };
+  counters(): {
+    readonly storeErrors: readonly {
+      readonly op: string;
+      readonly code: string;
+      readonly count: number;
+    }[];
+    readonly listenerErrors: number;
+    readonly evicted: number;
+    readonly tasks:
+      { readonly started: number; readonly active: number; readonly orphaned: number } | undefined;
+  };
+  systemLoad(): number;
+}
+
+export interface MeteredUpstream {
+  readonly name: string;
+  readonly isTripped: boolean;
+  readonly mode: OperatorMode;
+  readonly inFlight: number;
+  readonly abandoned: number;
+  readonly operations: Iterable<OperationCounts>;
+  readonly counters: {
+    readonly trips: number;
+    readonly resets: number;
+    readonly resetsDenied: number;
+    readonly lateOk: number;
+    readonly lateFailed: number;
+    readonly invalidSamples: number;
+  };
+  /** Those with an adaptive breaker each; an upstream whose own breaker is adaptive is one. */
+  readonly meteredEndpoints: Iterable<MeteredEndpoint>;
+  snapshot(): MeteredSnapshot;
+}
+
+export interface BuildInfo {
+  readonly version: string;
+  /** Such as `bun 1.4.5`. */
+  readonly runtime: string;
+}
+
+/** Upstreams with series of their own (G-7). */
+const UPSTREAMS_MAX = 1000;
+
+/** Tripped ones shown beyond them. With more, `__overflow__` stands for the rest, and shows 1. */
+const TRIPPED_EXTRA_MAX = 1000;
+
+/** Distinct operation names (G-7), over all upstreams. */
+const OPERATIONS_MAX = 200;
+
+/**
+ * Pairs of upstream and operation with series of their own. Names may come from callers' headers,
+ * and 1,000 × 200 pairs of 20 series each would be the end of the scrape and of the process.
+ */
+const PAIRS_MAX = 5000;
+
+interface Member {
+  readonly label: string;
+  readonly operations: Set<string>;
+  /** The scrape that saw it last. */
+  seen: number;
+}
+
+export class Recorder {
+  readonly #source: MetricSource;
+  readonly #build: BuildInfo | undefined;
+  readonly #members = new Map<string, Member>();
+  /** By the label that shows the upstream. */
+  readonly #labelSets = new Map<string, LabelSets>();
+  readonly #operations = new Set<string>();
+  readonly #overflow = new Floors();
+  /** Families that whoever shows them could not register. */
+  registrationFailures = 0;
+  #pairs = 0;
+  #scrape = 0;
+
+  constructor(source: MetricSource, build?: BuildInfo) {
+    this.#source = source;
+    this.#build = build;
+  }
+
+  /** Everything as of now. */
+  collect(): MetricFamily[] {
+    this.#scrape += 1;
+    const rows = this.#readRows();
+    const families = new Families();
+    for (const row of rows) {
+      writeUpstream(families, row, this.#labelSetsOf(row.label), this.#overflow);
+    }
+    this.#forgetTheGone();
+    writeEndpoints(families, this.#source.eachUpstream(), this.#overflow);
+    this.#writeRegistry(families);
+    return families.all();
+  }
+
+  #readRows(): UpstreamRow[] {
+    const rows = new Map<string, UpstreamRow>();
+    // By label and not by name: two hostile names may share one, and no series may come twice.
+    const rowOf = (label: string): UpstreamRow => {
+      let row = rows.get(label);
+      if (row === undefined) {
+        row = new UpstreamRow(label);
+        rows.set(label, row);
+      }
+      return row;
+    };
+    let extra = 0;
+    for (const upstream of this.#source.eachUpstream()) {
+      const member = this.#memberOf(upstream.name);
+      if (member !== undefined) {
+        const row = rowOf(member.label);
+        row.addGauges(upstream);
+        row.addCounters(upstream.counters);
+        for (const counts of upstream.operations) {
+          row.operation(this.#operationLabel(counts.name, member)).add(counts);
+        }
+        continue;
+      }
+      const rest = rowOf(OVERFLOW_NAME);
+      const isShown = upstream.isTripped && extra < TRIPPED_EXTRA_MAX;
+      if (isShown) extra += 1;
+      (isShown ? rowOf(labelValue(upstream.name)) : rest).addGauges(upstream);
+      rest.addCounters(upstream.counters);
+      for (const counts of upstream.operations) {
+        rest.operation(this.#operationLabel(counts.name, undefined)).add(counts);
+      }
+    }
+    return [...rows.values()].toSorted((a, b) => (a.label < b.label ? -1 : 1));
+  }
+
+  #memberOf(name: string): Member | undefined {
+    let member = this.#members.get(name);
+    if (member === undefined) {
+      if (name === OVERFLOW_NAME || this.#members.size >= UPSTREAMS_MAX) return undefined;
+      member = { label: labelValue(name), operations: new Set(), seen: 0 };
+      this.#members.set(name, member);
+    }
+    member.seen = this.#scrape;
+    return member;
+  }
+
+  #operationLabel(name: string, member: Member | undefined): string {
+    if (member?.operations.has(name) === true) return labelValue(name);
+    if (!this.#operations.has(name)) {
+      if (this.#operations.size >= OPERATIONS_MAX) return OVERFLOW_NAME;
+      this.#operations.add(name);
+    }
+    if (member === undefined) return labelValue(name);
+    if (this.#pairs >= PAIRS_MAX) return OVERFLOW_NAME;
+    this.#pairs += 1;
+    member.operations.add(name);
+    return labelValue(name);
+  }
+
+  #labelSetsOf(label: string): LabelSets {
+    let sets = this.#labelSets.get(label);
+    if (sets === undefined) {
+      sets = new LabelSets(label);
+      this.#labelSets.set(label, sets);
+    }
+    sets.seen = this.#scrape;
+    return sets;
+  }
+
+  #forgetTheGone(): void {
+    for (const [label, { seen }] of this.#labelSets) {
+      if (seen !== this.#scrape) this.#labelSets.delete(label);
+    }
+    for (const [name, member] of this.#members) {
+      if (member.seen === this.#scrape) continue;
+      this.#members.delete(name);
+      this.#pairs -= member.operations.size;
+    }
+  }
+
+  #writeRegistry(families: Families): void {
+    const health = this.#source.storeHealth();
+    const { storeErrors, listenerErrors, evicted, tasks } = this.#source.counters();
+    families.add("registrationFailures", {}, this.registrationFailures);
+    if (tasks !== undefined) {
+      families.add("tasksStarted", {}, tasks.started);
+      families.add("tasksActive", {}, tasks.active);
+      families.add("tasksOrphaned", {}, tasks.orphaned);
+    }
+    for (const { op, code, count } of storeErrors) {
+      families.add("storeErrors", { op, code: labelValue(code) }, count);
+    }
+    families.add("storeRecovered", {}, health.recoveredFrom === null ? 0 : 1);
+    families.add("storeUp", {}, health.ok ? 1 : 0);
+    families.add("storePending", {}, health.pending);
+    families.add("auditsDropped", {}, health.auditsDropped);
+    families.add("listenerErrors", {}, listenerErrors);
+    families.add("evicted", {}, evicted);
+    const load = this.#source.systemLoad();
+    // Not a number is no sample: parsers disagree about its spelling.
+    families.add("systemLoad", {}, Number.isFinite(load) ? Math.min(Math.max(load, 0), 1) : 0);
+    if (this.#build === undefined) return;
+    const { version, runtime } = this.#build;
+    families.add("buildInfo", { version: labelValue(version), runtime: labelValue(runtime) }, 1);
+  }
+}
