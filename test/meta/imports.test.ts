@@ -14,6 +14,8 @@ interface Rule {
 const CORE = /^src\/core\//;
 const PORTS = /^src\/pipeline\/ports\.ts$/;
 const PIPELINE = /^src\/pipeline\//;
+/** What all rooms of the pipeline stand on. */
+const FOOT = /^src\/pipeline\/(?:ports|emitter|orders)\.ts$/;
 const NODE = /^node:/;
 const OTEL = /^src\/telemetry\/otel\//;
 const LOGGING = /^src\/telemetry\/log\//;
@@ -22,8 +24,19 @@ const PROM_CLIENT = /^src\/telemetry\/prom-client\.ts$/;
 
 const RULES: readonly Rule[] = [
   { files: CORE, may: [CORE] },
-  // The one module of the runtime: a call keeps its async context.
-  { files: PIPELINE, may: [CORE, PIPELINE, /^node:async_hooks$/] },
+  // From the top: the registry, `call`, what stands around a breaker, the ports. No arrow runs upward, and
+  // neighbours know each other through `call` only.
+  { files: /^src\/pipeline\/(?:shared|registry|registry-options)\.ts$/, may: [CORE, PIPELINE] },
+  {
+    files: /^src\/pipeline\/call\//,
+    // The one module of the runtime: a call keeps its async context.
+    may: [CORE, FOOT, /^src\/pipeline\/(?:call|endpoints|breaker)\//, /^node:async_hooks$/],
+  },
+  ...["endpoints", "breaker", "tasks"].map((room) => ({
+    files: new RegExp(`^src/pipeline/${room}/`),
+    may: [CORE, FOOT, new RegExp(`^src/pipeline/${room}/`)],
+  })),
+  { files: FOOT, may: [CORE, FOOT] },
   {
     files: /^src\/config\//,
     may: [CORE, /^src\/config\//, NODE, /^(zod|yaml|fastest-levenshtein)$/],
@@ -139,7 +152,9 @@ test("the table would notice: a forbidden import of each sort is found", () => {
   assert.equal(at("src/core/x.ts", 'export type { Store } from "../pipeline/ports.ts";').length, 1);
   assert.equal(at("src/core/x.ts", 'const x = await import("pino");').length, 1);
   assert.equal(at("src/core/x.ts", "const x = await import(name);").length, 1);
-  assert.equal(at("src/pipeline/x.ts", 'import type { z } from "zod";').length, 1);
+  assert.equal(at("src/pipeline/ports.ts", 'import type { z } from "zod";').length, 1);
+  assert.equal(at("src/pipeline/endpoints/x.ts", 'import "../breaker/guard.ts";').length, 1);
+  assert.equal(at("src/pipeline/breaker/x.ts", 'import "../call/upstream.ts";').length, 1);
   assert.equal(at("src/gateway/x.ts", 'import "../store/sqlite.ts";').length, 1);
   assert.equal(at("src/nowhere/x.ts", "").length, 1);
 });

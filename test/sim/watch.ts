@@ -6,7 +6,7 @@
 
 import { REFUSED, type BreakerMachine, type Instant } from "../../src/core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../src/core/breaker/snapshot.ts";
-import { UNTRACKED } from "../../src/pipeline/breaker/guard.ts";
+import { UNTRACKED } from "../../src/pipeline/orders.ts";
 import type { Journal } from "./journal.ts";
 import type { Ledger, Verdict } from "./ledger.ts";
 import type { ExpectedAudit, Token } from "./oracle.ts";

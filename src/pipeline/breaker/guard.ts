@@ -16,27 +16,9 @@ import type { MachineEvent, OperatorMode, TransitionCause } from "../../core/eve
 import { isLatency, type OutcomeKind } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
 import type { Emitter } from "../emitter.ts";
+import { UNTRACKED, type ModeOrder, type ResetOrder, type TripOrder } from "../orders.ts";
 import type { Persisted, Persistence } from "./persistence.ts";
 import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "../ports.ts";
-
-/** A ticket that the machine never sees: admitted by order, or in shadow mode against its word. */
-export const UNTRACKED: Ticket = -2;
-
-export interface TripOrder {
-  /** Why, for the audit and the log. Default `Manual trip`; cut at 1,024 characters. */
-  readonly reason?: string | undefined;
-  /** Who. Default `system`; cut at 1,024 characters. */
-  readonly actor?: string | undefined;
-}
-
-export interface ResetOrder extends TripOrder {
-  /** Only `true` itself bypasses the cooldown. */
-  readonly force?: boolean | undefined;
-}
-
-export interface ModeOrder extends TripOrder {
-  readonly mode: OperatorMode;
-}
 
 const MODE_ACTIONS: Readonly<Record<OperatorMode, AuditAction>> = {
   normal: "NORMAL",

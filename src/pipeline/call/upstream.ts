@@ -19,20 +19,14 @@ import {
 import type { Admission, CallOptions, Refused } from "./admission.ts";
 import { AdmittedCall, refusalError, refusalOf } from "./admissions.ts";
 import { BoundedCall } from "./bounded-call.ts";
-import {
-  UNTRACKED,
-  type BreakerCounters,
-  type BreakerGuard,
-  type ModeOrder,
-  type ResetOrder,
-  type TripOrder,
-} from "../breaker/guard.ts";
+import type { BreakerCounters, BreakerGuard } from "../breaker/guard.ts";
 import { PlainContext, type CallContext } from "./context.ts";
 import type { CallExtra } from "./extra.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
 import type { DeadlineQueue } from "./deadline.ts";
 import type { Emitter, Listener } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
+import { UNTRACKED, type ModeOrder, type ResetOrder, type TripOrder } from "../orders.ts";
 import type { Clock, LoadSampler } from "../ports.ts";
 import type { CallWatcher, WatchedCall } from "./watcher.ts";
 import { Settlement, type Classifiers } from "./settlement.ts";

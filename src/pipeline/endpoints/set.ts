@@ -26,7 +26,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { MachineEvent } from "../../core/events.ts";
 import { isLatency, toThousandths } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
-import { UNTRACKED, type ResetOrder, type TripOrder } from "../breaker/guard.ts";
+import { UNTRACKED, type ResetOrder, type TripOrder } from "../orders.ts";
 import { leastBad, preferred } from "./preference.ts";
 import { ENDPOINTS_MAX_DEFAULT, EndpointTable } from "./table.ts";
 import type { Endpoint, EndpointListing, EndpointStats, Permit } from "./endpoint.ts";
