@@ -1,8 +1,10 @@
 // Tells timeouts from failures, and both from calls that say nothing about the upstream.
 //
-// Runtimes disagree about how a timeout looks: Node's abort says "The operation was aborted due to
-// timeout", Bun's says "The operation timed out.", sockets and HTTP clients use codes. A status of
-// 5xx on the error wins over its text, since "504 Gateway Timeout" is the upstream's own answer.
+// Runtimes and clients disagree about how a timeout and a cancellation look: Node's abort says "The
+// operation was aborted due to timeout", Bun's says "The operation timed out.", clients use codes, names
+// and sentences. A status of 5xx on the error wins over its text, since "504 Gateway Timeout" is the
+// upstream's own answer. Only what the upstream did is evidence: not a caller who left, not what this
+// process ran out of, not a request that its client could not even prepare.
 
 import { isRefused } from "./errors.ts";
 import { TEXT_LENGTH_MAX } from "./breaker/snapshot.ts";
@@ -17,6 +19,53 @@ const TIMEOUT_CODES: ReadonlySet<unknown> = new Set([
   "UND_ERR_BODY_TIMEOUT",
 ]);
 
+/** Of axios, got, node:stream, superagent and MySQL; gRPC and PostgreSQL need a second look. */
+const CANCEL_CODES: ReadonlySet<unknown> = new Set([
+  "ERR_CANCELED",
+  "ERR_ABORTED",
+  "ABORT_ERR",
+  "ABORTED",
+  "UND_ERR_ABORTED",
+  "ER_QUERY_INTERRUPTED",
+]);
+const CANCEL_NAMES: ReadonlySet<unknown> = new Set(["AbortError", "CanceledError", "CancelError"]);
+
+/** All that the SDKs of OpenAI and Anthropic say. */
+const CANCEL_SENTENCE = "Request was aborted.";
+
+/** Descriptors, local ports, buffers and memory of this host, and its own resolver. */
+const RESOURCE_CODES: ReadonlySet<unknown> = new Set([
+  "EMFILE",
+  "ENFILE",
+  "EADDRNOTAVAIL",
+  "ENOBUFS",
+  "ENOMEM",
+  "EAI_AGAIN",
+  "EAI_MEMORY",
+]);
+
+/** Nothing was sent: what was to be sent is no request. */
+const PREPARATION_CODES: ReadonlySet<unknown> = new Set([
+  "ERR_INVALID_URL",
+  "ERR_INVALID_ARG_TYPE",
+  "ERR_INVALID_ARG_VALUE",
+  "ERR_INVALID_CHAR",
+  "ERR_INVALID_HTTP_TOKEN",
+  "ERR_HTTP_INVALID_HEADER_VALUE",
+  "ERR_UNESCAPED_CHARACTERS",
+  "UND_ERR_INVALID_ARG",
+  "UND_ERR_NOT_SUPPORTED",
+  "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH",
+]);
+
+/** The same of `fetch`, where neither runtime gives a code. */
+const PREPARATION_TEXT =
+  /^(?:Request with GET\/HEAD method|Invalid header name|Header '.*' has invalid value|(?:Headers|RequestInit|Request)\b.* (?:invalid|Expected)|'.*' is not a valid HTTP method|(?:Body|Response|Request).* disturbed or locked)/s;
+
+const GRPC_CANCELLED = 1;
+const GRPC_DEADLINE_EXCEEDED = 4;
+const PG_QUERY_CANCELLED = "57014";
+
 /** HTTP clients wrap the socket's error once or twice; a longer chain is somebody else's story. */
 const CAUSE_DEPTH_MAX = 3;
 
@@ -24,28 +73,77 @@ export type ErrorClass = "failed" | "timeout" | "ignored";
 
 /** How an error counts when the upstream's options say nothing else. */
 export function classifyError(error: unknown): ErrorClass {
-  // A nested guard's refusal, or a caller who went away, is no evidence against this upstream.
-  if (isRefused(error) || property(error, "name") === "AbortError") return "ignored";
-  return isTimeout(error) ? "timeout" : "failed";
-}
-
-function isTimeout(error: unknown): boolean {
+  // A nested guard's refusal says nothing about this upstream.
+  if (isRefused(error)) return "ignored";
   let link = error;
   for (let depth = 0; depth <= CAUSE_DEPTH_MAX && link !== undefined && link !== null; depth += 1) {
     const status = property(link, "status") ?? property(link, "statusCode");
-    if (typeof status === "number" && status >= 500 && status <= 599) return false;
-    if (property(link, "name") === "TimeoutError") return true;
-    if (TIMEOUT_CODES.has(property(link, "code"))) return true;
+    if (typeof status === "number" && status >= 500 && status <= 599) return "failed";
+    const name = property(link, "name");
+    if (name === "TimeoutError") return "timeout";
+    const code = property(link, "code");
     const message = typeof link === "string" ? link : property(link, "message");
-    if (typeof message === "string" && TIMEOUT_TEXT.test(message)) return true;
+    // A cancellation further down may be how the client itself ended what took too long.
+    const ended = depth === 0 ? cancellation(link, name, code, message) : undefined;
+    if (ended !== undefined) return ended;
+    if (isOurs(code)) return "ignored";
+    if (TIMEOUT_CODES.has(code)) return "timeout";
+    if (typeof message === "string") {
+      if (name === "TypeError" && PREPARATION_TEXT.test(message)) return "ignored";
+      if (TIMEOUT_TEXT.test(message)) return "timeout";
+    }
+    if (name === "AggregateError" && isAllOurs(property(link, "errors"))) return "ignored";
     link = property(link, "cause");
   }
-  return false;
+  return "failed";
+}
+
+/** Whether a signal's reason says that a time was up, as that of `AbortSignal.timeout` does. */
+export function isTimeUp(reason: unknown): boolean {
+  return property(reason, "name") === "TimeoutError";
+}
+
+/** Whether the code tells of this process, or of a request that was never one. */
+export function isOurs(code: unknown): boolean {
+  return RESOURCE_CODES.has(code) || PREPARATION_CODES.has(code);
+}
+
+/** One of several addresses that failed for a reason of its own is evidence. */
+function isAllOurs(errors: unknown): boolean {
+  return (
+    Array.isArray(errors) &&
+    errors.length > 0 &&
+    errors.every((each) => isOurs(property(each, "code")))
+  );
+}
+
+/** Whether somebody ended the call, and whether because a time was up; undefined when nobody did. */
+function cancellation(
+  error: unknown,
+  name: unknown,
+  code: unknown,
+  message: unknown,
+): ErrorClass | undefined {
+  if (code === PG_QUERY_CANCELLED) {
+    return typeof message === "string" && TIMEOUT_TEXT.test(message) ? "timeout" : "ignored";
+  }
+  if (code === GRPC_CANCELLED || code === GRPC_DEADLINE_EXCEEDED) {
+    const isGrpc = name === "ConnectError" || typeof property(error, "details") === "string";
+    if (isGrpc) return code === GRPC_CANCELLED ? "ignored" : "timeout";
+  }
+  const isCancelled =
+    CANCEL_NAMES.has(name) || CANCEL_CODES.has(code) || message === CANCEL_SENTENCE;
+  if (!isCancelled) return undefined;
+  // Node keeps the signal's reason as the cause, axios the signal itself.
+  const given = property(property(property(error, "config"), "signal"), "reason");
+  return isTimeUp(property(error, "cause")) || isTimeUp(given) ? "timeout" : "ignored";
 }
 
 /** Errors are strangers' objects: a getter that throws must not become the caller's error. */
 function property(value: unknown, key: string): unknown {
-  if (typeof value !== "object" || value === null) return undefined;
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) {
+    return undefined;
+  }
   try {
     return (value as Record<string, unknown>)[key];
   } catch {
@@ -57,7 +155,9 @@ function property(value: unknown, key: string): unknown {
 export function errorText(error: unknown): string {
   const message = property(error, "message");
   if (typeof message === "string") return bounded(message === "" ? nameOf(error) : message);
-  if (typeof error === "object" && error !== null) return nameOf(error);
+  if ((typeof error === "object" && error !== null) || typeof error === "function") {
+    return nameOf(error);
+  }
   return bounded(String(error));
 }
 

@@ -248,11 +248,13 @@ Object.defineProperty(SwitchgearError.prototype, "stack", {
 
 /** Whether Switchgear refused the call; holds across duplicate copies of the package. */
 export function isRefused(error: unknown): error is RefusedError {
-  return (
-    typeof error === "object" &&
-    error !== null &&
-    (error as { readonly [REFUSED_BRAND]?: unknown })[REFUSED_BRAND] === true
-  );
+  if (typeof error !== "object" || error === null) return false;
+  try {
+    return (error as { readonly [REFUSED_BRAND]?: unknown })[REFUSED_BRAND] === true;
+  } catch {
+    // A revoked proxy, or a getter that throws: a stranger's, whatever it is.
+    return false;
+  }
 }
 
 /** A hardened realm may have frozen it; errors then merely cost more. */

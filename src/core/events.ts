@@ -109,6 +109,17 @@ export type GuardEvent =
       readonly latencyMs: number;
     }
   | {
+      /** A call failed, told with its cause: `settled` tells of every call, and of no cause. */
+      readonly type: "failed";
+      readonly operation: string;
+      readonly outcome: "failed" | "timeout";
+      /** Bounded, never a stack. */
+      readonly error: string;
+      readonly latencyMs: number;
+      /** Where it went; undefined for an upstream without endpoints. */
+      readonly endpoint: string | undefined;
+    }
+  | {
       /** One of the upstream's endpoints changed its state. */
       readonly type: "endpoint";
       readonly endpoint: string;

@@ -24,6 +24,17 @@ export interface Outcome {
    * Only breakers that recover by themselves heed it. Default: nothing was asked.
    */
   readonly retryAfterMs?: number | undefined;
+  /**
+   * With `ignored`: milliseconds for which the caller had waited for the upstream when it gave up. One who
+   * waited as long as a slow call takes has seen a slow call, and one who left an upstream that answers
+   * nobody has seen a timeout. Default: the call says nothing.
+   */
+  readonly leftAfterMs?: number;
+  /**
+   * With `leftAfterMs`: milliseconds for which somebody, this caller or others before it, has been waiting
+   * for the upstream without a pause. Default `leftAfterMs`.
+   */
+  readonly waitedInAllMs?: number;
   /** The error, or a text, kept as the breaker's last error: its message only, never its stack. */
   readonly error?: unknown;
 }

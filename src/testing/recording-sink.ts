@@ -16,6 +16,7 @@ const ALL_TYPES: Readonly<Record<EventType, true>> = {
   recovery: true,
   refused: true,
   settled: true,
+  failed: true,
   endpoint: true,
   mode: true,
   task: true,

@@ -1,12 +1,19 @@
 // What a caller gets in the end, held against what became of the call.
 
 import { isRefused } from "../../src/core/errors.ts";
-import type { Call, Ending } from "./ledger.ts";
+import type { Call, Ending, Ledger } from "./ledger.ts";
 import type { Process } from "./process.ts";
 import type { Setting } from "./setting.ts";
 
-export function end(process: Process, call: Call, ending: Ending): void {
+/** `isAnswer` says whether the upstream sent something; what it sent may be without a vote. */
+export function end(
+  process: Process,
+  call: Call,
+  ending: Ending,
+  isAnswer = ending === "ok" || ending === "failed",
+): void {
   const { tally } = call.ledger;
+  if (isAnswer) call.ledger.answeredMs = process.clock.monotonic();
   call.ending = ending;
   call.endedMs = process.clock.monotonic();
   tally.inFlight -= 1;
@@ -57,6 +64,35 @@ export function refused(setting: Setting, process: Process, call: Call, reason: 
   }
 }
 
+/** A caller's limit below what answers take on average says nothing; the upstream's own always does. */
+function isImpatient(setting: Setting, process: Process, call: Call): boolean {
+  const { ledger, deadlineMs = 0 } = call;
+  const ownMs = setting.plan.deadlinesMs[ledger.name];
+  if (ownMs !== undefined && deadlineMs >= ownMs) return false;
+  // As it was before this call was told of, which may have changed it. Where only its endpoint was told,
+  // or nobody, whatever happened since may have.
+  if (call.told === 0) ledger.isUncertain = true;
+  if (call.told === 0 && call.atEndpoint.told > 0) return call.atEndpoint.toldAs === "ignored";
+  const averageMs = call.told > 0 ? call.averageMs : averageOf(process, ledger);
+  return averageMs !== null && deadlineMs < averageMs;
+}
+
+/** What a caller who gives up now has seen. */
+export function endingOfLeaver(setting: Setting, process: Process, call: Call): Ending {
+  const { ledger, startMs } = call;
+  const nowMs = process.clock.monotonic();
+  const waitedMs = nowMs - startMs;
+  if (waitedMs >= ledger.machine.slowCallMs) return "ignored";
+  const silentMs = Math.min(waitedMs, nowMs - ledger.answeredMs);
+  const ownMs = setting.plan.deadlinesMs[ledger.name] ?? Infinity;
+  const longMs = Math.min(ownMs, Math.max(1000, 20 * (averageOf(process, ledger) ?? 0)));
+  return silentMs >= longMs ? "timeout" : "ignored";
+}
+
+function averageOf({ clock }: Process, { machine }: Ledger): number | null {
+  return machine.snapshot({ nowMs: clock.monotonic(), wallMs: clock.now() }).avgLatencyMs;
+}
+
 function expired(setting: Setting, process: Process, call: Call): void {
   const { journal } = setting;
   const { deadlineMs, startMs, ending } = call;
@@ -77,6 +113,6 @@ function expired(setting: Setting, process: Process, call: Call): void {
     // Nothing was told that would tell the two apart.
     call.ledger.isUncertain = true;
   }
-  end(process, call, isIgnored ? "ignored" : "timeout");
+  end(process, call, isIgnored || isImpatient(setting, process, call) ? "ignored" : "timeout");
   if (call.isRunning) call.ledger.tally.abandoned += 1;
 }

@@ -12,7 +12,7 @@ import {
   type Answer,
   type Health,
 } from "./answers.ts";
-import { answered, end, refused } from "./answered.ts";
+import { answered, end, endingOfLeaver, refused } from "./answered.ts";
 import { pick } from "./kinds.ts";
 import { newCall, type Call, type Ledger } from "./ledger.ts";
 import type { Process } from "./process.ts";
@@ -153,7 +153,7 @@ export class Callers {
     const call = waiting[this.#setting.random.integer(Math.max(1, waiting.length))];
     if (call === undefined) return;
     this.#setting.journal.note("abort", call.id);
-    end(process, call, "ignored");
+    end(process, call, endingOfLeaver(this.#setting, process, call));
     call.expected = { kind: "error", value: "changed its mind" };
     if (call.isRunning) call.ledger.tally.abandoned += 1;
     call.controller?.abort("changed its mind");
@@ -276,6 +276,8 @@ export class Callers {
       return;
     }
     call.expected = { kind: answer.isError ? "error" : "value", value: answer.value };
-    end(process, call, endingOf(this.#setting.plan, answer));
+    const ending = endingOf(this.#setting.plan, answer);
+    // A value that stands for a timeout is no answer; one that is left out of the count is.
+    end(process, call, ending, answer.isError ? ending === "failed" : ending !== "timeout");
   }
 }

@@ -20,6 +20,8 @@ export interface Verdict {
   toldAs: "ok" | "failed" | "ignored" | undefined;
   toldFailure: Failure | undefined;
   toldLatencyMs: number;
+  /** What answers took on average, as the machine had it when it was told. */
+  averageMs: number | null;
 }
 
 /** One call, from the asking to what its caller and its breaker got. */
@@ -81,6 +83,7 @@ function newVerdict(id: number): Verdict {
     toldAs: undefined,
     toldFailure: undefined,
     toldLatencyMs: 0,
+    averageMs: null,
   };
 }
 
@@ -106,6 +109,8 @@ export class Ledger {
   mode: OperatorMode = "normal";
   /** The row that was last handed to this process. */
   seen: Row | undefined = undefined;
+  /** When the upstream last answered anybody in this process. */
+  answeredMs = Number.NEGATIVE_INFINITY;
   /** Whether it ever took over a stored state. */
   isRestored = false;
   /** Whether some call ended either as a timeout or as ignored, and nobody could tell. */

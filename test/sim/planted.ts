@@ -256,14 +256,39 @@ export const PLANTED: readonly Sabotage[] = [
       ),
   },
   {
+    name: "a caller who leaves an upstream that answers nobody is no evidence",
+    install: () =>
+      replace(
+        Settlement.prototype,
+        "aborted",
+        () =>
+          function (this: Settlement, { operation, ticket, startMs, extra }): void {
+            this.settle(operation, ticket, startMs, { outcome: "ignored" }, extra);
+          },
+      ),
+  },
+  {
+    name: "a caller's limit counts, however short",
+    wants: ["deadlines"],
+    install: () =>
+      replace(
+        Settlement.prototype,
+        "expired",
+        (expired) =>
+          function (this: Settlement, call, stalled): Error {
+            return expired.call(this, { ...call, deadlineMs: Infinity }, stalled);
+          },
+      ),
+  },
+  {
     name: "an abort stays in flight",
     install: () =>
       replace(
         Settlement.prototype,
         "aborted",
         (aborted) =>
-          function (this: Settlement, call): void {
-            aborted.call(this, call);
+          function (this: Settlement, call, reason): void {
+            aborted.call(this, call, reason);
             this.inFlight += 1;
           },
       ),

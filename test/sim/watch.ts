@@ -67,6 +67,7 @@ export function watch(ledger: Ledger, watcher: Watcher): void {
     const call = one?.call;
     if (call === undefined) return;
     call.told += 1;
+    call.averageMs = machine.snapshot(watcher.at()).avgLatencyMs;
     call.toldAs = as;
     if (call.told > 1) journal.break("one verdict per ticket", `call ${call.id} told twice`);
   };

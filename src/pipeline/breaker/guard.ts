@@ -91,6 +91,15 @@ export class BreakerGuard implements Persisted {
     this.#isDurable = ports.persistence.isDurable && this.#machine.savesEvidence;
   }
 
+  /** What answers take on average, in milliseconds; null before the first. */
+  get averageMs(): number | null {
+    return this.snapshot().avgLatencyMs;
+  }
+
+  get slowCallMs(): number {
+    return this.#machine.slowCallMs;
+  }
+
   get mode(): OperatorMode {
     return this.#mode;
   }
@@ -152,12 +161,6 @@ export class BreakerGuard implements Persisted {
     else if (!this.#isDurable) return;
     else if (hadFailures) this.#persistence.saveNow(this);
     else this.#persistence.saveSoon(this);
-  }
-
-  /** The caller gave up. One who waited longer than a slow call takes has seen a slow call. */
-  settleAborted(ticket: Ticket, latencyMs: number, nowMs: number): void {
-    if (latencyMs >= this.#machine.slowCallMs) this.settleOk(ticket, latencyMs, nowMs);
-    else this.settleIgnored(ticket);
   }
 
   settleFailed(ticket: Ticket, failure: Failure, latencyMs: number, nowMs: number): void {

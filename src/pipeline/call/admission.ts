@@ -31,6 +31,8 @@ export interface Admitted {
   readonly endpoint?: EndpointTarget | undefined;
   /** The call as its watcher sees it; undefined when nobody watches. */
   readonly watched?: WatchedCall | undefined;
+  /** Tells that the answer has begun: an upstream that sends is not silent. May be left out. */
+  answering?(): void;
   settle(outcome: Outcome): void;
 }
 

@@ -22,6 +22,7 @@ const SHED_RETRY_MS = 1000;
 
 /** Who takes the outcome. */
 export interface Settler {
+  answering(): void;
   settle(
     operation: OperationStats,
     ticket: Ticket,
@@ -60,6 +61,10 @@ export class AdmittedCall implements Admitted {
 
   get watched(): WatchedCall | undefined {
     return this.#extra?.watched;
+  }
+
+  answering(): void {
+    this.#settler.answering();
   }
 
   settle(outcome: Outcome): void {

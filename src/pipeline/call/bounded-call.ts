@@ -24,7 +24,7 @@ export interface CallOwner {
   failed(call: CallRecord, error: unknown): void;
   /** The deadline passed. Answers the error that the caller gets. */
   expired(call: CallRecord, stalled: boolean): Error;
-  aborted(call: CallRecord): void;
+  aborted(call: CallRecord, reason: unknown): void;
   /** A call that had ended for its caller started (+1) or stopped (−1) running on. */
   abandoned(change: 1 | -1): void;
 }
@@ -94,9 +94,9 @@ export class BoundedCall<Result> implements Expiring {
   #abort(): void {
     if (this.#isOver) return;
     this.#close();
-    this.#owner.aborted(this.#record);
-    this.#leaveRunning();
     const reason: unknown = this.#signal?.reason;
+    this.#owner.aborted(this.#record, reason);
+    this.#leaveRunning();
     this.#reject(reason);
     this.#context.abort(reason);
   }

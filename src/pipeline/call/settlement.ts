@@ -1,10 +1,17 @@
 // Brings outcomes home: classifies what a call came to, counts it, and tells the breaker. Nothing in
 // here may replace the result or the error of the call.
 
-import { classifyError, errorText, retryAfterOf, type ErrorClass } from "../../core/classify.ts";
+import {
+  classifyError,
+  errorText,
+  isTimeUp,
+  retryAfterOf,
+  type ErrorClass,
+} from "../../core/classify.ts";
 import type { Failure, Ticket } from "../../core/breaker/machine.ts";
 import { DeadlineError, withoutStack } from "../../core/errors.ts";
 import { isLatency, toThousandths, type Outcome } from "../../core/outcome.ts";
+import { isImpatient, seenByLeaver, type Wait } from "../../core/patience.ts";
 import type { Settler } from "./admissions.ts";
 import type { CallOwner, CallRecord } from "./bounded-call.ts";
 import type { CallExtra } from "./extra.ts";
@@ -36,20 +43,25 @@ export class Settlement implements Settler, CallOwner {
   readonly #classifyResult: ((value: unknown) => ResultClass) | undefined;
 
   readonly #endpoints: EndpointSet | undefined;
+  /** What the upstream may take, by its own options. */
+  readonly #deadlineMs: number | undefined;
+  /** When it last answered anybody, on the monotonic clock. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     guard: BreakerGuard,
     emitter: Emitter,
     clock: Clock,
-    classifiers: Classifiers,
+    settings: Classifiers & { readonly deadlineMs: number | undefined },
     endpoints: EndpointSet | undefined,
   ) {
+    this.#deadlineMs = settings.deadlineMs;
     this.#endpoints = endpoints;
     this.#guard = guard;
     this.#emitter = emitter;
     this.#clock = clock;
-    this.#classifyError = classifiers.classifyError ?? classifyError;
-    this.#classifyResult = classifiers.classifyResult;
+    this.#classifyError = settings.classifyError ?? classifyError;
+    this.#classifyResult = settings.classifyResult;
   }
 
   /** A call fulfilled. */
@@ -69,8 +81,10 @@ export class Settlement implements Settler, CallOwner {
     const result = safely(() => classify(value), "success");
     const latencyMs = nowMs - startMs;
     if (result === "success") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
-    else if (result === "ignore") this.#finishIgnored(operation, ticket, latencyMs, extra);
-    else {
+    else if (result === "ignore") {
+      this.#answeredMs = nowMs;
+      this.#finishIgnored(operation, ticket, latencyMs, extra);
+    } else {
       const kind = result === "timeout" ? "timeout" : "failed";
       const failure = this.#failure(kind, `the result was classified as ${result}`);
       this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
@@ -106,7 +120,10 @@ export class Settlement implements Settler, CallOwner {
     const latencyMs = outcome.latencyMs ?? nowMs - startMs;
     if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
     else if (outcome.outcome === "ignored") {
-      this.#finishIgnored(operation, ticket, latencyMs, extra);
+      const { leftAfterMs: waitedMs, waitedInAllMs: silentMs = waitedMs } = outcome;
+      if (waitedMs === undefined || silentMs === undefined) {
+        this.#finishIgnored(operation, ticket, latencyMs, extra);
+      } else this.#finishLeft(operation, ticket, { waitedMs, silentMs }, nowMs, extra);
     } else {
       const kind = outcome.timeout === true ? "timeout" : "failed";
       const failure = this.failureOf(outcome);
@@ -136,12 +153,20 @@ export class Settlement implements Settler, CallOwner {
     this.error(operation, ticket, startMs, error, extra);
   }
 
-  aborted({ operation, ticket, startMs, extra }: CallRecord): void {
+  /** A caller's time that was up is a deadline, given in another way. */
+  aborted({ operation, ticket, startMs, extra }: CallRecord, reason: unknown): void {
     const nowMs = this.#clock.monotonic();
-    this.#settleIgnored(operation, extra, () =>
-      this.#guard.settleAborted(ticket, nowMs - startMs, nowMs),
-    );
-    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", nowMs - startMs);
+    const waitedMs = nowMs - startMs;
+    if (isTimeUp(reason)) {
+      const failure = this.#failure("timeout", reason);
+      this.#finishTimeout(operation, ticket, failure, waitedMs, waitedMs, nowMs, extra);
+    } else {
+      this.#finishLeft(operation, ticket, { waitedMs, silentMs: waitedMs }, nowMs, extra);
+    }
+  }
+
+  answering(): void {
+    this.#answeredMs = this.#clock.monotonic();
   }
 
   expired(call: CallRecord, stalled: boolean): Error {
@@ -158,9 +183,52 @@ export class Settlement implements Settler, CallOwner {
     if (stalled) this.#finishIgnored(operation, ticket, latencyMs, extra);
     else {
       const failure = this.#failure("timeout", error);
-      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, extra);
+      this.#finishTimeout(operation, ticket, failure, deadlineMs, latencyMs, nowMs, extra);
     }
     return error;
+  }
+
+  /** The upstream's own limit is evidence; a shorter one of the caller's only where it was not too short. */
+  #finishTimeout(
+    operation: OperationStats,
+    ticket: Ticket,
+    failure: Failure,
+    limitMs: number,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    const isOwn = this.#deadlineMs !== undefined && limitMs >= this.#deadlineMs;
+    if (!isOwn && isImpatient(limitMs, this.#guard.averageMs)) {
+      this.#finishIgnored(operation, ticket, latencyMs, extra);
+    } else {
+      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, extra);
+    }
+  }
+
+  /** The caller gave up while the upstream owed it an answer. */
+  #finishLeft(
+    operation: OperationStats,
+    ticket: Ticket,
+    { waitedMs, silentMs }: Wait,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    const silence = Math.min(silentMs, nowMs - this.#answeredMs);
+    const { slowCallMs, averageMs } = this.#guard;
+    const standard = { slowCallMs, averageMs, deadlineMs: this.#deadlineMs };
+    const seen = seenByLeaver({ waitedMs, silentMs: silence }, standard);
+    if (seen === "timeout") {
+      const failure = this.#failure("timeout", `nobody was answered for ${Math.round(silence)} ms`);
+      this.#finishFailed(operation, ticket, "timeout", failure, waitedMs, nowMs, extra);
+      return;
+    }
+    this.#settleIgnored(operation, extra, () => {
+      // Whoever waited as long as a slow call takes has seen one.
+      if (seen === "slow") this.#guard.settleOk(ticket, waitedMs, nowMs);
+      else this.#guard.settleIgnored(ticket);
+    });
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", waitedMs);
   }
 
   abandoned(change: 1 | -1): void {
@@ -175,6 +243,7 @@ export class Settlement implements Settler, CallOwner {
     extra: CallExtra | undefined,
   ): void {
     this.inFlight -= 1;
+    this.#answeredMs = nowMs;
     operation.ok += 1;
     operation.countDuration(latencyMs);
     const watched = extra?.watched;
@@ -193,11 +262,24 @@ export class Settlement implements Settler, CallOwner {
     extra: CallExtra | undefined,
   ): void {
     this.inFlight -= 1;
+    if (kind === "failed") this.#answeredMs = nowMs;
     operation[kind] += 1;
     operation.countDuration(latencyMs);
     const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
     if (extra?.watched === undefined) settle();
     else extra.watched.ended(kind, failure.message, settle);
+    if (this.#emitter.hears("failed")) {
+      this.#emitter.emit({
+        type: "failed",
+        upstream: this.#guard.name,
+        operation: operation.name,
+        outcome: kind,
+        error: failure.message,
+        latencyMs,
+        endpoint: extra?.endpoint?.name,
+        at: this.#clock.now(),
+      });
+    }
     if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
   }
 

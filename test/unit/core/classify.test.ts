@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { classifyError, errorText } from "../../../src/core/classify.ts";
+
+function failure(fields: Record<string, unknown>, cause?: unknown): Error {
+  const error = new Error(typeof fields["message"] === "string" ? fields["message"] : "x");
+  return Object.assign(error, fields, cause === undefined ? {} : { cause });
+}
+
+const TIME_UP = failure({ name: "TimeoutError", message: "The operation timed out." });
+
+/** Shapes seen from the clients themselves: axios 1, got 14, ky 1, openai 6, grpc-js 1, pg 8, AWS SDK 3. */
+describe("a caller who went away is no evidence", () => {
+  for (const [label, error] of Object.entries({
+    "fetch on Node": failure({ name: "AbortError", code: 20 }),
+    "a Node core API": failure(
+      { name: "AbortError", code: "ABORT_ERR" },
+      failure({ message: "user left" }),
+    ),
+    axios: failure({ name: "CanceledError", code: "ERR_CANCELED", message: "canceled" }),
+    "axios by its code alone": failure({ name: "Error", code: "ERR_CANCELED" }),
+    got: failure({ name: "AbortError", code: "ERR_ABORTED" }),
+    "got before version 12": failure({ name: "CancelError" }),
+    "OpenAI and Anthropic": failure({ message: "Request was aborted." }),
+    undici: failure({ name: "AbortError", code: "UND_ERR_ABORTED" }),
+    superagent: failure({ code: "ABORTED" }),
+    "gRPC CANCELLED": failure({ code: 1, details: "Cancelled on client" }),
+    "Connect CANCELED": failure({ name: "ConnectError", code: 1 }),
+    "PostgreSQL, cancelled by its user": failure({
+      code: "57014",
+      message: "canceling statement due to user request",
+    }),
+    "MySQL, killed by its user": failure({ code: "ER_QUERY_INTERRUPTED" }),
+  })) {
+    test(label, () => assert.equal(classifyError(error), "ignored"));
+  }
+});
+
+describe("a time that was up is a timeout, however it was given", () => {
+  for (const [label, error] of Object.entries({
+    "AbortSignal.timeout": TIME_UP,
+    "AbortSignal.timeout given to axios": failure({
+      name: "CanceledError",
+      code: "ERR_CANCELED",
+      config: { signal: { reason: TIME_UP } },
+    }),
+    "AbortSignal.timeout given to a Node core API": failure(
+      { name: "AbortError", code: "ABORT_ERR" },
+      TIME_UP,
+    ),
+    "gRPC DEADLINE_EXCEEDED": failure({
+      code: 4,
+      details: "Deadline exceeded",
+      message: "4 DEADLINE_EXCEEDED: Deadline exceeded after 1.001s",
+    }),
+    "Connect DeadlineExceeded": failure({ name: "ConnectError", code: 4 }),
+    "PostgreSQL, statement timeout": failure({
+      code: "57014",
+      message: "canceling statement due to statement timeout",
+    }),
+    "a socket's code inside two wrappers": failure({}, failure({}, failure({ code: "ETIMEDOUT" }))),
+  })) {
+    test(label, () => assert.equal(classifyError(error), "timeout"));
+  }
+});
+
+describe("what this process ran out of is no evidence", () => {
+  for (const code of [
+    "EMFILE",
+    "ENFILE",
+    "EADDRNOTAVAIL",
+    "ENOBUFS",
+    "ENOMEM",
+    "EAI_AGAIN",
+    "EAI_MEMORY",
+  ]) {
+    test(`${code}, bare as Bun reports it and as a cause as Node does`, () => {
+      assert.equal(classifyError(failure({ code })), "ignored");
+      assert.equal(
+        classifyError(failure({ message: "fetch failed" }, failure({ code }))),
+        "ignored",
+      );
+    });
+  }
+
+  test("also when every address of a name met it", () => {
+    const each = failure({ code: "EADDRNOTAVAIL" });
+    assert.equal(classifyError(new AggregateError([each, each])), "ignored");
+    assert.equal(
+      classifyError(new AggregateError([each, failure({ code: "ECONNREFUSED" })])),
+      "failed",
+    );
+  });
+});
+
+describe("a request that its client could not even prepare is no evidence", () => {
+  for (const code of [
+    "ERR_INVALID_URL",
+    "ERR_INVALID_ARG_TYPE",
+    "ERR_INVALID_ARG_VALUE",
+    "ERR_INVALID_CHAR",
+    "ERR_INVALID_HTTP_TOKEN",
+    "ERR_HTTP_INVALID_HEADER_VALUE",
+    "ERR_UNESCAPED_CHARACTERS",
+    "UND_ERR_INVALID_ARG",
+    "UND_ERR_NOT_SUPPORTED",
+    "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH",
+  ]) {
+    test(code, () => assert.equal(classifyError(failure({ code })), "ignored"));
+  }
+
+  for (const prepare of [
+    () => fetch("http://[bad"),
+    () => fetch("http://127.0.0.1:1/", { ...{ method: "GET", body: "x" } }),
+    () => fetch("http://127.0.0.1:1/", { headers: { "a b": "x" } }),
+    () => fetch("http://127.0.0.1:1/", { headers: { a: "x\ny" } }),
+  ]) {
+    test(`as this runtime says it: ${String(prepare)}`, async () => {
+      await assert.rejects(
+        async () => prepare(),
+        (error) => {
+          assert.equal(classifyError(error), "ignored");
+          return true;
+        },
+      );
+    });
+  }
+
+  test("while a mistake in what was made of the answer still counts", () => {
+    const error = new TypeError("Cannot read properties of undefined (reading 'odds')");
+    assert.equal(classifyError(error), "failed");
+    assert.equal(
+      classifyError(new TypeError("fetch failed", { cause: failure({ code: "ECONNRESET" }) })),
+      "failed",
+    );
+  });
+});
+
+describe("everything else is a failure", () => {
+  for (const [label, error] of Object.entries({
+    "504, whatever its text": failure({ status: 504, message: "504 Gateway Timeout" }),
+    "a connection that was refused": failure({ code: "ECONNREFUSED" }),
+    "a code that is only a number": failure({ code: 1 }),
+    "a cancel code on a cause, which may be the client's own doing": failure(
+      {},
+      failure({ name: "AbortError" }),
+    ),
+    "a name that is not known": failure({ code: "ENOTFOUND" }),
+    undefined,
+    "a text": "500",
+  })) {
+    test(label, () => assert.equal(classifyError(error), "failed"));
+  }
+
+  test("and a hostile object harms nobody", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const getters = Object.defineProperty({}, "code", {
+      get() {
+        throw new Error("getter");
+      },
+    });
+    const looped: Record<string, unknown> = {};
+    looped["cause"] = looped;
+    for (const error of [proxy, getters, looped]) {
+      assert.equal(classifyError(error), "failed");
+      assert.equal(typeof errorText(error), "string");
+    }
+  });
+});
