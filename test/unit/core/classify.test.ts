@@ -7,6 +7,9 @@ function failure(fields: Record<string, unknown>, cause?: unknown): Error {
   return Object.assign(error, fields, cause === undefined ? {} : { cause });
 }
 
+const GET_WITH_BODY: RequestInit = { method: "GET" };
+GET_WITH_BODY.body = "x";
+
 const TIME_UP = failure({ name: "TimeoutError", message: "The operation timed out." });
 
 /** Shapes seen from the clients themselves: axios 1, got 14, ky 1, openai 6, grpc-js 1, pg 8, AWS SDK 3. */
@@ -111,7 +114,7 @@ describe("a request that its client could not even prepare is no evidence", () =
 
   for (const prepare of [
     () => fetch("http://[bad"),
-    () => fetch("http://127.0.0.1:1/", { ...{ method: "GET", body: "x" } }),
+    () => fetch(new Request("http://127.0.0.1:1/", GET_WITH_BODY)),
     () => fetch("http://127.0.0.1:1/", { headers: { "a b": "x" } }),
     () => fetch("http://127.0.0.1:1/", { headers: { a: "x\ny" } }),
   ]) {
