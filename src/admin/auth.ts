@@ -13,6 +13,20 @@ export function isAdminToken(value: string, token: Secret): boolean {
   return timingSafeEqual(sha256(value), sha256(token.reveal()));
 }
 
+/**
+ * Whether an `Authorization` value holds the token in any spelling: whatever the scheme, beside other
+ * parameters, joined with a second line, or in the Base64 of `Basic`.
+ */
+export function holdsAdminToken(value: string, token: Secret): boolean {
+  const secret = token.reveal();
+  if (value.includes(secret)) return true;
+  return (value.match(BASE64) ?? []).some((text) =>
+    Buffer.from(text, "base64").toString("latin1").includes(secret),
+  );
+}
+
+const BASE64 = /[\w+/-]{8,}/g;
+
 function sha256(text: string): Buffer {
   return createHash("sha256").update(text, "utf8").digest();
 }

@@ -3,7 +3,7 @@
 
 import { createAdminApp } from "../admin/api.ts";
 import { startAdmin } from "../admin/server.ts";
-import { isAdminToken } from "../admin/auth.ts";
+import { holdsAdminToken } from "../admin/auth.ts";
 import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import type { SwitchgearConfig } from "../config/schema.ts";
@@ -70,9 +70,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       onError: (error) => logger.error({ err: error }, "a gateway request failed here"),
       ...(token === undefined
         ? {}
-        : {
-            isAdminToken: (value: string) => isAdminToken(value.replace(/^bearer +/i, ""), token),
-          }),
+        : { holdsAdminToken: (value: string) => holdsAdminToken(value, token) }),
     }),
   ).catch(async (error: unknown) => {
     // What already listens would keep the process alive.

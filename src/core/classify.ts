@@ -103,8 +103,20 @@ export function isTimeUp(reason: unknown): boolean {
   return property(reason, "name") === "TimeoutError";
 }
 
+/** What of ours an error tells of, in itself or in one of its causes; undefined when it is not ours. */
+export function ownFault(error: unknown): "resources" | "request" | undefined {
+  let link = error;
+  for (let depth = 0; depth <= CAUSE_DEPTH_MAX && link !== undefined && link !== null; depth += 1) {
+    const code = property(link, "code");
+    if (RESOURCE_CODES.has(code)) return "resources";
+    if (PREPARATION_CODES.has(code)) return "request";
+    link = property(link, "cause");
+  }
+  return undefined;
+}
+
 /** Whether the code tells of this process, or of a request that was never one. */
-export function isOurs(code: unknown): boolean {
+function isOurs(code: unknown): boolean {
   return RESOURCE_CODES.has(code) || PREPARATION_CODES.has(code);
 }
 

@@ -9,7 +9,15 @@ import { matchOperation } from "./route.ts";
 import { CRITICALITY_HEADER, LOAD_HEADER, OPERATION_HEADER, TIMEOUT_HEADER } from "./headers.ts";
 
 export type CallWishes =
-  | { readonly ok: true; readonly options: GatewayCallOptions; readonly deadlineMs: number }
+  | {
+      readonly ok: true;
+      readonly options: GatewayCallOptions;
+      /** The caller's limit: `ownMs`, or a shorter one. */
+      readonly deadlineMs: number;
+      /** The upstream's, for this operation. */
+      readonly ownMs: number;
+      readonly idleMs: number | undefined;
+    }
   /** `header` is wrong for the reason in `detail`, which never repeats what was sent. */
   | { readonly ok: false; readonly header: string; readonly detail: string };
 
@@ -61,14 +69,15 @@ export function readCallWishes(
   }
 
   const timeout = header(TIMEOUT_HEADER) ?? undefined;
-  if (timeout === undefined)
-    return { ok: true, options, deadlineMs: destination.upstream.deadlineMs };
+  const ownMs = matched?.deadlineMs ?? destination.upstream.deadlineMs;
+  const idleMs = matched?.idleMs ?? destination.upstream.idleMs;
+  if (timeout === undefined) return { ok: true, options, deadlineMs: ownMs, ownMs, idleMs };
   const timeoutMs = WHOLE_NUMBER.test(timeout) ? Number(timeout) : 0;
   if (timeoutMs === 0) {
     return wrong(TIMEOUT_HEADER, "must be a whole number of milliseconds above 0, such as 500");
   }
   // It may shorten the configured deadline, never lengthen it.
-  return { ok: true, options, deadlineMs: Math.min(timeoutMs, destination.upstream.deadlineMs) };
+  return { ok: true, options, deadlineMs: Math.min(timeoutMs, ownMs), ownMs, idleMs };
 }
 
 function wrong(header: string, detail: string): CallWishes {

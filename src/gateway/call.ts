@@ -1,146 +1,100 @@
 // One call's life between the server that received it and the client that forwards it: admitted
 // once, settled once, whichever of answer, error, deadline, caller and shutdown comes first.
+//
+// It knows whose turn it is: the caller's, to send its body or to read its answer, or the upstream's.
+// What the caller took is not held against the upstream, neither as a missed deadline nor as latency.
+//
+// A caller who leaves, or gives less time than the upstream has, is let go at once. Its call may wait on
+// as the upstream's witness (see vigil.ts): what becomes of it within the upstream's own time is evidence.
+// Otherwise an upstream that hangs would never be found out by callers who leave before its deadline.
 
-import type { Clock, Scheduler } from "../core/clock.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Admitted } from "../pipeline/call/admission.ts";
 import type { DeadlineEntry, Expiring } from "../pipeline/call/deadline.ts";
-import { DeadlineQueue } from "../pipeline/call/deadline.ts";
-import type { Ending } from "./classify.ts";
-import { outcomeOfEnding, outcomeOfError, outcomeOfStatus } from "./classify.ts";
-import type { AccessEntry, GatewayCallOptions, GatewayOptions } from "./ports.ts";
-import type { Problem } from "./problem.ts";
+import type { CallBook } from "./book.ts";
+import type { CallWishes } from "./call-options.ts";
+import { isGuardsRefusal, outcomeOfEnding, outcomeOfError, outcomeOfStatus } from "./classify.ts";
+import { leavesUpstream, type Ending } from "./ending.ts";
+import type { GatewayCallOptions } from "./ports.ts";
+import { SENT_ON_ENDING, type Problem } from "./problem.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import type { Destination } from "./route.ts";
+import type { Vigil } from "./vigil.ts";
 
 /** A call's two connections, as its transport holds them. */
 export interface Line {
   /** Lets go of both, as far as they are still held; the caller is told, as far as it still can. */
   cut(ending: Ending): void;
+  /** Lets go of the caller alone, and tells it. */
+  leave(ending: Ending): void;
 }
 
-/** What all calls of one gateway share. */
-export class CallBook {
-  readonly clock: Clock;
-  readonly deadlines: DeadlineQueue;
-  /**
-   * Each call knows its place. A `Set` on Bun is taken to link its dead entries to later ones, as
-   * the deadline queue did: see there for what that cost.
-   */
-  readonly #open: Call[] = [];
-  readonly #onAccess: GatewayOptions["onAccess"];
-  #onIdle: (() => void) | undefined;
-
-  constructor(scheduler: Scheduler, onAccess: GatewayOptions["onAccess"]) {
-    this.clock = scheduler;
-    this.deadlines = new DeadlineQueue(scheduler);
-    this.#onAccess = onAccess;
-  }
-
-  get size(): number {
-    return this.#open.length;
-  }
-
-  /** Answers the call's place, by which it is taken out again. */
-  opened(call: Call): number {
-    return this.#open.push(call) - 1;
-  }
-
-  closed(call: Call): void {
-    const last = this.#open.pop();
-    if (last !== undefined && last !== call) {
-      this.#open[call.place] = last;
-      last.place = call.place;
-    }
-    if (this.#open.length === 0) this.#onIdle?.();
-  }
-
-  /** Resolves true when no call is left, false after `graceMs`. */
-  async drained(graceMs: number): Promise<boolean> {
-    if (this.#open.length === 0) return true;
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => resolve(false), Math.max(0, graceMs));
-    this.#onIdle = () => resolve(true);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#onIdle = undefined;
-    }
-  }
-
-  abortAll(): void {
-    // A copy: calls leave the list as they end.
-    for (const call of this.#open.slice()) call.end("stopping");
-  }
-
-  get hasListener(): boolean {
-    return this.#onAccess !== undefined;
-  }
-
-  /** An answer of our own to a call that was not admitted. */
-  refused(
-    method: string,
-    answer: Problem,
-    destination: Destination | undefined,
-    operation: string | null,
-  ): void {
-    if (this.#onAccess === undefined) return;
-    this.report({
-      upstream: destination?.upstream.name ?? null,
-      operation,
-      method,
-      status: answer.status,
-      outcome: "refused",
-      reason: answer.reason,
-      latencyMs: 0,
-      durationMs: 0,
-      criticality: null,
-    });
-  }
-
-  report(entry: AccessEntry): void {
-    try {
-      this.#onAccess?.(entry);
-    } catch {
-      // A log that cannot be written must not take the call with it.
-    }
-  }
+/** What an answer's head says beside its status; asked for where it may matter. */
+export interface AnswerFacts {
+  readonly retryAfter?: string | null | undefined;
+  /** Its `x-switchgear-reason`. */
+  readonly reason?: string | null | undefined;
 }
+
+/**
+ * Share of its time that an upstream must have had. Less than all, since a caller's head and a short body
+ * are part of the deadline, and a body of one packet must not make every timeout the caller's fault.
+ */
+const OWN_SHARE = 0.9;
 
 export class Call implements Expiring {
   readonly destination: Destination;
-  readonly deadlineMs: number;
   readonly method: string;
+  /** The caller's limit: the operation's, or a shorter one of its own. */
+  readonly deadlineMs: number;
   /** On the monotonic clock. */
   readonly startedMs: number;
   /** Where the book keeps it. */
   place: number;
   /** Set by the transport. */
   line: Line | undefined;
-  /** Why the call ended early, once it did. */
+  /** Why the call ended early for its caller, once it did. */
   ending: Ending | undefined;
+  /** Whether it waits on without its caller. */
+  isWitness = false;
 
   readonly #book: CallBook;
   readonly #options: GatewayCallOptions;
   readonly #admitted: Admitted;
-  readonly #deadline: DeadlineEntry;
+  readonly #vigil: Vigil;
+  /** The upstream's own limit. */
+  readonly #ownMs: number;
+  readonly #idleMs: number | undefined;
+  #deadline: DeadlineEntry;
+  /** Since when the upstream is waited for. */
+  #sinceMs: number;
+  #isCallersTurn = false;
+  /** When the last piece of a stream came. */
+  #pieceMs = 0;
   #latencyMs: number | undefined;
   #retryAfterMs: number | undefined;
+  #isRefusal = false;
   #isSettled = false;
   #isStreaming = false;
+  #isEvents = false;
+  /** The upstream's. */
+  #answerStatus = 0;
   /** What the caller was sent, and why when it was our own. */
   #sentStatus = 0;
   #sentReason: string | null = null;
+  /** When it was let go; undefined while it waits. */
+  #leftMs: number | undefined;
 
   constructor(
     book: CallBook,
     destination: Destination,
-    facts: {
+    facts: Pick<
+      Extract<CallWishes, { ok: true }>,
+      "options" | "deadlineMs" | "ownMs" | "idleMs"
+    > & {
       readonly method: string;
-      readonly options: GatewayCallOptions;
-      readonly deadlineMs: number;
       readonly admitted: Admitted;
+      readonly vigil: Vigil;
     },
   ) {
     this.destination = destination;
@@ -149,9 +103,17 @@ export class Call implements Expiring {
     this.#book = book;
     this.#options = facts.options;
     this.#admitted = facts.admitted;
+    this.#vigil = facts.vigil;
+    this.#ownMs = facts.ownMs;
+    this.#idleMs = facts.idleMs;
     this.startedMs = book.clock.monotonic();
+    this.#sinceMs = this.startedMs;
     this.#deadline = book.deadlines.add(this, facts.deadlineMs, this.startedMs);
     this.place = book.opened(this);
+  }
+
+  get upstream(): string {
+    return this.destination.upstream.name;
   }
 
   get operation(): string {
@@ -162,44 +124,154 @@ export class Call implements Expiring {
     return this.#isSettled;
   }
 
+  /** The caller is to send or to read; the upstream is not waited for. */
+  waitsForCaller(): void {
+    this.#isCallersTurn = true;
+  }
+
+  /** The caller has done its part. */
+  waitsForUpstream(): void {
+    this.#isCallersTurn = false;
+    this.#sinceMs = this.#book.clock.monotonic();
+  }
+
   /** Marks the arrival of the answer's headers: that is its latency. */
-  headersArrived(status: number, retryAfter?: string | null): void {
-    this.#latencyMs = this.#book.clock.monotonic() - this.startedMs;
-    this.#sentStatus = status;
-    if (retryAfter !== undefined) {
-      this.#retryAfterMs = retryAfterMs(retryAfter, this.#book.clock.now());
-    }
+  headersArrived(status: number, facts?: AnswerFacts): void {
+    this.#latencyMs = this.#book.clock.monotonic() - this.#sinceMs;
+    this.#isCallersTurn = false;
+    this.#answerStatus = status;
+    this.#vigil.answered();
+    if (!this.isWitness) this.#sentStatus = status;
+    if (facts === undefined) return;
+    this.#retryAfterMs = retryAfterMs(facts.retryAfter, this.#book.clock.now());
+    this.#isRefusal = isGuardsRefusal(status, facts.reason);
   }
 
   /** The answer's headers went out before its body was here: its status can no longer change. */
-  streams(): void {
+  streams(contentType: string | null | undefined): void {
     this.#isStreaming = true;
+    this.#isEvents = contentType?.startsWith("text/event-stream") === true;
+    // A long body settles late, and its upstream is alive now.
+    this.#admitted.answering?.();
+    if (this.#idleMs === undefined) return;
+    const { deadlines, clock } = this.#book;
+    deadlines.remove(this.#deadline);
+    this.#pieceMs = clock.monotonic();
+    this.#deadline = deadlines.add(this, this.#idleMs, this.#pieceMs);
   }
 
-  /** The answer arrived whole. */
+  /** A piece of a streamed answer came. */
+  piece(): void {
+    if (this.#idleMs !== undefined) this.#pieceMs = this.#book.clock.monotonic();
+  }
+
+  /** The answer arrived whole, and is on its way to the caller. */
   complete(): void {
-    const { status429 } = this.destination.upstream;
-    const outcome = outcomeOfStatus(this.#sentStatus, status429, this.#elapsedMs());
-    const retryAfterMs = this.#retryAfterMs;
-    this.#settle(retryAfterMs === undefined ? outcome : { ...outcome, retryAfterMs });
+    this.#settle(this.#answered());
   }
 
-  /** The upstream broke off, or was not reached. The caller is sent `answer`, if it still can be. */
+  /**
+   * The upstream broke off, or was not reached. The caller is sent `answer`, if it still can be.
+   */
   fail(error: unknown, answer: Problem | undefined): void {
     this.#answerWith(answer);
     this.#settle(outcomeOfError(error, this.#elapsedMs()));
   }
 
+  /** A fault of ours: no evidence. */
+  fault(answer: Problem): void {
+    this.#answerWith(answer);
+    this.#settle({ outcome: "ignored", latencyMs: this.#elapsedMs() });
+  }
+
   /** Ends the call early: settles it, then lets go of the connections. */
   end(ending: Ending): void {
     if (this.#isSettled) return;
+    if (this.isWitness) {
+      // Its caller is gone; what ends it now is what it waited for.
+      if (!leavesUpstream(ending)) this.#finish(ending);
+      return;
+    }
     this.ending = ending;
-    this.#settle(outcomeOfEnding(ending, this.deadlineMs, this.#elapsedMs()), ending);
-    this.line?.cut(ending);
+    if (!this.#isStreaming) {
+      this.#sentStatus = SENT_ON_ENDING[ending].status;
+      this.#sentReason = SENT_ON_ENDING[ending].reason;
+    }
+    this.#leftMs = this.#book.clock.monotonic();
+    if (leavesUpstream(ending) && this.#owesAnswer && this.#becomesWitness()) {
+      this.line?.leave(ending);
+    } else this.#finish(ending);
   }
 
   expire(stalled: boolean): void {
-    this.end(stalled ? "stalled" : "deadline");
+    if (stalled) this.end("stalled");
+    else if (this.#isStreaming && this.#idleMs !== undefined) this.#pausedFor(this.#idleMs);
+    else if (this.#isCallersTurn) this.end("caller_slow");
+    else if (this.waitedMs < this.#ownMs * OWN_SHARE) this.end("impatient");
+    else this.end(this.#isStreaming && this.#isEvents ? "stream_over" : "deadline");
+  }
+
+  /** Whether the head of the answer is still to come, and it is the upstream's turn. */
+  get #owesAnswer(): boolean {
+    return this.#latencyMs === undefined && !this.#isCallersTurn;
+  }
+
+  /** For which the upstream has been waited for. */
+  get waitedMs(): number {
+    return this.#book.clock.monotonic() - this.#sinceMs;
+  }
+
+  #pausedFor(idleMs: number): void {
+    const { clock, deadlines } = this.#book;
+    const nowMs = clock.monotonic();
+    const leftMs = this.#pieceMs + idleMs - nowMs;
+    if (leftMs > 0) this.#deadline = deadlines.add(this, leftMs, nowMs);
+    else this.end(this.#isCallersTurn ? "caller_slow" : "idle");
+  }
+
+  #becomesWitness(): boolean {
+    const leftMs = this.#ownMs - this.waitedMs;
+    if (leftMs <= 0 || this.#book.isStopping || !this.#vigil.takes(this)) return false;
+    this.isWitness = true;
+    const { deadlines, clock } = this.#book;
+    deadlines.remove(this.#deadline);
+    this.#deadline = deadlines.add(this, leftMs, clock.monotonic());
+    return true;
+  }
+
+  #finish(ending: Ending): void {
+    const waitedMs = this.#latencyMs ?? this.waitedMs;
+    const witnessMs = this.#vigil.witness?.waitedMs ?? 0;
+    const times = {
+      waitedMs,
+      waitedInAllMs: Math.max(waitedMs, witnessMs),
+      deadlineMs: this.#ownMs,
+      idleMs: this.#idleMs,
+    };
+    // A stream that its caller leaves, or whose time is up, has been answered well.
+    const isStreamsEnd =
+      this.#isOpenEnded && (ending === "caller_left" || ending === "stream_over");
+    const outcome = isStreamsEnd
+      ? this.#answered()
+      : outcomeOfEnding(ending, times, this.#owesAnswer);
+    this.#settle(outcome);
+    this.line?.cut(ending);
+  }
+
+  get #isOpenEnded(): boolean {
+    return this.#isStreaming && (this.#isEvents || this.#idleMs !== undefined);
+  }
+
+  /** What the answer's status says. */
+  #answered(): Outcome {
+    const latencyMs = this.#elapsedMs();
+    const { status429 } = this.destination.upstream;
+    const outcome: Outcome = this.#isRefusal
+      ? { outcome: "ignored", latencyMs }
+      : outcomeOfStatus(this.#answerStatus, status429, latencyMs);
+    if (outcome.outcome === "ignored") this.#admitted.answering?.();
+    const waitMs = this.#retryAfterMs;
+    return waitMs === undefined ? outcome : { ...outcome, retryAfterMs: waitMs };
   }
 
   #answerWith(answer: Problem | undefined): void {
@@ -209,45 +281,34 @@ export class Call implements Expiring {
   }
 
   #elapsedMs(): number {
-    return this.#latencyMs ?? this.#book.clock.monotonic() - this.startedMs;
+    return this.#latencyMs ?? this.waitedMs;
   }
 
-  #settle(outcome: Outcome, ending?: Ending): void {
+  #settle(outcome: Outcome): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     this.#book.deadlines.remove(this.#deadline);
     try {
       this.#admitted.settle(outcome);
     } finally {
-      if (this.#book.hasListener) this.#report(outcome, ending);
+      if (this.#book.hasListener) this.#report(outcome);
       this.#book.closed(this);
+      if (this.isWitness) this.#vigil.over(this);
     }
   }
 
-  #report(outcome: Outcome, ending: Ending | undefined): void {
-    const isCut = ending !== undefined && !this.#isStreaming;
-    const sent = isCut
-      ? SENT_ON_ENDING[ending]
-      : { status: this.#sentStatus, reason: this.#sentReason };
+  #report(outcome: Outcome): void {
+    const { clock } = this.#book;
     this.#book.report({
-      upstream: this.destination.upstream.name,
+      upstream: this.upstream,
       operation: this.operation,
       method: this.method,
-      status: sent.status,
+      status: this.#sentStatus,
       outcome: outcome.timeout === true ? "timeout" : outcome.outcome,
-      reason: sent.reason,
+      reason: this.#sentReason,
       latencyMs: this.#elapsedMs(),
-      durationMs: this.#book.clock.monotonic() - this.startedMs,
+      durationMs: (this.#leftMs ?? clock.monotonic()) - this.startedMs,
       criticality: this.#options.criticality ?? null,
     });
   }
 }
-
-/** What a caller is sent when the call ends before the answer's headers went out. */
-const SENT_ON_ENDING: Readonly<Record<Ending, { status: number; reason: string | null }>> = {
-  deadline: { status: 504, reason: "upstream_timeout" },
-  stalled: { status: 504, reason: "upstream_timeout" },
-  caller_left: { status: 0, reason: null },
-  body_too_large: { status: 413, reason: "body_too_large" },
-  stopping: { status: 503, reason: "closing" },
-};

@@ -13,6 +13,8 @@ export const LOAD_HEADER = "x-switchgear-load";
 export const CRITICALITY_HEADER = "x-switchgear-criticality";
 export const TIMEOUT_HEADER = "x-switchgear-timeout-ms";
 export const REASON_HEADER = "x-switchgear-reason";
+/** How many Switchgear gateways a request has passed: sent to upstreams, since one may lead back here. */
+export const HOPS_HEADER = "x-switchgear-hops";
 
 const OWN_PREFIX = "x-switchgear-";
 
@@ -69,43 +71,103 @@ export function nominatedBy(connection: string | null | undefined): readonly str
 export interface RequestHeaderRules {
   readonly host: string;
   readonly userAgent: string;
-  readonly isAdminToken: ((value: string) => boolean) | undefined;
+  readonly holdsAdminToken: ((value: string) => boolean) | undefined;
+}
+
+/** What is sent with one request beside the caller's fields, in place of those of the same names. */
+export interface AddedFields {
+  readonly hops: number;
+  /** Names in lower case. */
+  readonly trace?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Fields for the upstream from flat name-value pairs; order, case and repetition are kept. */
 export function requestPairs(
   raw: readonly string[],
   rules: RequestHeaderRules,
-  replaced?: Readonly<Record<string, string>>,
+  { hops, trace }: AddedFields,
 ): string[] {
   const nominated = nominatedBy(joined(raw, "connection"));
-  const kept = ["host", rules.host];
+  const kept = ["host", rules.host, HOPS_HEADER, String(hops)];
   let hasUserAgent = false;
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const [name = "", value = ""] = [raw[at], raw[at + 1]];
     const lower = name.toLowerCase();
     if (dropsRequestHeader(lower) || nominated.includes(lower)) continue;
-    if (lower === "authorization" && rules.isAdminToken?.(value) === true) continue;
+    if (lower === "authorization" && rules.holdsAdminToken?.(value) === true) continue;
     if (lower === "user-agent") hasUserAgent = true;
-    if (replaced !== undefined && Object.hasOwn(replaced, lower)) continue;
+    if (trace !== undefined && Object.hasOwn(trace, lower)) continue;
     kept.push(name, value);
   }
   if (!hasUserAgent) kept.push("user-agent", rules.userAgent);
-  if (replaced !== undefined)
-    for (const [name, value] of Object.entries(replaced)) kept.push(name, value);
+  if (trace !== undefined)
+    for (const [name, value] of Object.entries(trace)) kept.push(name, value);
   return kept;
 }
 
-/** Fields for the caller from flat name-value pairs; two `Set-Cookie` lines stay two. */
-export function responsePairs(raw: readonly string[]): string[] {
-  const nominated = nominatedBy(joined(raw, "connection"));
-  const kept: string[] = [];
+/** An answer's head: what its caller is sent of it, and the fields that decide. */
+export interface AnswerHead {
+  readonly pairs: string[];
+  /** By name, in lower case, for the names below; of several the last one. */
+  readonly fields: Readonly<Partial<Record<DecisiveField, string>>>;
+}
+
+export type DecisiveField =
+  | "connection"
+  | "content-length"
+  | "content-type"
+  | "retry-after"
+  | "transfer-encoding"
+  | "x-switchgear-reason";
+
+const DECISIVE_OF_ANSWER: ReadonlySet<string> = new Set<DecisiveField>([
+  "connection",
+  "content-length",
+  "content-type",
+  "retry-after",
+  "transfer-encoding",
+  "x-switchgear-reason",
+]);
+
+/**
+ * Reads flat name-value pairs in one pass; two `Set-Cookie` lines stay two. The length comes last: Node's
+ * server spoils a `Content-Disposition` beyond ASCII that it finds after one (24.21).
+ */
+export function answerHead(raw: readonly string[], rewrite?: AnswerRewrite): AnswerHead {
+  const fields: Partial<Record<DecisiveField, string>> = {};
+  let pairs: string[] = [];
+  let length: string | undefined;
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const [name = "", value = ""] = [raw[at], raw[at + 1]];
     const lower = name.toLowerCase();
-    if (!dropsResponseHeader(lower) && !nominated.includes(lower)) kept.push(name, value);
+    if (DECISIVE_OF_ANSWER.has(lower)) {
+      const known = lower === "connection" ? fields.connection : undefined;
+      fields[lower as DecisiveField] = known === undefined ? value : `${known},${value}`;
+    }
+    if (lower === "content-length") length = name;
+    else if (!dropsResponseHeader(lower)) pairs.push(name, rewrite?.(lower, value) ?? value);
   }
-  return kept;
+  const nominated = nominatedBy(fields.connection);
+  if (nominated.length > 0) pairs = without(pairs, nominated);
+  if (length !== undefined && !nominated.includes("content-length")) {
+    pairs.push(length, fields["content-length"] ?? "");
+  }
+  return { pairs, fields };
+}
+
+/** What a field's value becomes for the caller; undefined for one that stays as it is. */
+export type AnswerRewrite = (name: string, value: string) => string | undefined;
+
+function without(pairs: readonly string[], names: readonly string[]): string[] {
+  const isKept = (at: number): boolean =>
+    !names.includes(pairs[at - (at % 2)]?.toLowerCase() ?? "");
+  return pairs.filter((_, at) => isKept(at));
+}
+
+/** Whether a body comes in a coding that was not asked for, and that nobody here takes off. */
+export function isForeignCoding(transferEncoding: string | null | undefined): boolean {
+  if (transferEncoding === null || transferEncoding === undefined) return false;
+  return transferEncoding.trim().toLowerCase() !== "chunked";
 }
 
 function joined(raw: readonly string[], wanted: string): string | undefined {
@@ -122,6 +184,7 @@ const DECISIVE: ReadonlySet<string> = new Set([
   "authorization",
   "connection",
   "content-length",
+  "transfer-encoding",
   "upgrade",
   "user-agent",
 ]);
@@ -156,29 +219,51 @@ export class HeaderSurvey {
 export function stripRequestHeaders(
   headers: Headers,
   rules: RequestHeaderRules,
+  { hops, trace }: AddedFields,
   survey = new HeaderSurvey(headers),
 ): void {
   // Collected first: deleting while iterating skips neighbours.
   for (const name of survey.dropped) headers.delete(name);
   dropNominated(headers, survey.get("connection"));
   const authorization = survey.get("authorization");
-  if (authorization !== undefined && rules.isAdminToken?.(authorization) === true) {
+  if (authorization !== undefined && rules.holdsAdminToken?.(authorization) === true) {
     headers.delete("authorization");
   }
+  headers.set(HOPS_HEADER, String(hops));
+  if (trace !== undefined)
+    for (const [name, value] of Object.entries(trace)) headers.set(name, value);
   if (survey.get("user-agent") === undefined) headers.set("user-agent", rules.userAgent);
   headers.set("host", rules.host);
 }
 
-/** Takes the fields that stay here out of an answer's `Headers`, in place. */
-export function stripResponseHeaders(headers: Headers): void {
+/** Takes the fields that stay here out of an answer's `Headers`, in place, and answers its coding. */
+export function stripResponseHeaders(
+  headers: Headers,
+  rewrite?: AnswerRewrite,
+): string | undefined {
   const dropped: string[] = [];
   let connection: string | undefined;
+  let coding: string | undefined;
   headers.forEach((value, name) => {
     if (name === "connection") connection = value;
+    else if (name === "transfer-encoding") coding = value;
     if (dropsResponseHeader(name)) dropped.push(name);
   });
   for (const name of dropped) headers.delete(name);
   dropNominated(headers, connection);
+  if (rewrite !== undefined) rewriteAnswer(headers, rewrite);
+  return coding;
+}
+
+function rewriteAnswer(headers: Headers, rewrite: AnswerRewrite): void {
+  const location = headers.get("location");
+  const rewritten = location === null ? undefined : rewrite("location", location);
+  if (rewritten !== undefined) headers.set("location", rewritten);
+  const cookies = headers.getSetCookie();
+  if (cookies.length === 0) return;
+  headers.delete("set-cookie");
+  for (const cookie of cookies)
+    headers.append("set-cookie", rewrite("set-cookie", cookie) ?? cookie);
 }
 
 function dropNominated(headers: Headers, connection: string | undefined): void {

@@ -23,7 +23,27 @@ export interface GatewayOperation {
   readonly method?: string;
   /** How heavy the operation is, 0–1000. */
   readonly load: number;
+  /** As the upstream's, for this operation alone. Default: the upstream's. */
+  readonly deadlineMs?: number | undefined;
+  readonly idleMs?: number | undefined;
   readonly criticality?: string;
+}
+
+/** How one upstream is connected to. */
+export interface GatewayConnection {
+  /** Certificates that are trusted instead of the system's, PEM. */
+  readonly ca?: string | undefined;
+  /** What this side shows of itself to an upstream that asks, PEM, with its key. */
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  /** Name that the certificate must have, and that is sent as SNI. Default: the URL's host. */
+  readonly serverName?: string | undefined;
+  /** Whether HTTP/2 is offered, on Node. Default false. */
+  readonly http2?: boolean | undefined;
+  /**
+   * Milliseconds after which a connection takes no further call, so that a name that moves is followed.
+   */
+  readonly ageMsMax: number;
 }
 
 export interface GatewayUpstream {
@@ -34,8 +54,19 @@ export interface GatewayUpstream {
   readonly endpoints?: ReadonlyMap<string, URL> | undefined;
   /** From the first byte of the request's head to the last byte of the answer's body. */
   readonly deadlineMs: number;
+  /**
+   * Makes answers streams: the deadline then ends with their headers, and a pause of more milliseconds
+   * than this between two pieces ends them. Default: the deadline covers the body.
+   */
+  readonly idleMs?: number | undefined;
   /** How a 429 counts: it tells of the caller's quota, seldom of the upstream's health. */
   readonly status429: "neutral" | "failure" | "success";
+  /** Whether redirects to the upstream's own place lead through the gateway. Default false. */
+  readonly rewriteRedirects?: boolean | undefined;
+  /** Whether its cookies are bound to its path at the gateway. Default false. */
+  readonly rewriteCookies?: boolean | undefined;
+  /** How it is connected to. Default: HTTP/1.1, certificates as the system trusts them. */
+  readonly connection?: GatewayConnection | undefined;
   readonly operations: readonly GatewayOperation[];
   readonly guard: { tryAcquire(options: CallOptions): Admission };
 }
@@ -67,6 +98,8 @@ export interface GatewayOptions {
   readonly upstreams: ReadonlyMap<string, GatewayUpstream>;
   /** Longest request body; a longer one is answered with 413. */
   readonly maxBodyBytes: number;
+  /** Methods that are passed on beside the usual ones; CONNECT and TRACE never are. Default: none. */
+  readonly methods?: readonly string[] | undefined;
   /** Longest request head, on Node; Bun's limit is its own, about 16 kB. */
   readonly maxHeaderBytes: number;
   /** Dates calls and ends them at their deadlines; in a process, `runtime/system-clock.ts`. */
@@ -78,10 +111,10 @@ export interface GatewayOptions {
   /** Told of our own faults, which callers see as a 500 without a word. Its errors harm nobody. */
   readonly onError?: (error: unknown) => void;
   /**
-   * Whether a whole `Authorization` value is that of our own admin interface. Such a value is not
-   * forwarded: a misdirected admin call must not hand its token to a bookmaker.
+   * Whether an `Authorization` value holds the token of our own admin interface, in whatever spelling.
+   * Such a field is not forwarded: a misdirected admin call must not hand its token to a bookmaker.
    */
-  readonly isAdminToken?: (value: string) => boolean;
+  readonly holdsAdminToken?: (value: string) => boolean;
   /** Carries trace context from callers to upstreams. Default: what callers sent passes as it came. */
   readonly tracing?: GatewayTracing | undefined;
   /** Sent as `switchgear/<version>` for callers without a `User-Agent`. */
@@ -99,6 +132,10 @@ export interface GatewayTracing {
 export interface Gateway {
   readonly url: string;
   readonly port: number;
+  /** Calls from now on go to these; those under way end where they are. */
+  reload(upstreams: GatewayOptions["upstreams"]): void;
+  /** From now on callers are told to take another connection; all are served as before. */
+  windDown(): void;
   /** Takes no new connection, waits for calls in flight, and aborts what is left after `graceMs`. */
   stop(graceMs: number): Promise<void>;
   /** Admitted calls that have not been settled. */

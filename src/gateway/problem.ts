@@ -2,6 +2,7 @@
 // `x-switchgear-reason`. Nothing that an upstream said is repeated in them, and of what a caller
 // said only short, quoted names. Texts are joined by hand, since a refusal is the fast path.
 
+import type { Ending } from "./ending.ts";
 import type { Refused } from "../pipeline/call/admission.ts";
 import type { Destination } from "./route.ts";
 
@@ -28,6 +29,9 @@ export type ProblemReason =
   | "closing"
   | "upstream_timeout"
   | "upstream_error"
+  | "caller_timeout"
+  | "out_of_resources"
+  | "loop"
   | "unknown_upstream"
   | "no_upstream"
   | "bad_target"
@@ -36,6 +40,7 @@ export type ProblemReason =
   | "upgrade_unsupported"
   | "method_not_allowed"
   | "method_not_implemented"
+  | "coding_unsupported"
   | "internal_error";
 
 export const PROBLEM_CONTENT_TYPE = "application/problem+json";
@@ -200,6 +205,56 @@ export function upstreamErrorProblem(destination: Destination, operation: string
   );
 }
 
+/** The caller took the time itself. */
+export function callerTimeoutProblem(destination: Destination, deadlineMs: number): Problem {
+  return problem(
+    408,
+    "caller_timeout",
+    "Request timeout",
+    `The request's body was not here in ${deadlineMs} ms; ${destination.upstream.name} was not at fault.`,
+    `,"error":"caller_timeout","bookmaker":${destination.nameJson},"deadlineMs":${deadlineMs}`,
+  );
+}
+
+/** Descriptors, ports or memory of this host: nobody was asked. */
+export function resourcesProblem(): Problem {
+  return {
+    ...problem(
+      503,
+      "out_of_resources",
+      "Out of resources",
+      "This gateway has no descriptor, port or memory left for the call; the upstream was not asked.",
+      `,"error":"out_of_resources"`,
+    ),
+    retryAfter: "1",
+  };
+}
+
+export function loopProblem(hops: number): Problem {
+  return problem(
+    508,
+    "loop",
+    "Loop detected",
+    `This request has passed ${hops} Switchgear gateways; one of their upstreams leads back here.`,
+    `,"error":"loop","hops":${hops}`,
+  );
+}
+
+/** What a caller is sent when the call ends before the answer's headers went out. */
+export const SENT_ON_ENDING: Readonly<
+  Record<Ending, { readonly status: number; readonly reason: ProblemReason | null }>
+> = {
+  deadline: { status: 504, reason: "upstream_timeout" },
+  idle: { status: 504, reason: "upstream_timeout" },
+  stalled: { status: 504, reason: "upstream_timeout" },
+  impatient: { status: 504, reason: "upstream_timeout" },
+  stream_over: { status: 504, reason: "upstream_timeout" },
+  caller_left: { status: 0, reason: null },
+  caller_slow: { status: 408, reason: "caller_timeout" },
+  body_too_large: { status: 413, reason: "body_too_large" },
+  stopping: { status: 503, reason: "closing" },
+};
+
 export function unknownUpstreamProblem(name: string): Problem {
   const echo = name.length <= ECHO_LENGTH_MAX ? name : `${name.slice(0, ECHO_LENGTH_MAX)}…`;
   return problem(
@@ -252,18 +307,27 @@ export function upgradeProblem(): Problem {
   );
 }
 
-export function methodProblem(method: string): Problem {
+export function codingProblem(): Problem {
+  return problem(
+    501,
+    "coding_unsupported",
+    "Transfer coding unsupported",
+    "This gateway takes no Transfer-Encoding but chunked; use Content-Encoding for compressed bodies.",
+  );
+}
+
+export function methodProblem(method: string, forwarded: ReadonlySet<string>): Problem {
   if (method === "TRACE" || method === "CONNECT") {
     return {
       ...problem(405, "method_not_allowed", "Method not allowed", `${method} is not forwarded.`),
-      allow: [...METHODS].join(", "),
+      allow: [...forwarded].join(", "),
     };
   }
   return problem(
     501,
     "method_not_implemented",
     "Method not implemented",
-    `Forwarded methods are ${[...METHODS].join(", ")}.`,
+    `Forwarded methods are ${[...forwarded].join(", ")}.`,
   );
 }
 

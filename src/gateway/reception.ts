@@ -1,29 +1,39 @@
 // What both transports do with a request before any byte of its body is read: the order of checks,
 // written once. It ends in an answer of our own, or in an admitted call and its target.
 
-import { Call, CallBook } from "./call.ts";
+import { ownFault } from "../core/classify.ts";
+import type { Admitted } from "../pipeline/call/admission.ts";
+import { CallBook } from "./book.ts";
 import type { CallWishes, HeaderReader } from "./call-options.ts";
 import { readCallWishes } from "./call-options.ts";
-import type { RequestHeaderRules } from "./headers.ts";
-import type { GatewayOptions, GatewayUpstream } from "./ports.ts";
-import type { Problem } from "./problem.ts";
+import { Call } from "./call.ts";
+import { isTimeoutError } from "./classify.ts";
+import type { Ending } from "./ending.ts";
+import { HOPS_HEADER, isForeignCoding, type AddedFields } from "./headers.ts";
+import { Junctions, type Junction, type Lane } from "./lanes.ts";
+import type { GatewayOptions } from "./ports.ts";
 import {
   METHODS,
-  RefusalAnswers,
   bodyTooLargeProblem,
+  callerTimeoutProblem,
   closingProblem,
+  codingProblem,
   headerProblem,
+  internalProblem,
+  loopProblem,
   methodProblem,
+  resourcesProblem,
   rootProblem,
   targetProblem,
   timeoutProblem,
   unknownUpstreamProblem,
   upgradeProblem,
+  upstreamErrorProblem,
+  type Problem,
 } from "./problem.ts";
-import type { Admitted } from "../pipeline/call/admission.ts";
-import type { Destination, Route } from "./route.ts";
-import { parseTarget, staysInside, targetPath, toDestination } from "./route.ts";
-import type { Ending } from "./classify.ts";
+import { parseTarget, staysInside, targetPath, type Destination, type Route } from "./route.ts";
+import { reportFault } from "./transport.ts";
+import type { Vigil } from "./vigil.ts";
 
 /**
  * Longest declared body that is passed on in one piece instead of as a stream: what fits in a
@@ -31,19 +41,6 @@ import type { Ending } from "./classify.ts";
  * Bun, and lets a body that breaks off become a 502 or 504 instead of a cut answer.
  */
 export const ONE_PIECE_BYTES_MAX = 65_536;
-
-/** One base URL of an upstream, and what its requests' headers are made with. */
-export interface Lane {
-  readonly destination: Destination;
-  readonly rules: RequestHeaderRules;
-  readonly refusals: RefusalAnswers;
-}
-
-/** An upstream's lane, and one for each endpoint where there are several. */
-interface Junction {
-  readonly main: Lane;
-  readonly byEndpoint: ReadonlyMap<string, Lane> | undefined;
-}
 
 /** The parts of a request's head that decide. Header names are asked for in lower case. */
 export interface RequestHead {
@@ -62,9 +59,15 @@ export type Reception =
       readonly call: Call;
       readonly lane: Lane;
       readonly target: string;
-      /** Fields that take the place of the caller's of the same names. */
-      readonly traceHeaders: Readonly<Record<string, string>> | undefined;
+      readonly added: AddedFields;
     };
+
+/** What an admitted call goes on with. */
+interface Pass {
+  readonly admitted: Admitted;
+  readonly vigil: Vigil;
+  readonly hops: number;
+}
 
 type Wishes = Extract<CallWishes, { readonly ok: true }>;
 type UpstreamRoute = Extract<Route, { readonly kind: "upstream" }>;
@@ -73,42 +76,25 @@ export class FrontDesk {
   readonly book: CallBook;
   readonly maxBodyBytes: number;
   readonly #tracing: GatewayOptions["tracing"];
-  readonly #junctions = new Map<string, Junction>();
+  readonly #onError: GatewayOptions["onError"];
+  readonly junctions: Junctions;
+  readonly #methods: ReadonlySet<string>;
 
   constructor(options: GatewayOptions) {
     this.book = new CallBook(options.scheduler, options.onAccess);
     this.maxBodyBytes = options.maxBodyBytes;
+    this.junctions = new Junctions(options);
     this.#tracing = options.tracing;
-    const toLane = (upstream: GatewayUpstream, url = upstream.url): Lane => {
-      const destination = toDestination(upstream, url);
-      const rules = {
-        host: destination.host,
-        userAgent: `switchgear/${options.version}`,
-        isAdminToken: options.isAdminToken,
-      };
-      return { destination, rules, refusals: new RefusalAnswers(destination) };
-    };
-    for (const [name, upstream] of options.upstreams) {
-      const { endpoints } = upstream;
-      const byEndpoint =
-        endpoints === undefined
-          ? undefined
-          : new Map([...endpoints].map(([endpoint, url]) => [endpoint, toLane(upstream, url)]));
-      this.#junctions.set(name, { main: toLane(upstream), byEndpoint });
-    }
-  }
-
-  /** Every base URL that may be asked. */
-  *lanes(): Generator<Lane> {
-    for (const { main, byEndpoint } of this.#junctions.values()) {
-      if (byEndpoint === undefined) yield main;
-      else yield* byEndpoint.values();
-    }
+    this.#onError = options.onError;
+    this.#methods = new Set([...METHODS, ...(options.methods ?? [])]);
   }
 
   receive(head: RequestHead): Reception {
     const { method, header } = head;
-    if (!METHODS.has(method)) return this.answer(method, methodProblem(method));
+    if (!this.#methods.has(method)) {
+      return this.answer(method, methodProblem(method, this.#methods));
+    }
+    if (isForeignCoding(header("transfer-encoding"))) return this.answer(method, codingProblem());
     // Clients that offer HTTP/2 in passing (`Upgrade: h2c`) are content with an HTTP/1.1 answer.
     const upgrade = header("upgrade") ?? undefined;
     if (upgrade !== undefined && upgrade.toLowerCase() !== "h2c") {
@@ -118,10 +104,12 @@ export class FrontDesk {
     const route = parseTarget(head.target);
     if (route.kind === "refused") return this.answer(method, targetProblem(route.why));
     if (route.kind === "root") return this.answer(method, rootProblem());
-    const junction = this.#junctions.get(route.upstream);
+    const junction = this.junctions.get(route.upstream);
     if (junction === undefined) return this.answer(method, unknownUpstreamProblem(route.upstream));
 
-    const { main } = junction;
+    const { main, vigil } = junction;
+    const hops = hopsOf(header);
+    if (hops > HOPS_MAX) return this.answer(method, loopProblem(hops), main);
     let wishes = readCallWishes(main.destination, route.path, method, header);
     if (!wishes.ok) return this.answer(method, headerProblem(wishes.header, wishes.detail), main);
     if (Number(header("content-length") ?? 0) > this.maxBodyBytes) {
@@ -133,21 +121,24 @@ export class FrontDesk {
         options: { ...wishes.options, parent: this.#tracing.parentOf(head.anyHeader ?? header) },
       };
     }
-    if (junction.byEndpoint !== undefined) return this.#choose(method, junction, wishes, route);
+    if (junction.byEndpoint !== undefined) {
+      return this.#choose(method, junction, wishes, route, hops);
+    }
     const target = insideTarget(main.destination, route);
     if (target === undefined) return this.answer(method, leavesProblem(), main);
     const admission = main.destination.upstream.guard.tryAcquire(wishes.options);
     return admission.admitted
-      ? this.#forward(method, main, wishes, target, admission)
+      ? this.#forward(method, main, wishes, target, { admitted: admission, vigil, hops })
       : this.answer(method, main.refusals.of(admission), main, admission.operation);
   }
 
   /** Which endpoint is known once the call is admitted; its prefix may not take every path. */
   #choose(
     method: string,
-    { main, byEndpoint }: Junction,
+    { main, byEndpoint, vigil }: Junction,
     wishes: Wishes,
     route: UpstreamRoute,
+    hops: number,
   ): Reception {
     const admission = main.destination.upstream.guard.tryAcquire(wishes.options);
     if (!admission.admitted) {
@@ -155,7 +146,9 @@ export class FrontDesk {
     }
     const lane = byEndpoint?.get(admission.endpoint?.name ?? "") ?? main;
     const target = insideTarget(lane.destination, route);
-    if (target !== undefined) return this.#forward(method, lane, wishes, target, admission);
+    if (target !== undefined) {
+      return this.#forward(method, lane, wishes, target, { admitted: admission, vigil, hops });
+    }
     admission.settle({ outcome: "ignored" });
     return this.answer(method, leavesProblem(), lane);
   }
@@ -163,18 +156,15 @@ export class FrontDesk {
   #forward(
     method: string,
     lane: Lane,
-    { options, deadlineMs }: Wishes,
+    wishes: Wishes,
     target: string,
-    admission: Admitted,
+    { admitted, vigil, hops }: Pass,
   ): Reception {
-    const call = new Call(this.book, lane.destination, {
-      method,
-      options,
-      deadlineMs,
-      admitted: admission,
-    });
-    const traceHeaders = this.#tracing?.headersOf(admission.watched);
-    return { kind: "forward", call, lane, target, traceHeaders };
+    const { options, deadlineMs, ownMs, idleMs } = wishes;
+    const facts = { method, options, deadlineMs, ownMs, idleMs, admitted, vigil };
+    const call = new Call(this.book, lane.destination, facts);
+    const trace = this.#tracing?.headersOf(admitted.watched);
+    return { kind: "forward", call, lane, target, added: { hops, trace } };
   }
 
   /** An answer of our own that no admitted call stands behind. */
@@ -190,11 +180,53 @@ export class FrontDesk {
 
   /** What a caller is told when its call ended early and nothing was sent yet. */
   endingProblem(call: Call, ending: Exclude<Ending, "caller_left">): Problem {
-    if (ending === "deadline" || ending === "stalled") {
-      return timeoutProblem(call.destination, call.operation, call.deadlineMs);
+    switch (ending) {
+      case "caller_slow":
+        return callerTimeoutProblem(call.destination, call.deadlineMs);
+      case "stopping":
+        return closingProblem();
+      case "body_too_large":
+        return bodyTooLargeProblem(this.maxBodyBytes);
+      default:
+        return timeoutProblem(call.destination, call.operation, call.deadlineMs);
     }
-    return ending === "stopping" ? closingProblem() : bodyTooLargeProblem(this.maxBodyBytes);
   }
+
+  /** Settles a call that failed before its answer, and answers what its caller is told. */
+  failed(call: Call, error: unknown): Problem {
+    const problem = this.#problemOf(call, error);
+    if (problem.reason === "internal_error") {
+      reportFault(this.#onError, error);
+      call.fault(problem);
+    } else call.fail(error, call.isWitness ? undefined : problem);
+    return problem;
+  }
+
+  #problemOf({ destination, operation, deadlineMs }: Call, error: unknown): Problem {
+    switch (ownFault(error)) {
+      case "resources":
+        return resourcesProblem();
+      case "request":
+        // It was a request when we took it, so that making another of it is our fault.
+        return internalProblem();
+      default:
+        return isTimeoutError(error)
+          ? timeoutProblem(destination, operation, deadlineMs)
+          : upstreamErrorProblem(destination, operation);
+    }
+  }
+}
+
+/**
+ * Gateways that a request may pass: more than anybody stacks on purpose, and few enough for a loop to end
+ * before it is a load.
+ */
+const HOPS_MAX = 8;
+
+/** Which gateway on its way this one is; a count that is none is taken for the first. */
+function hopsOf(header: HeaderReader): number {
+  const passed = Number(header(HOPS_HEADER) ?? 0);
+  return (passed >= 0 && passed < Number.POSITIVE_INFINITY ? Math.floor(passed) : 0) + 1;
 }
 
 /** What the upstream is to be asked; undefined when it would not be this upstream. */

@@ -88,6 +88,19 @@ export interface Destination {
   readonly operations: readonly PathOperation[];
   /** The name as JSON text, for answers. */
   readonly nameJson: string;
+  /** The longest of the upstream's deadlines and its operations'. */
+  readonly deadlineMsMax: number;
+  /** Two base URLs of one key are connected to in the same way: connections to one serve the other. */
+  readonly connectionKey: string;
+  /** Its certificates as `fetch` on Bun takes them; undefined where nothing is set. */
+  readonly tls: UpstreamTls | undefined;
+}
+
+interface UpstreamTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly serverName?: string;
 }
 
 interface PathOperation {
@@ -96,6 +109,8 @@ interface PathOperation {
   readonly method: string | undefined;
   readonly load: number;
   readonly criticality: Criticality | undefined;
+  readonly deadlineMs: number | undefined;
+  readonly idleMs: number | undefined;
 }
 
 export function toDestination(upstream: GatewayUpstream, url = upstream.url): Destination {
@@ -111,7 +126,23 @@ export function toDestination(upstream: GatewayUpstream, url = upstream.url): De
     prefix: withoutLastSlash(url.pathname),
     operations: upstream.operations.map(toPathOperation).toSorted(byPrecedence),
     nameJson: JSON.stringify(upstream.name),
+    connectionKey: JSON.stringify([url.origin, upstream.connection]),
+    tls: tlsOf(upstream),
+    deadlineMsMax: Math.max(
+      upstream.deadlineMs,
+      ...upstream.operations.map(({ deadlineMs = 0 }) => deadlineMs),
+    ),
   };
+}
+
+function tlsOf({ connection }: GatewayUpstream): UpstreamTls | undefined {
+  const { ca, cert, key, serverName } = connection ?? {};
+  const tls = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(serverName === undefined ? {} : { serverName }),
+  };
+  return Object.keys(tls).length === 0 ? undefined : tls;
 }
 
 function toPathOperation(operation: GatewayOperation): PathOperation {
@@ -120,6 +151,8 @@ function toPathOperation(operation: GatewayOperation): PathOperation {
     path: withoutLastSlash(operation.path),
     method: operation.method,
     load: operation.load,
+    deadlineMs: operation.deadlineMs,
+    idleMs: operation.idleMs,
     criticality: CRITICALITIES.find((known) => known === operation.criticality),
   };
 }

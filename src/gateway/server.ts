@@ -30,8 +30,8 @@
 // The servers' own answers (400 to unparsable heads and smuggled framing, 408, 431) carry no
 // `x-switchgear-reason`: no request was understood.
 
-import { startBunTransport } from "./forward-bun.ts";
-import { startNodeTransport } from "./forward-node.ts";
+import { startBunTransport } from "./bun/server.ts";
+import { startNodeTransport } from "./node/server.ts";
 import type { Gateway, GatewayOptions } from "./ports.ts";
 import { FrontDesk } from "./reception.ts";
 
@@ -58,6 +58,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     url: `http://${host}:${transport.port}`,
     port: transport.port,
+    reload(upstreams) {
+      desk.junctions.replace(upstreams);
+      transport.reloaded();
+    },
+    windDown: () => transport.windDown(),
     stop: (graceMs) => (stopping ??= stop(graceMs)),
     inFlight: () => desk.book.size,
   };

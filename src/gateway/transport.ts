@@ -2,6 +2,10 @@
 
 export interface Transport {
   readonly port: number;
+  /** The lanes have changed: connections that none of them asks for are let go. */
+  reloaded(): void;
+  /** Callers that keep a connection are told to take another one; new ones are still taken. */
+  windDown(): void;
   /** Refuses new connections; requests in flight go on. */
   stopAccepting(): void;
   /** Closes whatever is left. */

@@ -24,7 +24,8 @@ await eventually(() => hung.requests.length === HUNG_CALLS, "every hung call rea
 const answer = await raw(gateway.port, "GET /draftkings/x HTTP/1.1\r\nHost: a\r\n\r\n", 1_000);
 
 for (const socket of sockets) socket.destroy();
-await eventually(() => gateway.inFlight() === 0, "all calls are settled");
+// One waits on without its caller, to see whether the upstream answers at all.
+await eventually(() => gateway.inFlight() === 1, "all calls but one are settled");
 const again = await raw(gateway.port, "GET /draftkings/x HTTP/1.1\r\nHost: a\r\n\r\n", 1_000);
 await gateway.stop(0);
 hung.close();

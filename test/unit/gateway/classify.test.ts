@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  isGuardsRefusal,
   isTimeoutError,
   outcomeOfEnding,
   outcomeOfError,
@@ -45,9 +46,11 @@ describe("outcomeOfError", () => {
   });
 });
 
+const TIMES = { waitedMs: 9, waitedInAllMs: 30, deadlineMs: 500, idleMs: 70 };
+
 describe("outcomeOfEnding", () => {
   test("counts a missed deadline as a timeout and says which", () => {
-    assert.deepEqual(outcomeOfEnding("deadline", 500, 501), {
+    assert.deepEqual(outcomeOfEnding("deadline", { ...TIMES, waitedMs: 501 }, true), {
       outcome: "failed",
       timeout: true,
       latencyMs: 501,
@@ -55,9 +58,44 @@ describe("outcomeOfEnding", () => {
     });
   });
 
-  for (const ending of ["stalled", "caller_left", "body_too_large", "stopping"] as const) {
+  test("counts a stream that paused for too long as a timeout and says for how long", () => {
+    assert.deepEqual(outcomeOfEnding("idle", TIMES, false), {
+      outcome: "failed",
+      timeout: true,
+      latencyMs: 9,
+      error: "nothing more of its answer in 70 ms",
+    });
+  });
+
+  for (const ending of ["stalled", "caller_slow", "body_too_large", "stopping"] as const) {
     test(`takes ${ending} for no evidence`, () => {
-      assert.deepEqual(outcomeOfEnding(ending, 500, 9), { outcome: "ignored", latencyMs: 9 });
+      assert.deepEqual(outcomeOfEnding(ending, TIMES, true), { outcome: "ignored", latencyMs: 9 });
     });
   }
+
+  for (const ending of ["caller_left", "impatient"] as const) {
+    test(`tells of ${ending} how long was waited for an answer that is owed`, () => {
+      assert.deepEqual(outcomeOfEnding(ending, TIMES, true), {
+        outcome: "ignored",
+        latencyMs: 9,
+        leftAfterMs: 9,
+        waitedInAllMs: 30,
+      });
+      assert.deepEqual(outcomeOfEnding(ending, TIMES, false), { outcome: "ignored", latencyMs: 9 });
+    });
+  }
+});
+
+test("what this process ran out of is no evidence", () => {
+  const error = Object.assign(new Error("connect EMFILE"), { code: "EMFILE" });
+
+  assert.deepEqual(outcomeOfError(error, 3), { outcome: "ignored", latencyMs: 3 });
+});
+
+test("a refusal is another guard's when status and reason both say so", () => {
+  assert.equal(isGuardsRefusal(503, "tripped"), true);
+  assert.equal(isGuardsRefusal(508, "loop"), true);
+  assert.equal(isGuardsRefusal(500, "tripped"), false);
+  assert.equal(isGuardsRefusal(503, "upstream_error"), false);
+  assert.equal(isGuardsRefusal(503, undefined), false);
 });

@@ -5,7 +5,7 @@ import {
   dropsResponseHeader,
   nominatedBy,
   requestPairs,
-  responsePairs,
+  answerHead,
   stripRequestHeaders,
   stripResponseHeaders,
 } from "../../../src/gateway/headers.ts";
@@ -14,7 +14,7 @@ import type { RequestHeaderRules } from "../../../src/gateway/headers.ts";
 const RULES: RequestHeaderRules = {
   host: "upstream.test:81",
   userAgent: "switchgear/1",
-  isAdminToken: (value) => value === "Bearer admin",
+  holdsAdminToken: (value) => value.includes("admin"),
 };
 
 describe("which fields stay here", () => {
@@ -78,11 +78,14 @@ describe("flat pairs", () => {
         "Bearer b",
       ],
       RULES,
+      { hops: 1 },
     );
 
     assert.deepEqual(pairs, [
       "host",
       "upstream.test:81",
+      "x-switchgear-hops",
+      "1",
       "X-A",
       "1",
       "x-a",
@@ -109,21 +112,36 @@ describe("flat pairs", () => {
         "Bearer admin",
       ],
       RULES,
+      { hops: 1 },
     );
 
-    assert.deepEqual(pairs, ["host", "upstream.test:81", "user-agent", "switchgear/1"]);
+    assert.deepEqual(pairs, [
+      "host",
+      "upstream.test:81",
+      "x-switchgear-hops",
+      "1",
+      "user-agent",
+      "switchgear/1",
+    ]);
   });
 
   test("keep an empty User-Agent: the caller said so", () => {
-    const pairs = requestPairs(["user-agent", ""], RULES);
+    const pairs = requestPairs(["user-agent", ""], RULES, { hops: 1 });
 
-    assert.deepEqual(pairs, ["host", "upstream.test:81", "user-agent", ""]);
+    assert.deepEqual(pairs, [
+      "host",
+      "upstream.test:81",
+      "x-switchgear-hops",
+      "1",
+      "user-agent",
+      "",
+    ]);
   });
 
   test("keep two Set-Cookie lines two", () => {
     const raw = ["Set-Cookie", "a", "Connection", "x-hop", "X-Hop", "1", "set-cookie", "b"];
 
-    assert.deepEqual(responsePairs(raw), ["Set-Cookie", "a", "set-cookie", "b"]);
+    assert.deepEqual(answerHead(raw).pairs, ["Set-Cookie", "a", "set-cookie", "b"]);
   });
 });
 
@@ -140,7 +158,7 @@ describe("Headers objects", () => {
       ["authorization", "Bearer admin"],
     ]);
 
-    stripRequestHeaders(headers, RULES);
+    stripRequestHeaders(headers, RULES, { hops: 3 });
 
     assert.deepEqual(
       [...headers],
@@ -148,6 +166,7 @@ describe("Headers objects", () => {
         ["host", "upstream.test:81"],
         ["user-agent", "switchgear/1"],
         ["x-b", "2"],
+        ["x-switchgear-hops", "3"],
       ],
     );
   });

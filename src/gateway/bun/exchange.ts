@@ -1,0 +1,204 @@
+// One request passed on and its answer passed back, on Bun. `fetch` is told to leave everything alone:
+// redirects, compression, idle connections.
+
+import type { DeadlineEntry, Expiring } from "../../pipeline/call/deadline.ts";
+import type { Call, Line } from "../call.ts";
+import type { Ending } from "../ending.ts";
+import {
+  isForeignCoding,
+  REASON_HEADER,
+  stripRequestHeaders,
+  stripResponseHeaders,
+  type HeaderSurvey,
+} from "../headers.ts";
+import type { Reception } from "../reception.ts";
+import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
+import { mayAskToWait } from "../retry-after.ts";
+import { counted, watched } from "./bodies.ts";
+import { toResponse } from "./answers.ts";
+import type { Front } from "./front.ts";
+
+interface Incoming {
+  readonly request: Request;
+  readonly survey: HeaderSurvey;
+  readonly reception: Extract<Reception, { kind: "forward" }>;
+  /** How long nothing may move on the caller's connection, in seconds; 0 for ever. */
+  readonly holdFor: (seconds: number) => void;
+}
+
+/**
+ * A caller's leaving is looked for after this: most answers from near are whole before, and need
+ * no listener; its cost was within the noise of what could be measured. A caller who leaves earlier is
+ * noticed then, or its answer is counted.
+ */
+const CALLER_WATCH_MS = 10;
+
+/** Calls of longer deadlines see to their connections themselves: Bun's idle time is less. */
+const LONG_DEADLINE_MS = 60_000;
+
+export class Exchange implements Line, Expiring {
+  readonly #front: Front;
+  readonly #incoming: Incoming;
+  readonly #call: Call;
+  readonly #controller: AbortController;
+  readonly #answer: (response: Response) => void;
+  readonly #promise: Promise<Response>;
+  #watch: DeadlineEntry | undefined;
+
+  constructor(front: Front, incoming: Incoming) {
+    this.#front = front;
+    this.#incoming = incoming;
+    this.#call = incoming.reception.call;
+    this.#controller = front.controllers.take();
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    this.#promise = promise;
+    this.#answer = resolve;
+  }
+
+  start(): Promise<Response> {
+    const call = this.#call;
+    const { request, holdFor } = this.#incoming;
+    call.line = this;
+    const { deadlines } = this.#front.desk.book;
+    this.#watch = deadlines.add(this, CALLER_WATCH_MS, call.startedMs);
+    if (call.deadlineMs > LONG_DEADLINE_MS) holdFor(0);
+    if (request.body === null) this.#send(null);
+    else if (fitsOnePiece(request.headers.get("content-length"))) {
+      call.waitsForCaller();
+      // Here whole before the upstream is asked: a slow caller holds nothing of the upstream's.
+      request.bytes().then(
+        (body) => {
+          call.waitsForUpstream();
+          if (!call.isSettled) this.#send(body);
+        },
+        (error: unknown) => this.#failed(error),
+      );
+    } else this.#send(counted(request.body, call, this.#front.desk.maxBodyBytes));
+    return this.#promise;
+  }
+
+  #send(body: Uint8Array<ArrayBuffer> | ReadableStream | null): void {
+    const { request, survey, reception } = this.#incoming;
+    const { lane, target, added } = reception;
+    const { headers } = request;
+    try {
+      stripRequestHeaders(headers, lane.rules, added, survey);
+      fetch(lane.destination.origin + target, {
+        method: this.#call.method,
+        headers,
+        body,
+        redirect: "manual",
+        decompress: false,
+        signal: this.#controller.signal,
+        ...(lane.destination.tls === undefined ? {} : { tls: lane.destination.tls }),
+      }).then(
+        (response) => this.#onHead(response),
+        (error: unknown) => this.#failed(error),
+      );
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #onHead(response: Response): void {
+    const call = this.#call;
+    if (call.isSettled) return;
+    const { status, headers } = response;
+    if (!isFinalStatus(status)) {
+      this.#refuse(new Error(`upstream answered with status ${status}`));
+      return;
+    }
+    if (mayAskToWait(status)) {
+      const retryAfter = headers.get("retry-after");
+      call.headersArrived(status, { retryAfter, reason: headers.get(REASON_HEADER) });
+    } else call.headersArrived(status);
+    if (call.isWitness) {
+      // Nobody wants the rest.
+      call.complete();
+      this.#controller.abort();
+      return;
+    }
+    const coding = stripResponseHeaders(headers, this.#incoming.reception.lane.rewrite);
+    if (isForeignCoding(coding)) {
+      this.#refuse(new Error(`upstream answered in a transfer coding not asked for: ${coding}`));
+      return;
+    }
+    if (this.#front.isWindingDown) headers.set("connection", "close");
+    if (isBodiless(call.method, status)) {
+      this.#complete(response);
+      return;
+    }
+    if (!fitsOnePiece(headers.get("content-length"))) {
+      this.#stream(response);
+      return;
+    }
+    response.bytes().then(
+      (whole) => {
+        if (!call.isSettled) this.#complete(new Response(whole, { status, headers }));
+      },
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  #complete(response: Response): void {
+    this.#answer(response);
+    this.#call.complete();
+    this.#release();
+    this.#front.controllers.giveBack(this.#controller);
+  }
+
+  #stream(response: Response): void {
+    const call = this.#call;
+    const { status, headers, body } = response;
+    call.streams(headers.get("content-type"));
+    this.#incoming.holdFor(0);
+    // It will take its time: from now on the caller's leaving ends the call at once.
+    this.#release();
+    this.expire();
+    this.#answer(new Response(watched(body, call), { status, headers }));
+  }
+
+  /** An answer that cannot be passed on. */
+  #refuse(error: Error): void {
+    this.#controller.abort();
+    this.#failed(error);
+  }
+
+  #failed(error: unknown): void {
+    const call = this.#call;
+    this.#release();
+    if (call.isSettled) return;
+    // A body that its caller breaks off fails the `fetch`; that the caller left is why.
+    if (!call.isWitness && this.#incoming.request.signal.aborted) call.end("caller_left");
+    else this.#answer(toResponse(this.#front.desk.failed(call, error), call.method));
+  }
+
+  /** Nothing, for a call that is over. */
+  expire(): void {
+    const call = this.#call;
+    const { signal } = this.#incoming.request;
+    if (call.isSettled) return;
+    if (signal.aborted) call.end("caller_left");
+    else signal.addEventListener("abort", () => call.end("caller_left"), { once: true });
+  }
+
+  cut(ending: Ending): void {
+    this.#controller.abort();
+    this.#release();
+    this.leave(ending);
+  }
+
+  leave(ending: Ending): void {
+    const call = this.#call;
+    // 499 is never seen: the caller has left.
+    this.#answer(
+      ending === "caller_left"
+        ? new Response(null, { status: 499 })
+        : toResponse(this.#front.desk.endingProblem(call, ending), call.method),
+    );
+  }
+
+  #release(): void {
+    if (this.#watch !== undefined) this.#front.desk.book.deadlines.remove(this.#watch);
+  }
+}

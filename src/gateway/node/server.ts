@@ -1,0 +1,109 @@
+// The gateway on Node: `node:http` in front, undici behind. See ../server.ts for what differs from Bun.
+
+import { createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { GatewayOptions } from "../ports.ts";
+import { internalProblem, targetProblem } from "../problem.ts";
+import type { FrontDesk, Reception } from "../reception.ts";
+import { ownAbsoluteTarget } from "../route.ts";
+import { reportFault, type Transport } from "../transport.ts";
+import { sendProblem } from "./answers.ts";
+import { ConnectionTable } from "./connections.ts";
+import { Exchange } from "./exchange.ts";
+
+/** A caller has this long to send its head; bodies are bounded by the call's deadline. */
+const HEAD_TIMEOUT_MS = 60_000;
+
+/** Longer than the idle time of common clients' pools, so that they close first. */
+const KEEP_ALIVE_MS = 75_000;
+
+/**
+ * Longest head of an answer, at least: sites set dozens of cookies and policies of many kilobytes, while
+ * callers' heads are ours to bound.
+ */
+const ANSWER_HEAD_BYTES_MAX = 65_536;
+
+export async function startNodeTransport(
+  desk: FrontDesk,
+  options: GatewayOptions,
+): Promise<Transport> {
+  const undici = await import("undici");
+  const headBytesMax = Math.max(options.maxHeaderBytes, ANSWER_HEAD_BYTES_MAX);
+  const connections = new ConnectionTable(undici, desk.book.clock, headBytesMax);
+  let isWindingDown = false;
+
+  const handle = (request: IncomingMessage, response: ServerResponse, expects: boolean): void => {
+    if (isWindingDown) response.shouldKeepAlive = false;
+    try {
+      const reception = receive(desk, request);
+      if (reception.kind === "answer") {
+        sendProblem(request, response, reception.problem);
+        return;
+      }
+      if (expects) response.writeContinue();
+      const { destination } = reception.lane;
+      new Exchange(desk, connections.of(destination), request, response, reception).start();
+    } catch (error) {
+      reportFault(options.onError, error);
+      sendProblem(request, response, internalProblem());
+    }
+  };
+  const server = createServer({
+    maxHeaderSize: options.maxHeaderBytes,
+    headersTimeout: HEAD_TIMEOUT_MS,
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    noDelay: true,
+  });
+  server.on("request", (request, response) => handle(request, response, false));
+  // Refused before the caller sends a body that it announced with `Expect: 100-continue`.
+  server.on("checkContinue", (request, response) => handle(request, response, true));
+  await listen(server, options);
+
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address !== null ? address.port : options.port,
+    reloaded: () => connections.keep(desk.junctions.destinations()),
+    windDown() {
+      isWindingDown = true;
+    },
+    stopAccepting() {
+      isWindingDown = true;
+      server.close();
+    },
+    async close() {
+      server.closeAllConnections();
+      await connections.destroy();
+    },
+  };
+}
+
+function listen(
+  server: ReturnType<typeof createServer>,
+  { host, port }: GatewayOptions,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen({ host, port }, () => {
+    server.off("error", reject);
+    resolve();
+  });
+  return promise;
+}
+
+function receive(desk: FrontDesk, request: IncomingMessage): Reception {
+  const { method = "", headers } = request;
+  const given = request.url ?? "";
+  const target = given.startsWith("/") ? given : ownAbsoluteTarget(given, headers.host);
+  if (target === undefined) {
+    return desk.answer(method, targetProblem("it names another host, or no path"));
+  }
+  return desk.receive({
+    method,
+    target,
+    header(name) {
+      const value = headers[name];
+      return Array.isArray(value) ? value.join(", ") : value;
+    },
+  });
+}
