@@ -5,12 +5,12 @@ import { adaptive, latching, slidingWindow } from "../index.ts";
 import type { BreakerPolicy, UpstreamOptions } from "../index.ts";
 
 export function upstreamOptions(upstream: UpstreamConfig): UpstreamOptions {
-  // The gateway keeps the deadline itself: it covers the body, which ends after the call.
-  const { endpoints, endpointBreaker, mode } = upstream;
+  // The gateway keeps the deadline itself, since it covers the body; it is what the upstream is judged by.
+  const { endpoints, endpointBreaker, mode, deadlineMs } = upstream;
   const breaker = breakerOf(upstream.breaker);
   return endpoints === undefined
-    ? { breaker, mode }
-    : { breaker, mode, endpoints, endpointBreaker: adaptive(endpointBreaker) };
+    ? { breaker, mode, deadlineMs }
+    : { breaker, mode, deadlineMs, endpoints, endpointBreaker: adaptive(endpointBreaker) };
 }
 
 function breakerOf(config: BreakerConfig): BreakerPolicy {

@@ -8,7 +8,6 @@ import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import type { SwitchgearConfig } from "../config/schema.ts";
 import { adminTokenFromEnv } from "../config/secret.ts";
-import type { GatewayUpstream } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
 import { createSwitchgear, memoryStore, type Switchgear } from "../index.ts";
 import { systemClock } from "../runtime/system-clock.ts";
@@ -19,6 +18,7 @@ import { prometheusMetrics } from "../telemetry/otel/index.ts";
 import { startSdk } from "../telemetry/otel/sdk.ts";
 import { upstreamOptions } from "./breakers.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
+import { gatewayUpstreams } from "./gateway-upstreams.ts";
 import { packageVersion } from "./version.ts";
 
 /** Calls in flight get this long to end; the whole stop stays within seven seconds. */
@@ -110,33 +110,6 @@ function gearOf(config: SwitchgearConfig, pending: () => number): Switchgear {
     limits: config.limits,
     sampler: new SystemLoad({ mode, maxPending, pending }),
   });
-}
-
-function gatewayUpstreams(
-  config: SwitchgearConfig,
-  gear: Switchgear,
-): ReadonlyMap<string, GatewayUpstream> {
-  return new Map(
-    Object.entries(config.upstreams).map(([name, upstream]) => [
-      name,
-      {
-        name,
-        url: new URL(upstream.url),
-        endpoints:
-          upstream.endpoints === undefined
-            ? undefined
-            : new Map(upstream.endpoints.map((one) => [one.name, new URL(one.url)])),
-        deadlineMs: upstream.deadlineMs,
-        status429: upstream.status429,
-        operations: Object.entries(upstream.operations).flatMap(([operation, settings]) =>
-          settings.path === undefined
-            ? []
-            : [{ ...settings, name: operation, path: settings.path }],
-        ),
-        guard: gear.upstream(name),
-      },
-    ]),
-  );
 }
 
 /** A port that is taken is a sentence, not a stack trace. */

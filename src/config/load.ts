@@ -9,10 +9,12 @@ import type { ConfigFault } from "./fault.ts";
 import { ConfigError } from "./fault.ts";
 import type { JsonSchema } from "./json-schema.ts";
 import { configJsonSchema } from "./json-schema.ts";
+import { leadsTo, ownAddresses, type Listener } from "./own-address.ts";
 import { readFailure, readFileBounded } from "./read-file.ts";
-import { showValue } from "./redact.ts";
+import { showPath, showValue } from "./redact.ts";
 import type { SwitchgearConfig } from "./schema.ts";
 import { configSchema, portNumber } from "./schema.ts";
+import { readCertificates } from "./tls.ts";
 import type { LocatedYaml } from "./yaml.ts";
 import { placeKey, readYaml } from "./yaml.ts";
 
@@ -48,6 +50,8 @@ export function parseConfig(text: string, options: ParseOptions): SwitchgearConf
     if (ports.gateway !== undefined) config.gateway.port = ports.gateway;
     if (ports.admin !== undefined) config.admin.port = ports.admin;
     checkPortsDiffer(config, yaml, faults);
+    checkLoops(config, yaml, faults);
+    checkCertificates(config, yaml, faults);
   }
   if (config === undefined || faults.length > 0) throw new ConfigError(file, faults);
   return deepFreeze(config);
@@ -155,13 +159,54 @@ function checkPortsDiffer(
   const sharesHost =
     gateway.host === admin.host || ANY_HOST.has(gateway.host) || ANY_HOST.has(admin.host);
   if (gateway.port === 0 || gateway.port !== admin.port || !sharesHost) return;
-  const place = yaml.places.get(placeKey(["admin", "port"]))?.value ?? { line: 0, column: 0 };
-  faults.push({
-    path: "admin.port",
-    line: place.line,
-    column: place.column,
-    message: `gateway and admin cannot share port ${admin.port}`,
-  });
+  faults.push(
+    faultAt(yaml, ["admin", "port"], `gateway and admin cannot share port ${admin.port}`),
+  );
+}
+
+function faultAt(yaml: LocatedYaml, path: readonly PropertyKey[], message: string): ConfigFault {
+  const { line, column } = yaml.places.get(placeKey(path))?.value ?? { line: 0, column: 0 };
+  return { path: showPath(path), line, column, message };
+}
+
+/** Of the files that upstreams name, and whatever is wrong with them. */
+function checkCertificates(
+  config: SwitchgearConfig,
+  yaml: LocatedYaml,
+  faults: ConfigFault[],
+): void {
+  for (const [name, { tls }] of Object.entries(config.upstreams)) {
+    readCertificates(tls, (path, message) =>
+      faults.push(faultAt(yaml, ["upstreams", name, ...path], message)),
+    );
+  }
+}
+
+function checkLoops(config: SwitchgearConfig, yaml: LocatedYaml, faults: ConfigFault[]): void {
+  const { gateway, admin } = config;
+  const listeners: readonly Listener[] = [
+    { name: "gateway", ...gateway },
+    { name: "admin", ...admin },
+  ];
+  const own = ownAddresses();
+  for (const [name, { url, endpoints }] of Object.entries(config.upstreams)) {
+    const places =
+      endpoints === undefined
+        ? [{ url, path: ["upstreams", name, "url"] }]
+        : endpoints.map((one, at) => ({
+            url: one.url,
+            path: ["upstreams", name, "endpoints", at, "url"],
+          }));
+    for (const place of places) {
+      const listener = leadsTo(new URL(place.url), listeners, own);
+      if (listener === undefined) continue;
+      const what =
+        listener.name === "gateway"
+          ? "the gateway itself: one call would become thousands"
+          : "the admin interface, which would be open to every caller";
+      faults.push(faultAt(yaml, place.path, `it leads to ${what}`));
+    }
+  }
 }
 
 function deepFreeze<T>(value: T): T {

@@ -57,6 +57,25 @@ export function duration(option: { meaning: string; min?: number; byDefault: num
   return number({ ...option, unit: "milliseconds", min: option.min ?? 0, max: DURATION_MS_MAX });
 }
 
+/** A duration that is left out of what is read when it was left out. */
+export function optionalDuration(option: { meaning: string; min?: number }) {
+  return optionalNumber({
+    ...option,
+    unit: "milliseconds",
+    min: option.min ?? 0,
+    max: DURATION_MS_MAX,
+  });
+}
+
+const FLAG_EXPECTS = "true or false";
+
+export function flag(option: { meaning: string; byDefault: boolean }) {
+  return z
+    .boolean({ error: FLAG_EXPECTS })
+    .default(option.byDefault)
+    .describe(describeOption({ ...option, expects: FLAG_EXPECTS }));
+}
+
 export function oneOf<T extends string>(values: readonly T[]) {
   const expects = `one of ${values.join(", ")}`;
   return { expects, schema: z.literal(values, { error: expects }) };
@@ -83,4 +102,8 @@ export const always = {
 /** A whole sentence about an option, where "expected …, found …" would not say enough. */
 export function sentence(path: (string | number)[], message: string) {
   return { code: "custom" as const, path, message, params: { isSentence: true } };
+}
+
+export function isControl(text: string): boolean {
+  return /\p{Cc}/u.test(text);
 }

@@ -1,12 +1,11 @@
 // THE schema of switchgear.yaml: one description gives the type, the validator, the defaults and the JSON Schema.
 //
-// Each leaf is built by a helper of schema-parts.ts; breakers have a file of their own. Cross-checks between options run even when
-// other options are wrong (`always`), so that every fault is listed at once.
+// Each leaf is built by a helper of schema-parts.ts; upstreams and breakers have a file each. Cross-checks between
+// options run even when other options are wrong (`always`), so that every fault is listed at once.
 
 import { z } from "zod";
 
 import { LOAD_SHEDDING_DEFAULTS } from "../core/overload/load-shedder.ts";
-import { breaker, endpointBreaker } from "./breaker-schema.ts";
 import {
   always,
   choice,
@@ -15,20 +14,10 @@ import {
   number,
   numberOf,
   oneOf,
+  isControl,
   sentence,
 } from "./schema-parts.ts";
-
-const NAME_CHARACTERS_MAX = 128;
-const RESERVED_NAMES: ReadonlySet<string> = new Set([
-  "status",
-  "history",
-  "__proto__",
-  "constructor",
-  "prototype",
-]);
-function isControl(text: string): boolean {
-  return /\p{Cc}/u.test(text);
-}
+import { upstreams } from "./upstream-schema.ts";
 
 // ---- listeners ----
 
@@ -60,6 +49,10 @@ function port(meaning: string, byDefault: number) {
 /** The ports alone: the environment may set them, and then the same rule applies. */
 export const portNumber = numberOf({ meaning: "", unit: "", min: 0, max: 65_535, isWhole: true });
 
+const METHOD = /^(?!(?:CONNECT|TRACE)$)[A-Z]{1,32}$/;
+const METHOD_EXPECTS = "a method in capitals, other than CONNECT and TRACE";
+const METHODS_EXPECTS = `a list of at most 32 methods, each ${METHOD_EXPECTS}`;
+
 const gateway = z
   .strictObject({
     host: host("Address that the gateway listens on."),
@@ -79,6 +72,25 @@ const gateway = z
       max: 1024 ** 2,
       isWhole: true,
       byDefault: 16 * 1024,
+    }),
+    methods: z
+      .array(z.string({ error: METHOD_EXPECTS }).regex(METHOD, { error: METHOD_EXPECTS }), {
+        error: METHODS_EXPECTS,
+      })
+      .max(32, { error: METHODS_EXPECTS })
+      .default([])
+      .describe(
+        describeOption({
+          meaning:
+            "Methods that are passed on beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, as far as the runtime's server knows them; CONNECT and TRACE never are.",
+          expects: METHODS_EXPECTS,
+          byDefault: [],
+        }),
+      ),
+    drainDelayMs: duration({
+      meaning:
+        "How long new connections are still served after SIGTERM, while /readyz answers 503, so that load balancers have time to see it.",
+      byDefault: 2000,
     }),
   })
   .prefault({})
@@ -232,217 +244,6 @@ const limits = z
   })
   .prefault({})
   .describe("Bounds on what is kept per name. Default: {}.");
-
-// ---- upstreams ----
-
-/** What is wrong with a name of an upstream or operation, or `undefined`. */
-function nameProblem(name: string): string | undefined {
-  if (name === "") return "a name must not be empty";
-  if (Array.from(name).length > NAME_CHARACTERS_MAX)
-    return `a name has at most ${NAME_CHARACTERS_MAX} characters`;
-  if (isControl(name)) return "a name must not hold control characters";
-  if (name === "__proto__" || name === "constructor" || name === "prototype")
-    return "this name is reserved";
-  return undefined;
-}
-
-// An upstream is the first segment of the gateway's path, so its name must survive URL parsing unchanged.
-function upstreamNameProblem(name: string): string | undefined {
-  if (name === "." || name === "..") return "a name must not be a dot segment of a path";
-  if (RESERVED_NAMES.has(name)) return "this name is reserved";
-  if (/[/\\?#%\s]/.test(name))
-    return "a name is one segment of a path and must not hold /, \\, ?, #, % or white space";
-  return nameProblem(name);
-}
-
-function checkNames(
-  problemOf: (name: string) => string | undefined,
-): (value: object, context: z.core.$RefinementCtx) => void {
-  return (value, context) => {
-    for (const name of Object.keys(value)) {
-      const problem = problemOf(name);
-      if (problem !== undefined) context.addIssue(sentence([name], problem));
-    }
-  };
-}
-
-/** Without a prototype: `upstreams["constructor"]` is undefined, and not a function of the language. */
-function withoutPrototype<T>(record: Record<string, T>): Record<string, T> {
-  const bare: Record<string, T> = { ...record };
-  Object.setPrototypeOf(bare, null);
-  return bare;
-}
-
-const OPERATION_PATH_EXPECTS =
-  "a path that starts with / and has no query, fragment, dot segment or white space";
-
-function isOperationPath(path: string): boolean {
-  return /^\/[^?#\s\\]*$/.test(path) && !isControl(path) && !/\/\.{1,2}(?:\/|$)/.test(path);
-}
-
-const operation = z.strictObject({
-  path: z
-    .exactOptional(
-      z
-        .string({ error: OPERATION_PATH_EXPECTS })
-        .max(2048, { error: OPERATION_PATH_EXPECTS })
-        .refine(isOperationPath, { error: OPERATION_PATH_EXPECTS }),
-    )
-    .describe(
-      describeOption({
-        meaning: "Requests with this path (after the upstream's name) belong to the operation.",
-        expects: OPERATION_PATH_EXPECTS,
-      }),
-    ),
-  method: z
-    .exactOptional(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]).schema)
-    .describe(
-      describeOption({
-        meaning:
-          "Only requests with this method belong to the operation; without it, all methods do.",
-        expects: "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-      }),
-    ),
-  load: number({
-    meaning: "What one call costs this process; costly calls are shed first.",
-    unit: "load units",
-    min: 0,
-    max: 1000,
-    byDefault: 0,
-  }),
-  criticality: choice({
-    meaning: "Which calls are refused last under overload, from the most important down.",
-    values: ["critical_plus", "critical", "sheddable_plus", "sheddable"],
-    byDefault: "critical",
-  }),
-});
-
-const URL_EXPECTS = "an http:// or https:// URL without credentials, query or fragment";
-
-function isUpstreamUrl(text: string): boolean {
-  // `new URL` trims and drops what these catch, so that it would accept a URL other than the one written.
-  if (
-    /[\s\\?#@]|\/(?:\.|%2e){1,2}(?:\/|$)/i.test(text) ||
-    isControl(text) ||
-    !/^https?:\/\/[^/]/i.test(text)
-  )
-    return false;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return url !== undefined && url.hostname !== "" && url.port !== "0";
-}
-
-const url = z
-  .string({ error: URL_EXPECTS })
-  .max(2048, { error: URL_EXPECTS })
-  .refine(isUpstreamUrl, { error: URL_EXPECTS })
-  .describe(
-    describeOption({
-      meaning: "Base URL of the upstream; the rest of the request's path is appended.",
-      expects: URL_EXPECTS,
-    }),
-  );
-
-function checkTarget(value: object, context: z.core.$RefinementCtx): void {
-  const hasUrl = "url" in value;
-  if (hasUrl && "endpoints" in value)
-    context.addIssue(sentence(["endpoints"], "set url or endpoints, not both"));
-  if (!hasUrl && !("endpoints" in value))
-    context.addIssue(sentence([], `url is missing; expected ${URL_EXPECTS}`));
-  if ("endpointBreaker" in value && !("endpoints" in value))
-    context.addIssue(
-      sentence(["endpointBreaker"], "it needs endpoints; url alone has one breaker"),
-    );
-}
-
-const ENDPOINTS_MAX = 100;
-const ENDPOINTS_EXPECTS = `a list of 1 to ${ENDPOINTS_MAX} endpoints`;
-function checkEndpointCount({ length }: readonly unknown[], context: z.core.$RefinementCtx): void {
-  if (length < 1 || length > ENDPOINTS_MAX)
-    context.addIssue(sentence([], `expected ${ENDPOINTS_EXPECTS}, found ${length}`));
-}
-
-const ENDPOINT_NAME_EXPECTS = "a name of 1 to 128 characters";
-
-const endpoint = z.strictObject({
-  name: z
-    .exactOptional(
-      z
-        .string({ error: ENDPOINT_NAME_EXPECTS })
-        .refine((name) => nameProblem(name) === undefined, { error: ENDPOINT_NAME_EXPECTS }),
-    )
-    .describe(
-      "What metrics, logs and orders call it; unlike any other endpoint's of any upstream. Default: its url.",
-    ),
-  url,
-});
-
-const upstream = z
-  .strictObject({
-    url: z.exactOptional(url),
-    endpoints: z
-      .exactOptional(
-        z
-          .array(endpoint, { error: ENDPOINTS_EXPECTS })
-          .superRefine(checkEndpointCount, always)
-          .meta({ minItems: 1, maxItems: ENDPOINTS_MAX }),
-      )
-      .describe(
-        "Instead of url: several base URLs of one upstream, each with an adaptive breaker of its own. Default: none.",
-      ),
-    endpointBreaker,
-    deadlineMs: duration({
-      meaning: "Longest time for a call, from admission to the end of the answer.",
-      min: 1,
-      byDefault: 30_000,
-    }),
-    mode: choice({
-      meaning:
-        "normal: the breaker decides. shadow: it decides, and calls go through all the same. forced-closed: it is not asked.",
-      values: ["normal", "shadow", "forced-closed"],
-      byDefault: "normal",
-    }),
-    breaker,
-    operations: z
-      .record(z.string(), operation)
-      .superRefine(checkNames(nameProblem), always)
-      .meta({ propertyNames: { type: "string", minLength: 1, maxLength: NAME_CHARACTERS_MAX } })
-      .transform(withoutPrototype)
-      .prefault({})
-      .describe("Named kinds of call, by name. Default: {}."),
-    status429: choice({
-      meaning:
-        "What an answer 429 says about the upstream: it is about our quota, so by default nothing.",
-      values: ["neutral", "failure", "success"],
-      byDefault: "neutral",
-    }),
-  })
-  .superRefine(checkTarget, always)
-  .meta({ oneOf: [{ required: ["url"] }, { required: ["endpoints"] }] })
-  .transform(({ url: single, endpoints, endpointBreaker: own, ...rest }) => ({
-    ...rest,
-    // checkTarget saw to it that one of the two is there.
-    url: single ?? endpoints?.[0]?.url ?? "",
-    endpoints: endpoints?.map((one) => ({ name: one.name ?? one.url, url: one.url })),
-    endpointBreaker: own ?? {},
-  }));
-
-const upstreams = z
-  .record(z.string(), upstream)
-  .superRefine(checkNames(upstreamNameProblem), always)
-  .meta({
-    propertyNames: {
-      type: "string",
-      minLength: 1,
-      maxLength: NAME_CHARACTERS_MAX,
-      pattern: String.raw`^[^/\\?#%\s]+$`,
-      not: { enum: [...RESERVED_NAMES, ".", ".."] },
-    },
-  })
-  .transform(withoutPrototype)
-  .prefault({})
-  .describe(
-    "What the gateway leads to, by name: the first segment of a request's path. Default: {}.",
-  );
 
 // ---- the whole ----
 

@@ -2,10 +2,19 @@
 
 import type { Scheduler, Clock } from "../core/clock.ts";
 import { DeadlineQueue } from "../pipeline/call/deadline.ts";
-import type { Call } from "./call.ts";
+import type { Ending } from "./ending.ts";
 import type { AccessEntry, GatewayOptions } from "./ports.ts";
 import type { Problem } from "./problem.ts";
 import type { Destination } from "./route.ts";
+
+/** A call, as the book knows it. */
+export interface OpenCall {
+  /** Where the book keeps it. */
+  place: number;
+  /** Whether it waits on without its caller. */
+  readonly isWitness: boolean;
+  end(ending: Ending): void;
+}
 
 export class CallBook {
   readonly clock: Clock;
@@ -14,7 +23,7 @@ export class CallBook {
    * Each call knows its place. A `Set` on Bun is taken to link its dead entries to later ones, as
    * the deadline queue did: see there for what that cost.
    */
-  readonly #open: Call[] = [];
+  readonly #open: OpenCall[] = [];
   readonly #onAccess: GatewayOptions["onAccess"];
   #onIdle: (() => void) | undefined;
   #isStopping = false;
@@ -30,11 +39,11 @@ export class CallBook {
   }
 
   /** Answers the call's place, by which it is taken out again. */
-  opened(call: Call): number {
+  opened(call: OpenCall): number {
     return this.#open.push(call) - 1;
   }
 
-  closed(call: Call): void {
+  closed(call: OpenCall): void {
     const last = this.#open.pop();
     if (last !== undefined && last !== call) {
       this.#open[call.place] = last;

@@ -23,6 +23,27 @@ export const BAD_CONFIGS: Readonly<Record<string, readonly string[]>> = {
     '  breakers.bad.yaml:18:24 upstreams.again.endpoints[0]: "http://a" is an endpoint of twins already; give one of them another name',
     '  breakers.bad.yaml:18:67 upstreams.again.endpoints[1].name: expected a name of 1 to 128 characters, found ""',
   ],
+  "certificates.bad.yaml": [
+    "certificates.bad.yaml has 4 faults:",
+    '  certificates.bad.yaml:2:45 upstreams.missing.tls.caFile: "/nowhere/ca.pem" cannot be read: no such file',
+    '  certificates.bad.yaml:3:44 upstreams.folder.tls.caFile: "/" cannot be read: it is a directory',
+    '  certificates.bad.yaml:4:45 upstreams.empty.tls.certFile: "/dev/null" holds no PEM certificate',
+    '  certificates.bad.yaml:4:65 upstreams.empty.tls.keyFile: "/dev/null" holds no PEM private key without a passphrase',
+  ],
+  "connections.bad.yaml": [
+    "connections.bad.yaml has 11 faults:",
+    '  connections.bad.yaml:1:61 gateway.methods[1]: expected a method in capitals, other than CONNECT and TRACE, found "TRACE"',
+    '  connections.bad.yaml:1:68 gateway.methods[2]: expected a method in capitals, other than CONNECT and TRACE, found "purge"',
+    "  connections.bad.yaml:1:90 gateway.drainDelayMs: expected a number from 0 to 2147483647 (milliseconds), found -1",
+    "  connections.bad.yaml:4:27 upstreams.half.tls.keyFile: certFile and keyFile are set together",
+    "  connections.bad.yaml:4:61 upstreams.half.idleMs: expected a number from 1 to 2147483647 (milliseconds), found 0",
+    '  connections.bad.yaml:5:46 upstreams.name.tls.serverName: expected a host name, found "a b"',
+    "  connections.bad.yaml:5:61 upstreams.name.tls.caFile: expected the path of a PEM file, found 7",
+    "  connections.bad.yaml:6:48 upstreams.times.connectionAgeMsMax: expected a number from 1 to 2147483647 (milliseconds), found 0",
+    '  connections.bad.yaml:6:85 upstreams.times.operations.odds.deadlineMs: expected a number from 1 to 2147483647 (milliseconds), found "soon"',
+    '  connections.bad.yaml:7:35 upstreams.flags.http2: expected true or false, found "yes please"',
+    "  connections.bad.yaml:7:65 upstreams.flags.rewriteRedirects: expected true or false, found 1",
+  ],
   "documents.bad.yaml": [
     "documents.bad.yaml has 1 fault:",
     "  documents.bad.yaml:2:1: not valid YAML: the file must hold one document; remove the second ---",
@@ -53,6 +74,13 @@ export const BAD_CONFIGS: Readonly<Record<string, readonly string[]>> = {
   "list.bad.yaml": [
     "list.bad.yaml has 1 fault:",
     "  list.bad.yaml:1:1: expected a mapping, found a list",
+  ],
+  "loops.bad.yaml": [
+    "loops.bad.yaml has 4 faults:",
+    "  loops.bad.yaml:4:16 upstreams.loop.url: it leads to the gateway itself: one call would become thousands",
+    "  loops.bad.yaml:8:16 upstreams.second.endpoints[1].url: it leads to the gateway itself: one call would become thousands",
+    "  loops.bad.yaml:9:17 upstreams.admin.url: it leads to the admin interface, which would be open to every caller",
+    "  loops.bad.yaml:10:15 upstreams.any.url: it leads to the gateway itself: one call would become thousands",
   ],
   "names.bad.yaml": [
     "names.bad.yaml has 19 faults:",
@@ -96,12 +124,12 @@ export const BAD_CONFIGS: Readonly<Record<string, readonly string[]>> = {
   "unknown-keys.bad.yaml": [
     "unknown-keys.bad.yaml has 7 faults:",
     '  unknown-keys.bad.yaml:1:1 gatway: unknown key; known here: gateway, admin, store, logging, loadShedding, limits, upstreams; did you mean "gateway"?',
-    '  unknown-keys.bad.yaml:2:12 gateway.prot: unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes; did you mean "port"?',
-    '  unknown-keys.bad.yaml:6:5 upstreams.draftkings.deadlineMS: unknown key; known here: url, endpoints, endpointBreaker, deadlineMs, mode, breaker, operations, status429; did you mean "deadlineMs"?',
-    "  unknown-keys.bad.yaml:7:5 upstreams.draftkings.failureThreshold: unknown key; known here: url, endpoints, endpointBreaker, deadlineMs, mode, breaker, operations, status429",
+    '  unknown-keys.bad.yaml:2:12 gateway.prot: unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes, methods, drainDelayMs; did you mean "port"?',
+    '  unknown-keys.bad.yaml:6:5 upstreams.draftkings.deadlineMS: unknown key; known here: url, endpoints, endpointBreaker, deadlineMs, idleMs, tls, http2, connectionAgeMsMax, rewriteRedirects, rewriteCookies, mode, breaker, operations, status429; did you mean "deadlineMs"?',
+    "  unknown-keys.bad.yaml:7:5 upstreams.draftkings.failureThreshold: unknown key; known here: url, endpoints, endpointBreaker, deadlineMs, idleMs, tls, http2, connectionAgeMsMax, rewriteRedirects, rewriteCookies, mode, breaker, operations, status429",
     '  unknown-keys.bad.yaml:8:16 upstreams.draftkings.breaker.failure_threshold: unknown key; known here: kind, preset, failureThreshold, timeoutWeight, failureWeight, cooldownMs, resetTimeoutMs, recovery, probeLeaseMs; did you mean "failureThreshold"?',
     "  unknown-keys.bad.yaml:8:38 upstreams.draftkings.breaker.sdfgh: unknown key; known here: kind, preset, failureThreshold, timeoutWeight, failureWeight, cooldownMs, resetTimeoutMs, recovery, probeLeaseMs",
-    '  unknown-keys.bad.yaml:9:27 upstreams.draftkings.operations.odds.lod: unknown key; known here: path, method, load, criticality; did you mean "load"?',
+    '  unknown-keys.bad.yaml:9:27 upstreams.draftkings.operations.odds.lod: unknown key; known here: path, method, load, criticality, deadlineMs, idleMs; did you mean "load"?',
   ],
   "urls.bad.yaml": [
     "urls.bad.yaml has 15 faults:",

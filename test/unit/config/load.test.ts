@@ -39,7 +39,14 @@ test("fills in every default of an empty file", () => {
   const config = parseConfig("", { file: "x.yaml" });
 
   assert.deepEqual(structuredClone(config), {
-    gateway: { host: "0.0.0.0", port: 8080, maxBodyBytes: 10_485_760, maxHeaderBytes: 16_384 },
+    gateway: {
+      host: "0.0.0.0",
+      port: 8080,
+      maxBodyBytes: 10_485_760,
+      maxHeaderBytes: 16_384,
+      methods: [],
+      drainDelayMs: 2_000,
+    },
     admin: { host: "0.0.0.0", port: 9464 },
     store: { kind: "sqlite", path: "./data/circuit_breaker.db" },
     logging: { level: "info", format: "json", rejectionSampling: 1 },
@@ -59,6 +66,11 @@ test("fills in every default of an upstream that has only a url", () => {
     endpoints: undefined,
     endpointBreaker: {},
     deadlineMs: 30_000,
+    tls: {},
+    http2: false,
+    connectionAgeMsMax: 30_000,
+    rewriteRedirects: false,
+    rewriteCookies: false,
     mode: "normal",
     breaker: {
       kind: "latching",
@@ -129,7 +141,8 @@ test("a fault carries its parts for programs", () => {
       path: "gateway.prot",
       line: 2,
       column: 13,
-      message: "unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes",
+      message:
+        "unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes, methods, drainDelayMs",
       suggestion: "port",
     },
   ]);

@@ -1,0 +1,47 @@
+// Whether an upstream's URL leads back to this very process: to the gateway, and one call becomes
+// thousands; to the admin interface, and the gateway opens it to every caller.
+
+import { hostname, networkInterfaces } from "node:os";
+
+export interface Listener {
+  readonly name: "gateway" | "admin";
+  readonly host: string;
+  readonly port: number;
+}
+
+const ANY_HOST: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+const LOOPBACK =
+  /^(?:localhost|.*\.localhost|127(?:\.\d{1,3}){3}|::1|::ffff:127(?:\.\d{1,3}){3})$/i;
+
+/** Names and addresses that reach this host. */
+export function ownAddresses(): ReadonlySet<string> {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) =>
+    (each ?? []).map(({ address }) => address.toLowerCase()),
+  );
+  return new Set([hostname().toLowerCase(), ...addresses]);
+}
+
+/** Which listener of ours the URL leads to; undefined where it leads elsewhere, or nobody can tell. */
+export function leadsTo(
+  url: URL,
+  listeners: readonly Listener[],
+  own: ReadonlySet<string>,
+): Listener | undefined {
+  // A plain listener does not speak TLS, so that such a URL fails and does not loop.
+  if (url.protocol !== "http:") return undefined;
+  const port = url.port === "" ? 80 : Number(url.port);
+  const host = url.hostname.replaceAll(/^\[|\]$/g, "").toLowerCase();
+  return listeners.find((listener) => listener.port === port && reaches(host, listener, own));
+}
+
+function reaches(host: string, { host: bound }: Listener, own: ReadonlySet<string>): boolean {
+  if (host === bound.toLowerCase() || ANY_HOST.has(host)) return true;
+  if (ANY_HOST.has(bound)) return LOOPBACK.test(host) || own.has(host);
+  return LOOPBACK.test(host) && LOOPBACK.test(bound) && isSameLoopback(host, bound);
+}
+
+/** `127.0.0.2` does not reach what listens on `127.0.0.1`; `localhost` reaches either family's first. */
+function isSameLoopback(host: string, bound: string): boolean {
+  const first = /^(?:localhost|.*\.localhost|127\.0\.0\.1|::1|::ffff:127\.0\.0\.1)$/i;
+  return first.test(host) && first.test(bound);
+}
