@@ -66,9 +66,10 @@ export class Call implements Expiring {
   readonly #ownMs: number;
   readonly #idleMs: number | undefined;
   #deadline: DeadlineEntry;
-  /** Since when the upstream is waited for. */
+  /** The start, later by what the caller has taken: since when the upstream would be waited for alone. */
   #sinceMs: number;
-  #isCallersTurn = false;
+  /** When the caller's turn began; undefined while it is the upstream's. */
+  #callersSinceMs: number | undefined;
   /** When the last piece of a stream came. */
   #pieceMs = 0;
   #latencyMs: number | undefined;
@@ -126,19 +127,20 @@ export class Call implements Expiring {
 
   /** The caller is to send or to read; the upstream is not waited for. */
   waitsForCaller(): void {
-    this.#isCallersTurn = true;
+    this.#callersSinceMs ??= this.#book.clock.monotonic();
   }
 
   /** The caller has done its part. */
   waitsForUpstream(): void {
-    this.#isCallersTurn = false;
-    this.#sinceMs = this.#book.clock.monotonic();
+    if (this.#callersSinceMs === undefined) return;
+    this.#sinceMs += this.#book.clock.monotonic() - this.#callersSinceMs;
+    this.#callersSinceMs = undefined;
   }
 
   /** Marks the arrival of the answer's headers: that is its latency. */
   headersArrived(status: number, facts?: AnswerFacts): void {
+    this.waitsForUpstream();
     this.#latencyMs = this.#book.clock.monotonic() - this.#sinceMs;
-    this.#isCallersTurn = false;
     this.#answerStatus = status;
     this.#vigil.answered();
     if (!this.isWitness) this.#sentStatus = status;
@@ -209,6 +211,10 @@ export class Call implements Expiring {
     else if (this.#isCallersTurn) this.end("caller_slow");
     else if (this.waitedMs < this.#ownMs * OWN_SHARE) this.end("impatient");
     else this.end(this.#isStreaming && this.#isEvents ? "stream_over" : "deadline");
+  }
+
+  get #isCallersTurn(): boolean {
+    return this.#callersSinceMs !== undefined;
   }
 
   /** Whether the head of the answer is still to come, and it is the upstream's turn. */

@@ -1,0 +1,3 @@
+import { gatewayWaitsContract } from "./gateway-waits.contract.ts";
+
+gatewayWaitsContract("Bun" in globalThis ? "bun" : "node");
