@@ -10,7 +10,8 @@ import type { Bench, Handler, Upstream } from "./gateway-harness.ts";
 import { eventually, raw, startBench, startUpstream } from "./gateway-harness.ts";
 
 const NO_DESCRIPTORS = new URL("gateway-no-descriptors.ts", import.meta.url).pathname;
-const DEADLINE_MS = 400;
+/** Long enough for a busy machine not to take its own noise for a stand-still. */
+const DEADLINE_MS = 700;
 
 export function gatewayWaitsContract(transport: "bun" | "node"): void {
   describe(`who was waited for, on ${transport}`, () => {
@@ -94,11 +95,11 @@ export function gatewayWaitsContract(transport: "bun" | "node"): void {
 
       test("that takes long to send is no evidence of a slow upstream", async () => {
         const socket = call(post(4, "so"));
-        setTimeout(() => socket.write("me"), 250);
+        setTimeout(() => socket.write("me"), 450);
         await eventually(() => bench.guard.settled.length === 1, "the call is settled");
 
         assert.deepEqual(outcomes(), ["ok"]);
-        assert.ok((bench.guard.settled[0]?.latencyMs ?? 999) < 150);
+        assert.ok((bench.guard.settled[0]?.latencyMs ?? 999) < 300);
       });
 
       test("that does not read its answer is cut without a vote", async () => {
@@ -131,8 +132,8 @@ export function gatewayWaitsContract(transport: "bun" | "node"): void {
       test("that does not read a long body has had its time", async () => {
         const deaf: Handler = (request) => void request.pause();
         handler = deaf;
-        const socket = call(post(50_000_000, ""));
-        const piece = Buffer.alloc(500_000);
+        const socket = call(post(20_000_000, ""));
+        const piece = Buffer.alloc(65_536);
         const more = (): void => {
           while (!socket.destroyed && socket.write(piece));
           socket.once("drain", more);
@@ -149,7 +150,7 @@ export function gatewayWaitsContract(transport: "bun" | "node"): void {
           const timer = setInterval(() => response.write("."), 20);
           response.once("close", () => clearInterval(timer));
         };
-        await ask(get("/x"), 1_000);
+        await ask(get("/x"), 2_000);
 
         assert.deepEqual(outcomes(), ["timeout"]);
       });
@@ -205,7 +206,7 @@ export function gatewayWaitsContract(transport: "bun" | "node"): void {
     describe("streams", () => {
       test("of events are cut at the deadline, and were in good health", async () => {
         handler = events;
-        const answer = await ask(get("/x"), 1_000);
+        const answer = await ask(get("/x"), 2_000);
 
         assert.equal(answer.status, 200);
         assert.equal(answer.isClosed, true);

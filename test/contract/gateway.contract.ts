@@ -95,7 +95,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
             { name: "odds", path: "/odds", load: 15 },
             { name: "deepProbe", path: "/odds/deep", load: 50, criticality: "critical" },
             { name: "place", path: "/odds/deep", method: "POST", load: 7 },
-            { name: "hurried", path: "/hurried", load: 0, deadlineMs: 150 },
+            { name: "hurried", path: "/hurried", load: 0, deadlineMs: 700 },
           ],
         },
         {
