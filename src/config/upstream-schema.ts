@@ -243,7 +243,7 @@ const upstream = z
     }),
     connectionAgeMsMax: duration({
       meaning:
-        "Age at which a connection takes no further call, so that a name that moves is followed; on Node only.",
+        "Age at which a connection takes no further call, so that a name that moves is followed.",
       min: 1,
       byDefault: 30_000,
     }),

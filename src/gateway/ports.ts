@@ -29,6 +29,9 @@ export interface GatewayOperation {
   readonly criticality?: string;
 }
 
+/** So that a name that moves is followed within half a minute; a new connection costs a millisecond. */
+export const AGE_MS_MAX_DEFAULT = 30_000;
+
 /** How one upstream is connected to. */
 export interface GatewayConnection {
   /** Certificates that are trusted instead of the system's, PEM. */
@@ -42,6 +45,7 @@ export interface GatewayConnection {
   readonly http2?: boolean | undefined;
   /**
    * Milliseconds after which a connection takes no further call, so that a name that moves is followed.
+   * Default, where nothing is said of connections: `AGE_MS_MAX_DEFAULT`.
    */
   readonly ageMsMax: number;
 }

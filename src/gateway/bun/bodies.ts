@@ -37,12 +37,17 @@ export function counted(
   );
 }
 
-/** An answer's body, passed on as it comes and at the caller's pace; its end settles the call. */
+/**
+ * An answer's body, passed on as it comes and at the caller's pace; its end settles the call. `onEnd` is
+ * called when no more is read of it.
+ */
 export function watched(
   body: ReadableStream<Uint8Array> | null,
   call: Call,
+  onEnd: () => void,
 ): ReadableStream<Uint8Array> | null {
   if (body === null) {
+    onEnd();
     call.complete();
     return null;
   }
@@ -60,14 +65,17 @@ export function watched(
             controller.enqueue(value);
             return;
           }
+          onEnd();
           controller.close();
           call.complete();
         } catch (error) {
+          onEnd();
           call.fail(error, undefined);
           controller.error(error);
         }
       },
       cancel() {
+        onEnd();
         call.end("caller_left");
       },
     },

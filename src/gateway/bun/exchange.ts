@@ -14,6 +14,7 @@ import {
 import type { Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
 import { mayAskToWait } from "../retry-after.ts";
+import type { Aging } from "./aging.ts";
 import { counted, watched } from "./bodies.ts";
 import { toResponse } from "./answers.ts";
 import type { Front } from "./front.ts";
@@ -43,13 +44,17 @@ export class Exchange implements Line, Expiring {
   readonly #controller: AbortController;
   readonly #answer: (response: Response) => void;
   readonly #promise: Promise<Response>;
+  readonly #aging: Aging;
   #watch: DeadlineEntry | undefined;
+  /** Whether it is counted among those under way. */
+  #isUnderWay = false;
 
   constructor(front: Front, incoming: Incoming) {
     this.#front = front;
     this.#incoming = incoming;
     this.#call = incoming.reception.call;
     this.#controller = front.controllers.take();
+    this.#aging = front.aging.of(this.#call.destination, this.#call.startedMs);
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.#promise = promise;
     this.#answer = resolve;
@@ -83,6 +88,8 @@ export class Exchange implements Line, Expiring {
     const { headers } = request;
     try {
       stripRequestHeaders(headers, lane.rules, added, survey);
+      this.#isUnderWay = true;
+      if (this.#aging.begins(this.#call.startedMs)) headers.set("connection", "close");
       fetch(lane.destination.origin + target, {
         method: this.#call.method,
         headers,
@@ -153,9 +160,10 @@ export class Exchange implements Line, Expiring {
     call.streams(headers.get("content-type"));
     this.#incoming.holdFor(0);
     // It will take its time: from now on the caller's leaving ends the call at once.
-    this.#release();
+    this.#stopWatching();
     this.expire();
-    this.#answer(new Response(watched(body, call), { status, headers }));
+    const passed = watched(body, call, () => this.#release());
+    this.#answer(new Response(passed, { status, headers }));
   }
 
   /** An answer that cannot be passed on. */
@@ -198,7 +206,14 @@ export class Exchange implements Line, Expiring {
     );
   }
 
+  /** The connection to the upstream is free, or gone. */
   #release(): void {
+    if (this.#isUnderWay) this.#aging.ends();
+    this.#isUnderWay = false;
+    this.#stopWatching();
+  }
+
+  #stopWatching(): void {
     if (this.#watch !== undefined) this.#front.desk.book.deadlines.remove(this.#watch);
   }
 }

@@ -1,10 +1,12 @@
 // What all calls of a gateway on Bun share.
 
 import type { FrontDesk } from "../reception.ts";
+import type { AgingTable } from "./aging.ts";
 
 export interface Front {
   readonly desk: FrontDesk;
   readonly controllers: ControllerPool;
+  readonly aging: AgingTable;
   isWindingDown: boolean;
 }
 

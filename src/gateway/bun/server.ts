@@ -5,6 +5,7 @@ import type { GatewayOptions } from "../ports.ts";
 import { internalProblem } from "../problem.ts";
 import type { FrontDesk } from "../reception.ts";
 import { reportFault, type Transport } from "../transport.ts";
+import { AgingTable } from "./aging.ts";
 import { toResponse } from "./answers.ts";
 import { Exchange } from "./exchange.ts";
 import { ControllerPool, type Front } from "./front.ts";
@@ -20,7 +21,12 @@ export async function startBunTransport(
   options: GatewayOptions,
 ): Promise<Transport> {
   ignoreProxies(process.env);
-  const front: Front = { desk, controllers: new ControllerPool(), isWindingDown: false };
+  const front: Front = {
+    desk,
+    controllers: new ControllerPool(),
+    aging: new AgingTable(),
+    isWindingDown: false,
+  };
   const server = Bun.serve({
     hostname: options.host,
     port: options.port,
@@ -36,8 +42,7 @@ export async function startBunTransport(
   });
   return {
     port: server.port ?? options.port,
-    // What Bun holds open is Bun's; see `fetch` for how long.
-    reloaded: () => {},
+    reloaded: () => front.aging.keep(desk.junctions.destinations()),
     windDown() {
       front.isWindingDown = true;
     },

@@ -7,14 +7,11 @@ import type { Socket } from "node:net";
 import type { Client, Dispatcher, Pool, buildConnector } from "undici";
 import type { Clock } from "../../core/clock.ts";
 import type { Destination } from "../route.ts";
-import type { GatewayConnection } from "../ports.ts";
+import { AGE_MS_MAX_DEFAULT, type GatewayConnection } from "../ports.ts";
 import { skipContinue } from "./interim.ts";
 
 /** Idle connections kept for each base URL; of more, the longest unused are closed. */
 const IDLE_MAX = 256;
-
-/** So that a name that moves is followed within half a minute; a new connection costs a millisecond. */
-const AGE_MS_MAX_DEFAULT = 30_000;
 
 export interface Connection {
   readonly dispatcher: Dispatcher;
