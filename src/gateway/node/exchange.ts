@@ -74,16 +74,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     const { target, lane, added } = this.#reception;
     this.#connection = connection;
     connection.awaitsHead = true;
+    const options: Dispatcher.DispatchOptions & { readonly servername?: string | undefined } = {
+      path: target,
+      method: this.#call.method,
+      headers: requestPairs(this.#request.rawHeaders, lane.rules, added),
+      body: this.#body,
+      // Else that of `Host`; undici's types do not know it (8.12).
+      servername: lane.destination.tls?.serverName,
+    };
     try {
-      connection.dispatcher.dispatch(
-        {
-          path: target,
-          method: this.#call.method,
-          headers: requestPairs(this.#request.rawHeaders, lane.rules, added),
-          body: this.#body,
-        },
-        this,
-      );
+      connection.dispatcher.dispatch(options, this);
     } catch (error) {
       this.onResponseError(undefined, error);
     }
@@ -228,6 +228,11 @@ function faultOf(status: number, transferEncoding: string | undefined): Error | 
 
 /** Header fields as they came, in Latin-1 as HTTP has them, and as `writeHead` takes them. */
 function flat(raw: Dispatcher.DispatchController["rawHeaders"]): string[] {
-  if (!Array.isArray(raw)) return [];
-  return raw.map((item) => (typeof item === "string" ? item : item.toString("latin1")));
+  if (Array.isArray(raw)) {
+    return raw.map((item) => (typeof item === "string" ? item : item.toString("latin1")));
+  }
+  // Of HTTP/2, by name.
+  return Object.entries(raw ?? {}).flatMap(([name, value]) =>
+    name.startsWith(":") ? [] : [value ?? []].flat().flatMap((one) => [name, one]),
+  );
 }
