@@ -1,6 +1,7 @@
 // serve: the composition root. Configuration in, running gateway and admin API out, and the order of
-// a stop: not ready → gateway drains → admin → store.
+// a stop: not ready → a pause for load balancers → gateway drains → admin → store.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { createAdminApp } from "../admin/api.ts";
 import { startAdmin } from "../admin/server.ts";
 import { holdsAdminToken } from "../admin/auth.ts";
@@ -21,7 +22,7 @@ import { CommandError, EXIT } from "./exit-codes.ts";
 import { gatewayUpstreams } from "./gateway-upstreams.ts";
 import { packageVersion } from "./version.ts";
 
-/** Calls in flight get this long to end; the whole stop stays within seven seconds. */
+/** Calls in flight get this long to end; the whole stop stays within seven seconds after the pause. */
 const DRAIN_MS = 5000;
 
 /** A stop that hangs in spite of all bounds must still end. */
@@ -46,7 +47,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   attachLogging(gear, logger, { rejectionSampling: config.logging.rejectionSampling });
 
   let isShuttingDown = false;
-  const admin = await listening("admin", config.admin.port, () =>
+  const admin = await listening("admin", config.admin, () =>
     startAdmin({
       host: config.admin.host,
       port: config.admin.port,
@@ -60,7 +61,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       }),
     }),
   );
-  const gateway = await listening("gateway", config.gateway.port, () =>
+  const gateway = await listening("gateway", config.gateway, () =>
     startGateway({
       ...config.gateway,
       upstreams: gatewayUpstreams(config, gear),
@@ -83,10 +84,20 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const stopped = stopSignal();
   logger.info({ gateway: gateway.url, admin: admin.url, version }, "switchgear is serving");
 
-  await stopped;
+  const signal = await stopped;
   isShuttingDown = true;
-  const hurry = setTimeout(() => process.exit(EXIT.failed), STOP_MS_MAX);
+  // A person at a terminal has no load balancer that must hear of it first.
+  const delayMs = signal === "SIGTERM" ? config.gateway.drainDelayMs : 0;
+  const hurry = setTimeout(() => process.exit(EXIT.failed), delayMs + STOP_MS_MAX);
   hurry.unref();
+  gateway.windDown();
+  if (delayMs > 0) {
+    logger.info(
+      { delayMs },
+      "not ready any more: new connections are served until others take over",
+    );
+    await delay(delayMs);
+  }
   logger.info("stopping: calls in flight are finished first");
   await gateway.stop(DRAIN_MS);
   await admin.stop();
@@ -112,35 +123,55 @@ function gearOf(config: SwitchgearConfig, pending: () => number): Switchgear {
   });
 }
 
-/** A port that is taken is a sentence, not a stack trace. */
+/** A place that cannot be listened on is a sentence, not a stack trace. */
 async function listening<Server>(
-  what: string,
-  port: number,
+  what: "gateway" | "admin",
+  { host, port }: { readonly host: string; readonly port: number },
   start: () => Promise<Server>,
 ): Promise<Server> {
   try {
     return await start();
   } catch (error) {
-    const code = (error as { readonly code?: unknown }).code;
-    if (code !== "EADDRINUSE" && code !== "EACCES") throw error;
-    const why =
-      code === "EADDRINUSE" ? "is in use by another program" : "needs rights that I do not have";
+    const code = String((error as { readonly code?: unknown }).code);
+    const hostFault = HOST_FAULTS[code];
+    if (hostFault !== undefined) {
+      throw new CommandError(
+        EXIT.wrongUse,
+        `${what}.host is ${JSON.stringify(host)}, which ${hostFault}; use an address of this host, or 0.0.0.0 for all of them`,
+      );
+    }
+    const portFault = PORT_FAULTS[code];
+    if (portFault === undefined) throw error;
     throw new CommandError(
       EXIT.failed,
-      `port ${port} for the ${what} ${why}; set ${what}.port or ${what === "admin" ? "SWITCHGEAR_ADMIN_PORT" : "SWITCHGEAR_PORT"} to another`,
+      `port ${port} for the ${what} ${portFault}; set ${what}.port or ${what === "admin" ? "SWITCHGEAR_ADMIN_PORT" : "SWITCHGEAR_PORT"} to another`,
     );
   }
 }
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
-function stopSignal(): Promise<void> {
+const PORT_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "is in use by another program",
+  EACCES: "needs rights that I do not have",
+};
+
+/** Bun says the first of a name that does not resolve, too (1.4.5). */
+const HOST_FAULTS: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: "is not an address of this host, or does not resolve",
+  ENOTFOUND: "does not resolve",
+  EAI_AGAIN: "does not resolve now",
+  EAFNOSUPPORT: "belongs to a family of addresses that this host does not have",
+  EINVAL: "is no address that can be listened on",
+};
+
+/** Resolves at the first SIGTERM or SIGINT with its name; a second one ends the process at once. */
+function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let askedMs = Number.POSITIVE_INFINITY;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.on(signal, () => {
         if (performance.now() - askedMs > SAME_SIGNAL_MS) process.exit(EXIT.failed);
         askedMs = Math.min(askedMs, performance.now());
-        resolve();
+        resolve(signal);
       });
     }
   });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -295,4 +296,63 @@ test("a store that cannot be opened does not stop the gateway, and is told of", 
   assert.equal(await status(`${running.gateway}/draftkings/odds`), 503);
   const shown = await running.run("status");
   assert.match(shown.stdout, /the last change is not on disk yet/);
+});
+
+test("a rolling update loses nobody: not ready first, and new connections served for a while", async (t) => {
+  const bookmaker = await startBookmaker({ serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  const running = await serve(
+    t,
+    temporaryFolder(t),
+    `gateway: { drainDelayMs: 1500 }\n${config(bookmaker.url)}`,
+  );
+  const fresh = (): Promise<[number | string, string | undefined]> =>
+    new Promise((done) => {
+      const request = get(`${running.gateway}/draftkings/odds`, { agent: false }, (answer) => {
+        answer.resume();
+        answer.once("end", () => done([answer.statusCode ?? 0, answer.headers.connection]));
+      });
+      request.once("error", (error: NodeJS.ErrnoException) => done([error.code ?? "?", undefined]));
+    });
+  bookmaker.control({ latencyMs: 1800 });
+  const slow = status(`${running.gateway}/draftkings/odds`).catch(() => 0);
+  while (bookmaker.stats().inFlight < 1) await new Promise((done) => setTimeout(done, 10));
+  bookmaker.restore();
+
+  const ended = running.stop("SIGTERM");
+  const answers: (number | string)[] = [];
+  for (let n = 0; n < 10; n += 1) {
+    await new Promise((done) => setTimeout(done, 100));
+    const [answer, connection] = await fresh();
+    answers.push(answer);
+    assert.match(connection ?? "", /close/i);
+    if (n === 0) assert.equal(await status(`${running.admin}/readyz`), 503);
+  }
+
+  assert.deepEqual(answers, Array(10).fill(200));
+  assert.equal(await slow, 200);
+  assert.equal((await ended).code, 0);
+});
+
+test("a host that is not ours, or that nobody knows, is a sentence", async (t) => {
+  const folder = temporaryFolder(t);
+  for (const [what, host] of [
+    ["gateway", "192.0.2.1"],
+    ["gateway", "no-such-host.invalid"],
+    ["admin", "192.0.2.1"],
+    ["admin", "no-such-host.invalid"],
+  ] as const) {
+    writeFileSync(
+      join(folder, "switchgear.yaml"),
+      `${what}: { host: ${host} }\nstore: { kind: memory }\n${config("http://127.0.0.1:9")}`,
+    );
+    const [port = 0, adminPort = 0] = await freePorts(2);
+    const { code, stderr } = await switchgear(["serve"], {
+      cwd: folder,
+      env: { SWITCHGEAR_PORT: String(port), SWITCHGEAR_ADMIN_PORT: String(adminPort) },
+    }).ended;
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, new RegExp(`${what}\\.host is "${host}"`));
+    assert.doesNotMatch(stderr, /\n +at /);
+  }
 });

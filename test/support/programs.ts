@@ -147,7 +147,8 @@ export async function serve(
       switchgear(args, {
         env: { SWITCHGEAR_URL: admin, SWITCHGEAR_ADMIN_TOKEN: TOKEN, USER: "ann" },
       }).ended,
-    stop: (signal = "SIGTERM") => {
+    // A person's signal: SIGTERM first waits for load balancers, of which a test has none.
+    stop: (signal = "SIGINT") => {
       program.child.kill(signal);
       return program.ended;
     },
