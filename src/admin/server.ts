@@ -61,6 +61,8 @@ async function startOnNode({ host, port, app }: AdminServerOptions): Promise<Adm
     serverOptions: { requestTimeout: IDLE_SECONDS * 1000, keepAliveTimeout: IDLE_SECONDS * 1000 },
   });
   if (!(server instanceof Server)) throw new TypeError("the adaptor made no HTTP/1.1 server");
+  // Of a reader that does not read, since nothing moves on its connection.
+  server.timeout = 2 * IDLE_SECONDS * 1000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, () => {

@@ -17,7 +17,7 @@ import { mayAskToWait } from "../retry-after.ts";
 import type { Aging } from "./aging.ts";
 import { counted, watched } from "./bodies.ts";
 import { toResponse } from "./answers.ts";
-import type { Front } from "./front.ts";
+import { IDLE_SECONDS, type Front } from "./front.ts";
 
 interface Incoming {
   readonly request: Request;
@@ -48,6 +48,7 @@ export class Exchange implements Line, Expiring {
   #watch: DeadlineEntry | undefined;
   /** Whether it is counted among those under way. */
   #isUnderWay = false;
+  #isHeldOpen = false;
 
   constructor(front: Front, incoming: Incoming) {
     this.#front = front;
@@ -62,11 +63,11 @@ export class Exchange implements Line, Expiring {
 
   start(): Promise<Response> {
     const call = this.#call;
-    const { request, holdFor } = this.#incoming;
+    const { request } = this.#incoming;
     call.line = this;
     const { deadlines } = this.#front.desk.book;
     this.#watch = deadlines.add(this, CALLER_WATCH_MS, call.startedMs);
-    if (call.deadlineMs > LONG_DEADLINE_MS) holdFor(0);
+    if (call.deadlineMs > LONG_DEADLINE_MS) this.#holdOpen();
     if (request.body === null) this.#send(null);
     else if (fitsOnePiece(request.headers.get("content-length"))) {
       call.waitsForCaller();
@@ -158,7 +159,7 @@ export class Exchange implements Line, Expiring {
     const call = this.#call;
     const { status, headers, body } = response;
     call.streams(headers.get("content-type"));
-    this.#incoming.holdFor(0);
+    this.#holdOpen();
     // It will take its time: from now on the caller's leaving ends the call at once.
     this.#stopWatching();
     this.expire();
@@ -210,7 +211,16 @@ export class Exchange implements Line, Expiring {
   #release(): void {
     if (this.#isUnderWay) this.#aging.ends();
     this.#isUnderWay = false;
+    // Else the connection would be kept for ever.
+    if (this.#isHeldOpen) this.#incoming.holdFor(IDLE_SECONDS);
+    this.#isHeldOpen = false;
     this.#stopWatching();
+  }
+
+  /** From here on the call itself sees to the time of the caller's connection. */
+  #holdOpen(): void {
+    this.#isHeldOpen = true;
+    this.#incoming.holdFor(0);
   }
 
   #stopWatching(): void {

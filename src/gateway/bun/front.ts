@@ -3,6 +3,9 @@
 import type { FrontDesk } from "../reception.ts";
 import type { AgingTable } from "./aging.ts";
 
+/** A connection on which nothing moves for so long is closed, in whatever phase; calls see to their own. */
+export const IDLE_SECONDS = 120;
+
 export interface Front {
   readonly desk: FrontDesk;
   readonly controllers: ControllerPool;

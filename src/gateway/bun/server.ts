@@ -8,13 +8,10 @@ import { reportFault, type Transport } from "../transport.ts";
 import { AgingTable } from "./aging.ts";
 import { toResponse } from "./answers.ts";
 import { Exchange } from "./exchange.ts";
-import { ControllerPool, type Front } from "./front.ts";
+import { ControllerPool, IDLE_SECONDS, type Front } from "./front.ts";
 
 /** Bun would answer a longer body itself, without a reason; the limit that counts is ours. */
 const BUN_BODY_BYTES_MAX = Number.MAX_SAFE_INTEGER;
-
-/** A connection on which nothing moves for so long is closed, in whatever phase; calls see to their own. */
-const IDLE_SECONDS = 120;
 
 export async function startBunTransport(
   desk: FrontDesk,
