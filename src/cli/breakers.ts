@@ -7,10 +7,15 @@ import type { BreakerPolicy, UpstreamOptions } from "../index.ts";
 export function upstreamOptions(upstream: UpstreamConfig): UpstreamOptions {
   // The gateway keeps the deadline itself, since it covers the body; it is what the upstream is judged by.
   const { endpoints, endpointBreaker, mode, deadlineMs } = upstream;
-  const breaker = breakerOf(upstream.breaker);
+  const common = {
+    breaker: breakerOf(upstream.breaker),
+    mode,
+    deadlineMs,
+    operations: Object.keys(upstream.operations),
+  };
   return endpoints === undefined
-    ? { breaker, mode, deadlineMs }
-    : { breaker, mode, deadlineMs, endpoints, endpointBreaker: adaptive(endpointBreaker) };
+    ? common
+    : { ...common, endpoints, endpointBreaker: adaptive(endpointBreaker) };
 }
 
 function breakerOf(config: BreakerConfig): BreakerPolicy {

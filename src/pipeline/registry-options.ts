@@ -22,6 +22,11 @@ export interface UpstreamOptions extends Classifiers {
   readonly endpointBreaker?: AdaptivePolicy | undefined;
   /** Milliseconds above 0 until a call is given up and counted as a timeout. Default: none. */
   readonly deadlineMs?: number | undefined;
+  /**
+   * Names of operations that are known beforehand. They are counted apart whatever else callers name theirs;
+   * `limits.operations` bounds the others. Default: none.
+   */
+  readonly operations?: readonly string[] | undefined;
   /** Default `normal`. An operator's order, once stored, wins over it. */
   readonly mode?: OperatorMode | undefined;
 }
@@ -29,7 +34,10 @@ export interface UpstreamOptions extends Classifiers {
 export interface RegistryLimits {
   /** Upstreams created from traffic under `otherUpstreams`; the idle ones make room first. Default 100,000. */
   readonly upstreams?: number | undefined;
-  /** Operation names counted apart for each upstream; further ones count as `__overflow__`. Default 200. */
+  /**
+   * Operation names counted apart for each upstream beside those that its options list; further ones count as
+   * `__overflow__`. Default 200.
+   */
   readonly operations?: number | undefined;
 }
 
@@ -100,6 +108,7 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       breaker: { is: "object" },
       endpoints: { is: "object" },
       endpointBreaker: { is: "object" },
+      operations: { is: "object" },
       deadlineMs: { above: 0 },
       mode: { oneOf: ["normal", "shadow", "forced-closed"] },
       classifyError: { is: "function" },
@@ -108,6 +117,12 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   } catch (error) {
     if (!(error instanceof InvalidOptionsError)) throw error;
     throw new InvalidOptionsError("upstreams", error.faults.map(at));
+  }
+  const { operations = [] } = options;
+  const areNames =
+    Array.isArray(operations) && operations.every((one) => typeof one === "string" && one !== "");
+  if (!areNames) {
+    throw new InvalidOptionsError("upstreams", [at("operations must be a list of names")]);
   }
   if (options.endpointBreaker !== undefined && options.endpointBreaker.kind !== "adaptive") {
     throw new InvalidOptionsError("upstreams", [

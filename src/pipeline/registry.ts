@@ -222,6 +222,7 @@ export class Switchgear implements AsyncDisposable {
       {
         deadlineMs: options.deadlineMs,
         operationsMax: this.#limits.operations,
+        operations: options.operations ?? [],
         classifyError: options.classifyError,
         classifyResult: options.classifyResult,
       },

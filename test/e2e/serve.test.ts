@@ -356,3 +356,20 @@ test("a host that is not ours, or that nobody knows, is a sentence", async (t) =
     assert.doesNotMatch(stderr, /\n +at /);
   }
 });
+
+test("names from callers' headers do not crowd out the configured operations", async (t) => {
+  const bookmaker = await startBookmaker({ serviceMs: 0 });
+  t.after(() => bookmaker.close());
+  const running = await serve(t, temporaryFolder(t), config(bookmaker.url));
+  for (let n = 0; n < 300; n += 1) {
+    const headers = { "x-switchgear-operation": `order-${n}` };
+    await (await fetch(`${running.gateway}/draftkings/x`, { headers })).text();
+  }
+  for (let n = 0; n < 7; n += 1)
+    assert.equal(await status(`${running.gateway}/draftkings/odds`), 200);
+
+  assert.match(
+    await scrape(running.admin),
+    /^switchgear_requests_total\{bookmaker="draftkings",operation="odds",outcome="ok"\} 7$/m,
+  );
+});

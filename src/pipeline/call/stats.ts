@@ -19,6 +19,8 @@ export const UNKNOWN_OPERATION = "unknown";
 
 export class OperationStats {
   readonly name: string;
+  /** Whether it was known beforehand: such a one is counted apart, whatever callers call theirs. */
+  readonly isListed: boolean;
   ok = 0;
   failed = 0;
   timeout = 0;
@@ -31,8 +33,9 @@ export class OperationStats {
   /** Calls per bucket, not cumulative; the last one holds what exceeds every bound. */
   readonly buckets: number[] = Array.from({ length: BUCKETS_MS.length + 1 }, () => 0);
 
-  constructor(name: string) {
+  constructor(name: string, isListed = false) {
     this.name = name;
+    this.isListed = isListed;
   }
 
   countRefusal(reason: RefusalReason): void {
@@ -57,20 +60,24 @@ export class OperationStats {
  * operation, and need no map.
  */
 export class OperationTable {
+  readonly #listed: ReadonlySet<string>;
   readonly #max: number;
+  /** Those that are not listed. */
+  #others = 0;
   #last: OperationStats | undefined = undefined;
   #byName: Map<string, OperationStats> | undefined = undefined;
 
-  constructor(max: number) {
+  /** At most `max` names are counted apart beside those that are listed. */
+  constructor(max: number, listed: readonly string[] = []) {
     this.#max = max;
+    this.#listed = new Set(listed);
   }
 
   get(name: string | undefined): OperationStats {
     const wanted = name === undefined || name === "" ? UNKNOWN_OPERATION : name;
     const last = this.#last;
     if (last?.name === wanted) return last;
-    return (this.#last =
-      last === undefined ? new OperationStats(wanted) : this.#find(last, wanted));
+    return (this.#last = last === undefined ? this.#make(wanted) : this.#find(last, wanted));
   }
 
   all(): Iterable<OperationStats> {
@@ -80,12 +87,19 @@ export class OperationTable {
 
   #find(last: OperationStats, name: string): OperationStats {
     const byName = (this.#byName ??= new Map([[last.name, last]]));
-    const bounded = byName.has(name) || byName.size < this.#max ? name : OVERFLOW_NAME;
+    const isKnown = byName.has(name) || this.#listed.has(name) || this.#others < this.#max;
+    const bounded = isKnown ? name : OVERFLOW_NAME;
     let found = byName.get(bounded);
     if (found === undefined) {
-      found = new OperationStats(bounded);
+      found = this.#make(bounded);
       byName.set(bounded, found);
     }
     return found;
+  }
+
+  #make(name: string): OperationStats {
+    const isListed = this.#listed.has(name);
+    if (!isListed) this.#others += 1;
+    return new OperationStats(name, isListed);
   }
 }

@@ -52,6 +52,7 @@ export interface UpstreamPorts {
 export interface UpstreamSettings extends Classifiers {
   readonly deadlineMs: number | undefined;
   readonly operationsMax: number;
+  readonly operations: readonly string[];
 }
 
 const NO_OPTIONS: CallOptions = Object.freeze({});
@@ -87,7 +88,7 @@ export class Upstream {
     this.#settlement = new Settlement(guard, emitter, ports.clock, settings, endpoints);
     this.#ports = ports;
     this.#clock = ports.clock;
-    this.#operations = new OperationTable(settings.operationsMax);
+    this.#operations = new OperationTable(settings.operationsMax, settings.operations);
   }
 
   /**

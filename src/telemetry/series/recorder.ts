@@ -76,18 +76,21 @@ const UPSTREAMS_MAX = 1000;
 /** Tripped ones shown beyond them. With more, `__overflow__` stands for the rest, and shows 1. */
 const TRIPPED_EXTRA_MAX = 1000;
 
-/** Distinct operation names (G-7), over all upstreams. */
-const OPERATIONS_MAX = 200;
+/** Distinct operation names (G-7) of the upstreams that have no series of their own. */
+const REST_OPERATIONS_MAX = 200;
 
 /**
- * Pairs of upstream and operation with series of their own. Names may come from callers' headers,
- * and 1,000 × 200 pairs of 20 series each would be the end of the scrape and of the process.
+ * Pairs of upstream and operation with series of their own, beside those that were known beforehand. Names
+ * may come from callers' headers, and 1,000 × 200 pairs of 20 series each would be the end of the scrape
+ * and of the process. What is configured is never crowded out by them.
  */
 const PAIRS_MAX = 5000;
 
 interface Member {
   readonly label: string;
   readonly operations: Set<string>;
+  /** How many of them were not known beforehand. */
+  others: number;
   /** The scrape that saw it last. */
   seen: number;
 }
@@ -98,7 +101,7 @@ export class Recorder {
   readonly #members = new Map<string, Member>();
   /** By the label that shows the upstream. */
   readonly #labelSets = new Map<string, LabelSets>();
-  readonly #operations = new Set<string>();
+  readonly #restOperations = new Set<string>();
   readonly #overflow = new Floors();
   /** Families that whoever shows them could not register. */
   registrationFailures = 0;
@@ -143,7 +146,7 @@ export class Recorder {
         row.addGauges(upstream);
         row.addCounters(upstream.counters);
         for (const counts of upstream.operations) {
-          row.operation(this.#operationLabel(counts.name, member)).add(counts);
+          row.operation(this.#operationLabel(counts, member)).add(counts);
         }
         continue;
       }
@@ -153,7 +156,7 @@ export class Recorder {
       (isShown ? rowOf(labelValue(upstream.name)) : rest).addGauges(upstream);
       rest.addCounters(upstream.counters);
       for (const counts of upstream.operations) {
-        rest.operation(this.#operationLabel(counts.name, undefined)).add(counts);
+        rest.operation(this.#restLabel(counts.name)).add(counts);
       }
     }
     return [...rows.values()].toSorted((a, b) => (a.label < b.label ? -1 : 1));
@@ -163,23 +166,29 @@ export class Recorder {
     let member = this.#members.get(name);
     if (member === undefined) {
       if (name === OVERFLOW_NAME || this.#members.size >= UPSTREAMS_MAX) return undefined;
-      member = { label: labelValue(name), operations: new Set(), seen: 0 };
+      member = { label: labelValue(name), operations: new Set(), others: 0, seen: 0 };
       this.#members.set(name, member);
     }
     member.seen = this.#scrape;
     return member;
   }
 
-  #operationLabel(name: string, member: Member | undefined): string {
-    if (member?.operations.has(name) === true) return labelValue(name);
-    if (!this.#operations.has(name)) {
-      if (this.#operations.size >= OPERATIONS_MAX) return OVERFLOW_NAME;
-      this.#operations.add(name);
+  #operationLabel({ name, isListed }: OperationCounts, member: Member): string {
+    if (member.operations.has(name)) return labelValue(name);
+    if (!isListed) {
+      if (this.#pairs >= PAIRS_MAX) return OVERFLOW_NAME;
+      this.#pairs += 1;
+      member.others += 1;
     }
-    if (member === undefined) return labelValue(name);
-    if (this.#pairs >= PAIRS_MAX) return OVERFLOW_NAME;
-    this.#pairs += 1;
     member.operations.add(name);
+    return labelValue(name);
+  }
+
+  #restLabel(name: string): string {
+    if (!this.#restOperations.has(name)) {
+      if (this.#restOperations.size >= REST_OPERATIONS_MAX) return OVERFLOW_NAME;
+      this.#restOperations.add(name);
+    }
     return labelValue(name);
   }
 
@@ -200,7 +209,7 @@ export class Recorder {
     for (const [name, member] of this.#members) {
       if (member.seen === this.#scrape) continue;
       this.#members.delete(name);
-      this.#pairs -= member.operations.size;
+      this.#pairs -= member.others;
     }
   }
 

@@ -15,6 +15,8 @@ export const REFUSAL_REASONS: readonly RefusalReason[] = [
 
 export interface OperationCounts {
   readonly name: string;
+  /** Whether it was known beforehand: then it has series of its own in any case. */
+  readonly isListed: boolean;
   readonly ok: number;
   readonly failed: number;
   readonly timeout: number;

@@ -338,19 +338,62 @@ describe("recorder", () => {
     assert.ok(requests.length <= (5000 + 100) * 5, `${requests.length} series`);
   });
 
-  test("operation names are bounded over all upstreams", () => {
-    const gear = makeGear(["a", "b"]);
-    for (let n = 0; n < 150; n += 1) {
+  test("each upstream has 200 operations of its own, and what is configured is never crowded out", () => {
+    const gear = createSwitchgear({
+      upstreams: {
+        a: { breaker: latching(), operations: ["odds", "settle"] },
+        b: { breaker: latching(), operations: ["odds"] },
+      },
+      clock: new VirtualClock(),
+    });
+    for (let n = 0; n < 300; n += 1) {
       gear.upstream("a").tryAcquire({ operation: `a${n}` });
       gear.upstream("b").tryAcquire({ operation: `b${n}` });
     }
+    for (const [name, operation] of [
+      ["a", "settle"],
+      ["a", "odds"],
+      ["b", "odds"],
+    ] as const) {
+      const admission = gear.upstream(name).tryAcquire({ operation });
+      if (admission.admitted) admission.settle({ outcome: "ok" });
+    }
 
-    const requests = [...series(new Recorder(gear).collect())].filter(
-      ([key]) => key.startsWith("switchgear_requests_total{") && key.endsWith("outcome=ok}"),
-    );
+    const seen = series(new Recorder(gear).collect());
+    const ok = (upstream: string, operation: string) =>
+      seen.get(
+        `switchgear_requests_total{bookmaker=${upstream},operation=${operation},outcome=ok}`,
+      );
+    assert.deepEqual([ok("a", "settle"), ok("a", "odds"), ok("b", "odds")], [1, 1, 1]);
+    for (const [upstream, count] of [
+      ["a", 203],
+      ["b", 202],
+    ] as const) {
+      const own = [...seen.keys()].filter((key) =>
+        key.startsWith(`switchgear_requests_total{bookmaker=${upstream},`),
+      );
+      assert.equal(own.filter((key) => key.endsWith("outcome=ok}")).length, count);
+    }
+  });
 
-    assert.equal(requests.length, 201);
-    assert.ok(requests.some(([key]) => key.includes("bookmaker=b,operation=__overflow__")));
+  test("5,000 pairs of names from callers leave room for what is configured later", () => {
+    const many = Array.from({ length: 26 }, (_, n) => `u${n}`);
+    const options = { breaker: latching(), operations: ["odds"] };
+    const gear = createSwitchgear({
+      upstreams: Object.fromEntries(many.map((name) => [name, options])),
+      clock: new VirtualClock(),
+    });
+    const recorder = new Recorder(gear);
+    for (const name of many) {
+      for (let n = 0; n < 200; n += 1) gear.upstream(name).tryAcquire({ operation: `o${n}` });
+    }
+    recorder.collect();
+    for (const name of many) gear.upstream(name).tryAcquire({ operation: "odds" });
+
+    const seen = [...series(recorder.collect()).keys()];
+    const odds = seen.filter((key) => /_requests_total.*operation=odds,outcome=ok/.test(key));
+    assert.equal(odds.length, 26);
+    assert.ok(seen.some((key) => key.includes("bookmaker=u25,operation=__overflow__")));
   });
 
   test("label sets are made once, and not kept of what is gone", () => {
