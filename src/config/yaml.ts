@@ -179,13 +179,13 @@ class Walk {
 }
 
 function syntaxFaults(document: Document, walk: Walk): void {
+  const told = new Set<string>();
   for (const error of [...document.errors, ...document.warnings]) {
     const message = `not valid YAML: ${SYNTAX[error.code] ?? "this cannot be read"}`;
     const position = walk.position(error.pos[0]);
-    const isRepeated = walk.faults.some(
-      (one) => one.message === message && one.line === position.line,
-    );
-    if (!isRepeated) walk.fault(position, [], message);
+    const identity = `${position.line} ${message}`;
+    if (!told.has(identity)) walk.fault(position, [], message);
+    told.add(identity);
   }
 }
 
