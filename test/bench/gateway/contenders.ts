@@ -9,9 +9,10 @@ import { KINDS, type Kind } from "./load.ts";
 import { proxyHaproxy, proxyNginx, switchgearYaml } from "./configs.ts";
 
 export const CONTENDERS = [
-  "switchgear-bun",
-  "switchgear-bun-silent",
   "switchgear-node",
+  "switchgear-node-silent",
+  "bare-node",
+  "switchgear-bun",
   "bare-bun",
   "opossum-undici",
   "haproxy",
@@ -20,9 +21,10 @@ export const CONTENDERS = [
 export type ContenderId = (typeof CONTENDERS)[number];
 
 export const LABELS: Readonly<Record<ContenderId, string>> = {
-  "switchgear-bun": "Switchgear on Bun",
-  "switchgear-bun-silent": "Switchgear on Bun, `logging.level: silent`",
   "switchgear-node": "Switchgear on Node",
+  "switchgear-node-silent": "Switchgear on Node, `logging.level: silent`",
+  "bare-node": "bare `node:http` + undici",
+  "switchgear-bun": "Switchgear on Bun",
   "bare-bun": "bare `Bun.serve` + `fetch`",
   "opossum-undici": "opossum over undici on Node",
   haproxy: "HAProxy",
@@ -31,7 +33,7 @@ export const LABELS: Readonly<Record<ContenderId, string>> = {
 
 /** What each is asked. The silent one shows what part of a refusal is its log line. */
 export function kindsOf(id: ContenderId): readonly Kind[] {
-  return id === "switchgear-bun-silent" ? ["refused"] : KINDS;
+  return id === "switchgear-node-silent" ? ["refused"] : KINDS;
 }
 
 export interface Contender {
@@ -51,12 +53,14 @@ export interface Setting {
 export async function prepare(id: ContenderId, setting: Setting): Promise<Contender> {
   const port = await freePort();
   switch (id) {
-    case "switchgear-bun":
-      return switchgear(id, "bun", port, setting, "info");
-    case "switchgear-bun-silent":
-      return switchgear(id, "bun", port, setting, "silent");
     case "switchgear-node":
       return switchgear(id, "node", port, setting, "info");
+    case "switchgear-node-silent":
+      return switchgear(id, "node", port, setting, "silent");
+    case "switchgear-bun":
+      return switchgear(id, "bun", port, setting, "info");
+    case "bare-node":
+      return program(id, "node", "proxy-node.ts", port, setting);
     case "bare-bun":
       return program(id, "bun", "proxy-bun.ts", port, setting);
     case "opossum-undici":

@@ -86,7 +86,11 @@ const hasCores = availableParallelism() >= 2 && find("taskset") !== undefined;
 const proxyCore = hasCores ? 0 : undefined;
 const loadCore = hasCores ? 1 : undefined;
 const seconds = values.quick ? 1 : 3;
-const warmupSeconds = values.quick ? 0 : 2;
+/** Rounds of warming: at least so many, and at most. */
+const WARM_ROUNDS_MIN = 3;
+const WARM_ROUNDS_MAX = 20;
+/** A contender is warm when two rounds running cost no less than this share below its lowest. */
+const FLAT_SHARE = 0.05;
 const rounds = values.quick ? 1 : Number(values.rounds);
 
 const folder = mkdtempSync(join(tmpdir(), "switchgear-bench-"));
@@ -227,6 +231,36 @@ async function soundRound(...args: Parameters<typeof round>): Promise<Round> {
   }
 }
 
+/**
+ * Until its cost is flat: a runtime compiles what is hot for tens of thousands of requests, and rounds before
+ * that measure the compiler.
+ */
+async function warm(running: Running, kind: Kind, upstreamPort: number): Promise<void> {
+  const name = `${LABELS[running.contender.id]}, ${kind}`;
+  let lowest = Number.POSITIVE_INFINITY;
+  let flat = 0;
+  for (let n = 1; n <= WARM_ROUNDS_MAX; n += 1) {
+    const { cpuSeconds: cpu, load: result } = await soundRound(
+      running,
+      kind,
+      upstreamPort,
+      seconds,
+    );
+    const cost = cpu / result.requests;
+    // Against the lowest so far, since noise only adds.
+    flat = cost >= lowest * (1 - FLAT_SHARE) ? flat + 1 : 0;
+    lowest = Math.min(lowest, cost);
+    if (n >= WARM_ROUNDS_MIN && flat >= 2) {
+      tell(`${name}: warm after ${n} rounds`);
+      return;
+    }
+  }
+  notWarm.push(name);
+  tell(`${name}: not flat after ${WARM_ROUNDS_MAX} rounds`);
+}
+
+const notWarm: string[] = [];
+
 async function startAll(upstreamPort: number): Promise<Running[]> {
   const programs = { nginx: program("nginx"), haproxy: program("haproxy") };
   const setting = { folder, upstreamPort, core: proxyCore, programs };
@@ -251,10 +285,7 @@ async function measureAll(): Promise<Round[]> {
     kindsOf(each.contender.id).map((kind) => ({ each, kind })),
   );
   const random = new SeededRandom(Number(values.seed));
-  if (warmupSeconds > 0) {
-    tell("warming up");
-    for (const { each, kind } of cells) await soundRound(each, kind, upstreamPort, warmupSeconds);
-  }
+  if (!values.quick) for (const cell of cells) await warm(cell.each, cell.kind, upstreamPort);
   const all: Round[] = [];
   for (let n = 1; n <= rounds; n += 1) {
     tell(`round ${n} of ${rounds}`);
@@ -279,13 +310,14 @@ Written by \`npm run bench:gateway\`. CPU seconds (user and system, all threads 
 proxy per 1,000 requests, at a modest rate that wrk keeps by resting between requests; ${rounds} rounds
 of ${seconds} s, interleaved in shuffled order. Proxies run on one core, upstream (nginx) and wrk on another,
 all on loopback with connections kept alive. Before anything counts each contender has answered
-byte for byte what the upstream does, and refused with 503; a round counts when wrk saw no error
-and the upstream saw each request that it should, and none of the refused.
+byte for byte what the upstream does, and refused with 503, and was loaded until two rounds running
+cost no less than ${Math.round(FLAT_SHARE * 100)} % below its lowest; a round counts when wrk saw no error and the upstream saw
+each request that it should, and none of the refused.
 
 Switchgear runs as \`switchgear serve\` with SQLite, a deadline, the latching breaker, and load
-shedding measured for each call; it logs each refusal, which the others do not, so its refusals
-are measured without the log as well. opossum has a timeout of 2 s. The bare proxy's refusal is a
-\`new Response\`, HAProxy's and nginx's are \`return 503\`.`;
+shedding measured for each call; it logs refusals, which the others do not, so its refusals are measured
+without the log as well. opossum has a timeout of 2 s. The bare proxies' refusals are the shortest
+answer that their servers have, HAProxy's and nginx's are \`return 503\`.`;
 
 try {
   const versions = {
@@ -301,10 +333,13 @@ try {
   if (!hasCores) tell("without two cores and taskset, proxies share their core with the load");
   const all = await measureAll();
   const costs = costsOf(all);
+  const unwarmed =
+    notWarm.length === 0 ? "" : `Not flat after ${WARM_ROUNDS_MAX} rounds: ${notWarm.join("; ")}. `;
   const discarded =
-    faults.length === 0
+    unwarmed +
+    (faults.length === 0
       ? "No round was discarded."
-      : `Discarded rounds:\n\n${faults.map((fault) => `- ${fault}`).join("\n")}`;
+      : `Discarded rounds:\n\n${faults.map((fault) => `- ${fault}`).join("\n")}`);
   process.stdout.write(`${machineLines(machine)}\n\n${report(costs)}\n\n${discarded}\n`);
   if (!values.quick && values.only === undefined) {
     const markdown = [INTRODUCTION, machineLines(machine), report(costs), discarded].join("\n\n");

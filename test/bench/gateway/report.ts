@@ -59,7 +59,7 @@ const TITLES: Readonly<Record<Kind, string>> = {
 export function costTables(costs: Costs): string {
   return (["small", "typical", "refused"] as const)
     .map((kind) => {
-      const ours = costs[kind].find(({ contender }) => contender === "switchgear-bun");
+      const ours = costs[kind].find(({ contender }) => contender === "switchgear-node");
       const rows = costs[kind].map((cost) => [
         LABELS[cost.contender],
         cost.cpu.toFixed(4),
@@ -73,7 +73,7 @@ export function costTables(costs: Costs): string {
         "",
         "CPU s / 1,000",
         "rounds",
-        "Switchgear on Bun ×",
+        "Switchgear on Node ×",
         "requests",
         "per s",
         "p50 ms",
@@ -87,17 +87,17 @@ export function judge(costs: Costs): Target[] {
   const against = (kind: Kind, other: ContenderId, max: number, what: string): Target[] => {
     const cpu = (id: ContenderId): number | undefined =>
       costs[kind].find(({ contender }) => contender === id)?.cpu;
-    const [ours, theirs] = [cpu("switchgear-bun"), cpu(other)];
+    const [ours, theirs] = [cpu("switchgear-node"), cpu(other)];
     if (ours === undefined || theirs === undefined) return [];
     const ratio = ours / theirs;
     return [{ what, wanted: `≤ ${max} ×`, measured: `${figure(ratio)} ×`, reached: ratio <= max }];
   };
   return [
-    ...against("small", "bare-bun", 1.15, "small, against the bare proxy"),
-    ...against("typical", "bare-bun", 1.15, "typical, against the bare proxy"),
-    ...against("small", "opossum-undici", 0.8, "small, against opossum over undici"),
-    ...against("typical", "opossum-undici", 0.8, "typical, against opossum over undici"),
-    ...against("refused", "nginx", 1.2, "refusals, against nginx"),
+    ...against("small", "bare-node", 1.3, "small, against the bare proxy of the same runtime"),
+    ...against("typical", "bare-node", 1.3, "typical, against the bare proxy of the same runtime"),
+    ...against("small", "opossum-undici", 0.7, "small, against opossum over undici"),
+    ...against("typical", "opossum-undici", 0.7, "typical, against opossum over undici"),
+    ...against("refused", "nginx", 2, "refusals with logging on, against nginx"),
   ];
 }
 
