@@ -13,7 +13,6 @@ import {
   duration,
   number,
   numberOf,
-  oneOf,
   isControl,
   sentence,
 } from "./schema-parts.ts";

@@ -180,16 +180,10 @@ export class FrontDesk {
 
   /** What a caller is told when its call ended early and nothing was sent yet. */
   endingProblem(call: Call, ending: Exclude<Ending, "caller_left">): Problem {
-    switch (ending) {
-      case "caller_slow":
-        return callerTimeoutProblem(call.destination, call.deadlineMs);
-      case "stopping":
-        return closingProblem();
-      case "body_too_large":
-        return bodyTooLargeProblem(this.maxBodyBytes);
-      default:
-        return timeoutProblem(call.destination, call.operation, call.deadlineMs);
-    }
+    if (ending === "caller_slow") return callerTimeoutProblem(call.destination, call.deadlineMs);
+    if (ending === "stopping") return closingProblem();
+    if (ending === "body_too_large") return bodyTooLargeProblem(this.maxBodyBytes);
+    return timeoutProblem(call.destination, call.operation, call.deadlineMs);
   }
 
   /** Settles a call that failed before its answer, and answers what its caller is told. */
@@ -203,17 +197,13 @@ export class FrontDesk {
   }
 
   #problemOf({ destination, operation, deadlineMs }: Call, error: unknown): Problem {
-    switch (ownFault(error)) {
-      case "resources":
-        return resourcesProblem();
-      case "request":
-        // It was a request when we took it, so that making another of it is our fault.
-        return internalProblem();
-      default:
-        return isTimeoutError(error)
-          ? timeoutProblem(destination, operation, deadlineMs)
-          : upstreamErrorProblem(destination, operation);
-    }
+    const fault = ownFault(error);
+    if (fault === "resources") return resourcesProblem();
+    // It was a request when we took it, so that making another of it is our fault.
+    if (fault === "request") return internalProblem();
+    return isTimeoutError(error)
+      ? timeoutProblem(destination, operation, deadlineMs)
+      : upstreamErrorProblem(destination, operation);
   }
 }
 

@@ -111,7 +111,7 @@ describe(
         });
         stream.on("error", () => {});
       });
-      const port = await listen(upstream as never);
+      const port = await listen(upstream);
       bench = await startBench({
         url: `https://localhost:${port}`,
         deadlineMs: 2_000,

@@ -3,7 +3,7 @@
 // pool would not tell. The one used last is taken first, so that few stay open; where HTTP/2 is offered,
 // a pool of undici's shares connections among calls.
 
-import type { Socket } from "node:net";
+import type * as Undici from "undici";
 import type { Client, Dispatcher, Pool, buildConnector } from "undici";
 import type { Clock } from "../../core/clock.ts";
 import type { Destination } from "../route.ts";
@@ -22,11 +22,9 @@ export interface Connection {
   awaitsHead: boolean;
 }
 
-type Undici = typeof import("undici");
-
 /** To one base URL. */
 export class Connections {
-  readonly #undici: Undici;
+  readonly #undici: typeof Undici;
   readonly #destination: Destination;
   readonly #clock: Clock;
   readonly #headBytesMax: number;
@@ -36,7 +34,7 @@ export class Connections {
   #shared: Connection | undefined;
   #isClosed = false;
 
-  constructor(undici: Undici, destination: Destination, clock: Clock, headBytesMax: number) {
+  constructor(undici: typeof Undici, destination: Destination, clock: Clock, headBytesMax: number) {
     this.#undici = undici;
     this.#destination = destination;
     this.#clock = clock;
@@ -69,7 +67,7 @@ export class Connections {
           const socket = results[1] ?? null;
           if (socket !== null) {
             connection.isReused = false;
-            skipContinue(socket as Socket, () => connection.awaitsHead);
+            skipContinue(socket, () => connection.awaitsHead);
           }
           callback(...results);
         });
@@ -162,7 +160,7 @@ export class ConnectionTable {
   readonly #make: (destination: Destination) => Connections;
   readonly #byKey = new Map<string, Connections>();
 
-  constructor(undici: Undici, clock: Clock, headBytesMax: number) {
+  constructor(undici: typeof Undici, clock: Clock, headBytesMax: number) {
     this.#make = (destination) => new Connections(undici, destination, clock, headBytesMax);
   }
 
