@@ -56,7 +56,7 @@ function instructions(): string {
 `;
 }
 
-const { values } = parseArgs({ options: { runtime: { type: "string", default: "bun" } } });
+const { values } = parseArgs({ options: { runtime: { type: "string", default: "node" } } });
 const gatewayPort = portFrom("SWITCHGEAR_PORT", 8080);
 const adminPort = portFrom("SWITCHGEAR_ADMIN_PORT", 9464);
 const basePort = portFrom("SWITCHGEAR_DEMO_BASE_PORT", 9101);
