@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
-import { PROBES_MAX } from "../../../src/core/breaker/sliding-window/probes.ts";
+import { LEASES_MAX } from "../../../src/core/breaker/leases.ts";
 import { slidingWindow } from "../../../src/core/breaker/sliding-window/machine.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";
 import { BOOM, Rig, WEIGHTLESS } from "./sliding-window-harness.ts";
@@ -306,7 +306,7 @@ test("one verdict per probe", () => {
 function exhausted(): { rig: Rig; tickets: Ticket[] } {
   const rig = new Rig();
   let tickets = [rig.halfOpen()];
-  for (let n = 1; n < PROBES_MAX; n += 1) {
+  for (let n = 1; n < LEASES_MAX; n += 1) {
     rig.machine.settleIgnored(tickets.at(-1) ?? REFUSED, rig.nowMs);
     tickets = [...tickets.slice(-2), rig.machine.admit(rig.nowMs)];
   }
@@ -317,7 +317,7 @@ function exhausted(): { rig: Rig; tickets: Ticket[] } {
 
 test("an episode that runs out of numbers ends without a verdict", () => {
   const { rig, tickets } = exhausted();
-  assert.equal(rig.machine.epoch, Math.floor((tickets[0] ?? 0) / (PROBES_MAX + 1)));
+  assert.equal(rig.machine.epoch, Math.floor((tickets[0] ?? 0) / (LEASES_MAX + 1)));
   assert.equal(rig.refuses(), true);
   assert.deepEqual(rig.causes(), ["half_open_expired"]);
   for (const ticket of tickets) assert.equal(rig.ok(ticket), false);
@@ -330,7 +330,7 @@ test("no ticket of one era is good in the next, and all are safe integers", () =
   for (const ticket of tickets) assert.ok(ticket < next);
   for (const ticket of tickets) assert.equal(rig.ok(ticket), false);
   // 2^33 eras of 2^20 numbers each.
-  assert.ok(Number.isSafeInteger(2 ** 33 * (PROBES_MAX + 1) - 1));
+  assert.ok(Number.isSafeInteger(2 ** 33 * (LEASES_MAX + 1) - 1));
 });
 
 test("a direct result is never a probe's", () => {

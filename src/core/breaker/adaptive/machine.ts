@@ -23,7 +23,7 @@ import { backoffMs, jitteredMs } from "../../retry/backoff.ts";
 import { Ewma } from "../../window/ewma.ts";
 import { LatencyWindow } from "../../window/latency-window.ts";
 import { OutcomeWindow } from "../../window/outcome-window.ts";
-import { CANARIES_MAX, Canaries } from "./canaries.ts";
+import { Canaries } from "./canaries.ts";
 import {
   adaptiveSettings,
   BACKOFF_ATTEMPT_MAX,
@@ -56,12 +56,13 @@ import {
   type ResetVerdict,
   type Ticket,
 } from "../machine.ts";
+import { LEASES_MAX } from "../leases.ts";
 import { CallFacts, toNow, toWall } from "../sliding-window/facts.ts";
 
 /** Who trips or closes a breaker when no person does. */
 const SYSTEM = "system";
 
-const EPOCH_STEP = CANARIES_MAX + 1;
+const EPOCH_STEP = LEASES_MAX + 1;
 
 /** Stands where no call but canaries may have a ticket, and equals none. */
 const NOBODYS: Ticket = -3;
@@ -177,7 +178,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
 
   /** Canaries that have not answered and whose lease is not over. */
   canariesUnderWay(nowMs: number): number {
-    return this.#canaries?.underWay(nowMs) ?? 0;
+    return this.#canaries?.leases.underWay(nowMs) ?? 0;
   }
 
   /** `wallMs` dates a trip by slowness; without it the trip is dated when somebody looks. */
@@ -347,8 +348,8 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     if (this.#state === "cooling-down") {
       if (nowMs < this.#canaryDueMs) return REFUSED;
       this.#startHalfOpen(nowMs);
-    } else if (this.#canaries?.isExhausted === true) this.#startHalfOpen(nowMs);
-    const canary = this.#canaries?.grant(nowMs) ?? 0;
+    } else if (this.#canaries?.leases.isExhausted === true) this.#startHalfOpen(nowMs);
+    const canary = this.#canaries?.leases.grant(nowMs) ?? 0;
     return canary === 0 ? REFUSED : this.#base + canary;
   }
 
@@ -362,7 +363,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
   /** The episode's canaries when the ticket is of one that holds a slot; the slot is then free. */
   #releaseCanary(ticket: Ticket): Canaries | undefined {
     const canaries = this.#canaries;
-    return canaries?.release(ticket - this.#base) === true ? canaries : undefined;
+    return canaries?.leases.release(ticket - this.#base) === true ? canaries : undefined;
   }
 
   #countOk(latencyMs: number, nowMs: number): void {
@@ -511,7 +512,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
 
   /** When a call that is refused now may be let in. */
   #dueMs(): number {
-    return this.#canaries?.slotDueMs ?? this.#canaryDueMs;
+    return this.#canaries?.leases.slotDueMs ?? this.#canaryDueMs;
   }
 
   /** All evidence; totals and dates stay. */

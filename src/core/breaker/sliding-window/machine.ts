@@ -31,6 +31,7 @@ import {
   type ResetVerdict,
   type Ticket,
 } from "../machine.ts";
+import { Leases, LEASES_MAX } from "../leases.ts";
 import type { SlidingWindowMetrics } from "./metrics.ts";
 import {
   slidingWindowSettings,
@@ -38,7 +39,6 @@ import {
   type SlidingWindowSettings,
 } from "./options.ts";
 import { CallFacts, toNow, toWall } from "./facts.ts";
-import { PROBES_MAX, Probes } from "./probes.ts";
 import { Ramp } from "./ramp.ts";
 import { isUnhealthy, trippingRule, wordsOf } from "./rules.ts";
 import type { SlidingWindowSnapshot, SlidingWindowState, TripEvidence } from "./snapshot.ts";
@@ -46,7 +46,7 @@ import type { SlidingWindowSnapshot, SlidingWindowState, TripEvidence } from "./
 /** Who closes or opens a breaker when no person does. */
 const SYSTEM = "system";
 
-const EPOCH_STEP = PROBES_MAX + 1;
+const EPOCH_STEP = LEASES_MAX + 1;
 
 /** Stands where no call but probes may have a ticket, and equals none. */
 const NOBODYS: Ticket = -3;
@@ -93,7 +93,7 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   #stateChanges = 0;
 
   /** Set while half-open and while ramping, respectively. */
-  #probes: Probes | undefined = undefined;
+  #probes: Leases | undefined = undefined;
   #ramp: Ramp | undefined = undefined;
 
   #manual = false;
@@ -174,8 +174,8 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
       this.#open("probe_failed", nowMs);
       return true;
     }
-    probes.countSuccess();
-    if (probes.successes >= this.#settings.halfOpenSuccesses) this.#recover(latencyMs, nowMs);
+    probes.keep();
+    if (probes.kept >= this.#settings.halfOpenSuccesses) this.#recover(latencyMs, nowMs);
     return true;
   }
 
@@ -342,9 +342,10 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   }
 
   #startHalfOpen(nowMs: number): void {
+    const { halfOpenMaxProbes: slots, probeLeaseMs: leaseMs, halfOpenDeadlineMs } = this.#settings;
     this.#moveTo("half-open", "probe_due", nowMs);
-    this.#probes = new Probes(this.#settings);
-    this.#halfOpenDueMs = nowMs + this.#settings.halfOpenDeadlineMs;
+    this.#probes = new Leases({ slots, leaseMs });
+    this.#halfOpenDueMs = nowMs + halfOpenDeadlineMs;
   }
 
   /** Lets a probe in when one is due and a slot is free. */
@@ -366,7 +367,7 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   }
 
   /** The episode's probes when the ticket is of one that holds a slot; the slot is then free. */
-  #releaseProbe(ticket: Ticket): Probes | undefined {
+  #releaseProbe(ticket: Ticket): Leases | undefined {
     const probes = this.#probes;
     return probes?.release(ticket - this.#base) === true ? probes : undefined;
   }

@@ -1,45 +1,54 @@
-// The probes of one half-open episode: who holds a slot, and until when.
+// The slots of one half-open episode: which probes hold one, and until when.
 //
 // A probe takes one of a few slots and keeps it for the length of its lease. One that is ignored
 // gives its slot back. One that never answers loses it: not at the end of the lease by itself, but
 // to the first caller after it who finds no other slot free. Until then its answer still counts; a
-// late answer is better than none. A success keeps its slot, since enough of them end the episode.
+// late answer is better than none. A verdict keeps its slot to the end of the episode.
+//
+// What a verdict says, and how many of them end the episode, is its owner's affair.
 
 /** Probes that an episode can number: tickets must stay safe integers. */
-export const PROBES_MAX = 2 ** 20 - 1;
+export const LEASES_MAX = 2 ** 20 - 1;
 
-export class Probes {
+export class Leases {
   readonly #slots: number;
   readonly #leaseMs: number;
   /** Numbers of the probes that hold a lease, oldest first, and when each lease ends. */
   readonly #held: number[] = [];
   readonly #dueMs: number[] = [];
   #granted = 0;
-  #successes = 0;
+  #kept = 0;
 
-  constructor(settings: { readonly halfOpenMaxProbes: number; readonly probeLeaseMs: number }) {
-    this.#slots = settings.halfOpenMaxProbes;
-    this.#leaseMs = settings.probeLeaseMs;
+  constructor(options: { readonly slots: number; readonly leaseMs: number }) {
+    this.#slots = options.slots;
+    this.#leaseMs = options.leaseMs;
   }
 
-  get successes(): number {
-    return this.#successes;
+  /** Slots that verdicts keep. */
+  get kept(): number {
+    return this.#kept;
   }
 
   get isExhausted(): boolean {
-    return this.#granted >= PROBES_MAX;
+    return this.#granted >= LEASES_MAX;
   }
 
-  /** When the next slot is certain to be free. */
+  /** When a slot is certain to be free; never while verdicts keep them all. */
   get slotDueMs(): number {
-    return this.#isFull ? (this.#dueMs[0] ?? 0) : 0;
+    // Leases are equally long, so the oldest ends first.
+    return this.#isFull ? (this.#dueMs[0] ?? Number.POSITIVE_INFINITY) : 0;
+  }
+
+  /** How many are under way: a lease that is over counts no longer. */
+  underWay(nowMs: number): number {
+    const live = this.#dueMs.findIndex((dueMs) => nowMs < dueMs);
+    return live === -1 ? 0 : this.#dueMs.length - live;
   }
 
   /** The number of a new probe, from 1; 0 when no slot is free. */
   grant(nowMs: number): number {
+    if (nowMs < this.slotDueMs) return 0;
     if (this.#isFull) {
-      // Leases are equally long, so the oldest ends first.
-      if (nowMs < (this.#dueMs[0] ?? Number.POSITIVE_INFINITY)) return 0;
       this.#held.shift();
       this.#dueMs.shift();
     }
@@ -58,11 +67,12 @@ export class Probes {
     return true;
   }
 
-  countSuccess(): void {
-    this.#successes += 1;
+  /** A released probe's verdict: its slot stays taken. */
+  keep(): void {
+    this.#kept += 1;
   }
 
   get #isFull(): boolean {
-    return this.#held.length + this.#successes >= this.#slots;
+    return this.#held.length + this.#kept >= this.#slots;
   }
 }
