@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { LatchingMachine } from "../../src/core/breaker/latching/machine.ts";
 import { latchingSettings, type LatchingOptions } from "../../src/core/breaker/latching/options.ts";
 import { REFUSED, type Ticket } from "../../src/core/breaker/machine.ts";
-import { sanitiseLatching } from "../../src/core/breaker/snapshot.ts";
+import { sanitiseLatching } from "../../src/core/breaker/latching/restore.ts";
 import { LatchingModel, type ModelTicket } from "./latching-model.ts";
 
 const options: fc.Arbitrary<LatchingOptions> = fc.record({

@@ -26,6 +26,9 @@ export type Ticket = number;
 /** What `admit` answers when it turns a call away. `refusal()` then says why. */
 export const REFUSED: Ticket = -1;
 
+/** Who trips or closes a breaker when no person does. */
+export const SYSTEM = "system";
+
 /** Two readings of one moment: intervals use `nowMs`, records that people read use `wallMs`. */
 export interface Instant {
   readonly nowMs: number;
@@ -108,7 +111,7 @@ export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapsh
   cooldownRemainingMs(at: Instant): number;
   /** State for the store and for people. A read: it changes nothing. */
   snapshot(at: Instant): Snapshot;
-  /** Takes over a stored state. Its values are validated first; see `snapshot.ts`. */
+  /** Takes over a stored state. Its values are validated first; see `sanitise.ts`. */
   restore(snapshot: Snapshot, at: Instant): void;
 }
 

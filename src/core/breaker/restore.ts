@@ -2,9 +2,10 @@
 // kind than the one that is configured now: the operator changed it, and the trip must not be lost.
 
 import { sanitiseAdaptive } from "./adaptive/restore.ts";
+import { sanitiseLatching } from "./latching/restore.ts";
 import type { BreakerKind } from "./machine.ts";
 import { sanitiseSlidingWindow } from "./sliding-window/restore.ts";
-import { sanitiseLatching, type BreakerSnapshot } from "./snapshot.ts";
+import type { BreakerSnapshot } from "./snapshot.ts";
 
 type Sanitiser = (
   raw: Readonly<Record<string, unknown>>,

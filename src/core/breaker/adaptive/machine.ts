@@ -44,8 +44,12 @@ import type {
   AdaptiveStats,
   AdaptiveTripEvidence,
 } from "./snapshot.ts";
+import { toNow, toWall } from "../dates.ts";
+import { CallFacts } from "../facts.ts";
+import { LEASES_MAX } from "../leases.ts";
 import {
   REFUSED,
+  SYSTEM,
   type BreakerMachine,
   type BreakerPolicy,
   type Failure,
@@ -56,11 +60,6 @@ import {
   type ResetVerdict,
   type Ticket,
 } from "../machine.ts";
-import { LEASES_MAX } from "../leases.ts";
-import { CallFacts, toNow, toWall } from "../sliding-window/facts.ts";
-
-/** Who trips or closes a breaker when no person does. */
-const SYSTEM = "system";
 
 const EPOCH_STEP = LEASES_MAX + 1;
 
@@ -249,7 +248,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     this.#forget();
     // Even a healthy endpoint starts a new epoch: what was in flight belongs to the time before.
     this.#startEpoch("healthy", "reset", at.nowMs);
-    this.#facts.lastReset = { at: at.wallMs, by: actor, reason };
+    this.#facts.noteReset(order, at);
     this.events.push({ type: "reset", forced: order.force, actor, reason });
     return { accepted: true };
   }
@@ -314,7 +313,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     };
   }
 
-  /** Its values are validated first; see `adaptive-restore.ts`. Evidence starts empty. */
+  /** Its values are validated first; see `restore.ts`. Evidence starts empty. */
   restore(snapshot: AdaptiveSnapshot, at: Instant): void {
     this.#tripCount = snapshot.tripCount;
     this.#facts.restore(snapshot, at);
@@ -371,8 +370,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     this.#outcomes.addOk();
     this.#errorRate.add(0);
     if (isLatency(latencyMs)) this.#latencies.add(latencyMs);
-    // It keeps an average of its own, of another kind, which nobody asks for here.
-    this.#facts.countOk(Number.NaN, nowMs);
+    this.#facts.lastSuccessMs = nowMs;
   }
 
   #countFailed({ message, retryAfterMs = 0 }: Failure, latencyMs: number, at: Instant): void {
@@ -380,7 +378,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     this.#outcomes.addFailed();
     this.#errorRate.add(1);
     if (isLatency(latencyMs)) this.#latencies.add(latencyMs);
-    this.#facts.countFailed(at.wallMs);
+    this.#facts.lastFailureWallMs = at.wallMs;
     if (!this.#manual) this.#facts.lastError = message;
     // Not NaN, not negative; the longest of those that asked counts.
     if (!(retryAfterMs > 0)) return;

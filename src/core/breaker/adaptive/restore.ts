@@ -1,44 +1,34 @@
-// Makes a stored adaptive state safe to take over: a row may be years old, edited by hand, or
-// written by a machine of another kind or one whose clock was wrong.
+// Makes a stored adaptive state safe to take over.
 
-import { WEIGHT_MAX } from "../../outcome.ts";
 import { OUTCOMES_MAX } from "../../window/outcome-window.ts";
+import {
+  count,
+  date,
+  duration,
+  isNumber,
+  sanitiseFacts,
+  sanitiseTrip,
+  type Unchecked,
+} from "../sanitise.ts";
 import { BACKOFF_ATTEMPT_MAX } from "./options.ts";
 import type { AdaptiveSnapshot, AdaptiveTripEvidence } from "./snapshot.ts";
-import { TEXT_LENGTH_MAX } from "../snapshot.ts";
 
-type Unchecked<T> = { readonly [K in keyof T]?: unknown };
-
-/**
- * Whatever cannot be read becomes the harmless value, except `tripped`: anything but an explicit
- * false keeps the breaker tripped, and a date that is missing then is the latest that is known.
- * `updatedAt` dates a trip that has none.
- */
+/** `updatedAt` dates a trip that has none. */
 export function sanitiseAdaptive(
   raw: Unchecked<AdaptiveSnapshot>,
   wallMs: number,
   updatedAt: unknown,
 ): AdaptiveSnapshot {
-  const date = (value: unknown): number | null =>
-    isNumber(value) && value >= 1 ? Math.min(Math.floor(value), wallMs) : null;
-
-  const tripped = !(raw.tripped === false || raw.tripped === 0 || raw.tripped === null);
-  const manual = tripped && (raw.manual === true || raw.manual === 1);
+  const trip = sanitiseTrip(raw, wallMs, updatedAt);
+  const { tripped, manual } = trip;
   const isHalfOpen = tripped && !manual && raw.state === "half-open";
-  const isDegraded = !tripped && raw.state === "degraded";
-  const lastFailureAt = date(raw.lastFailureAt);
+  const closed = raw.state === "degraded" ? "degraded" : "healthy";
   const totalAttempts = Math.min(count(raw.totalAttempts), OUTCOMES_MAX);
   return {
     version: 1,
     kind: "adaptive",
-    state: isHalfOpen
-      ? "half-open"
-      : tripped
-        ? "cooling-down"
-        : isDegraded
-          ? "degraded"
-          : "healthy",
-    stateChangedAt: date(raw.stateChangedAt),
+    state: isHalfOpen ? "half-open" : tripped ? "cooling-down" : closed,
+    stateChangedAt: date(raw.stateChangedAt, wallMs),
     failureCount: count(raw.failureCount),
     successRate: share(raw.successRate, 1),
     totalAttempts,
@@ -49,42 +39,14 @@ export function sanitiseAdaptive(
     ewmaErrorRate: share(raw.ewmaErrorRate, 0),
     canaryProgress: isHalfOpen ? progress(raw.canaryProgress) : null,
     backoffAttempt: tripped ? Math.min(count(raw.backoffAttempt), BACKOFF_ATTEMPT_MAX) : 0,
-    tripped,
-    manual,
-    tripCount: count(raw.tripCount),
-    trippedAt: tripped ? (date(raw.trippedAt) ?? lastFailureAt ?? date(updatedAt) ?? wallMs) : null,
-    // Legitimately in the future; the machine bounds it by its own longest cooldown.
-    trippedUntil:
-      tripped && !manual && isNumber(raw.trippedUntil) ? Math.floor(raw.trippedUntil) : null,
+    ...trip,
     trippedBy: manual ? null : evidence(raw.trippedBy),
-    lastError: text(raw.lastError),
-    lastFailureAt,
-    lastSuccessAt: date(raw.lastSuccessAt),
-    avgLatencyMs: duration(raw.avgLatencyMs),
-    lastResetAt: date(raw.lastResetAt),
-    lastResetBy: text(raw.lastResetBy),
-    lastResetReason: text(raw.lastResetReason),
+    ...sanitiseFacts(raw, wallMs),
   };
-}
-
-function isNumber(value: unknown): value is number {
-  return typeof value === "number" && Number.isFinite(value);
-}
-
-function count(value: unknown): number {
-  return isNumber(value) && value > 0 ? Math.floor(Math.min(value, WEIGHT_MAX)) : 0;
 }
 
 function share(value: unknown, otherwise: number): number {
   return isNumber(value) && value >= 0 && value <= 1 ? value : otherwise;
-}
-
-function duration(value: unknown): number | null {
-  return isNumber(value) && value >= 0 ? value : null;
-}
-
-function text(value: unknown): string | null {
-  return typeof value === "string" ? value.slice(0, TEXT_LENGTH_MAX) : null;
 }
 
 function progress(value: unknown): readonly [number, number] {

@@ -1,5 +1,7 @@
 // What an adaptive breaker leaves behind for the next process, and shows to people.
 
+import type { StoredFacts, StoredTrip } from "../stored.ts";
+
 export type AdaptiveState = "healthy" | "degraded" | "cooling-down" | "half-open";
 
 /** The rule that tripped a breaker by itself, with the numbers that it saw. */
@@ -34,11 +36,11 @@ export interface AdaptiveStats {
   readonly ewmaErrorRate: number;
 }
 
-export interface AdaptiveSnapshot {
+export interface AdaptiveSnapshot extends StoredTrip, StoredFacts {
   readonly version: 1;
   readonly kind: "adaptive";
   readonly state: AdaptiveState;
-  /** Epoch milliseconds, as all dates below; null before the first change. */
+  /** Epoch milliseconds; null before the first change. */
   readonly stateChangedAt: number | null;
   /** Failures in a row. This and the numbers up to `canaryProgress` are for people: not restored. */
   readonly failureCount: number;
@@ -52,24 +54,8 @@ export interface AdaptiveSnapshot {
   readonly canaryProgress: readonly [successes: number, done: number] | null;
   /** Cooldowns in a row without a half-open time that passed: what the next one grows with. */
   readonly backoffAttempt: number;
-  /** Whether nothing but canaries is let in: cooling down or half-open. */
-  readonly tripped: boolean;
-  /** Whether a person tripped it: such a trip is never probed. */
-  readonly manual: boolean;
-  /** Trips since the row exists. A failed half-open time is no new trip. */
-  readonly tripCount: number;
-  /** Null while healthy or degraded. */
-  readonly trippedAt: number | null;
-  /** When canaries are due; null for trips by hand, and while healthy or degraded. */
-  readonly trippedUntil: number | null;
   /** Which rule tripped it, last; null before the first trip and after one by hand. */
   readonly trippedBy: AdaptiveTripEvidence | null;
-  readonly lastError: string | null;
-  readonly lastFailureAt: number | null;
-  readonly lastSuccessAt: number | null;
   /** Mean of the last 50 latencies in milliseconds; null before the first sample. */
   readonly avgLatencyMs: number | null;
-  readonly lastResetAt: number | null;
-  readonly lastResetBy: string | null;
-  readonly lastResetReason: string | null;
 }

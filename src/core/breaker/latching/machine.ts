@@ -15,9 +15,12 @@
 // zeroes the count. The sliding window is the machine for that.
 
 import type { MachineEvent } from "../../events.ts";
-import { fromThousandths, isLatency, toThousandths, type OutcomeKind } from "../../outcome.ts";
+import { fromThousandths, toThousandths, type OutcomeKind } from "../../outcome.ts";
+import { toNow, toWall } from "../dates.ts";
+import { CallFacts } from "../facts.ts";
 import {
   REFUSED,
+  SYSTEM,
   type BreakerMachine,
   type BreakerPolicy,
   type Failure,
@@ -29,15 +32,6 @@ import {
 } from "../machine.ts";
 import { latchingSettings, type LatchingOptions, type LatchingSettings } from "./options.ts";
 import type { LatchingSnapshot } from "../snapshot.ts";
-
-/**
- * Weight of the newest sample in the latency average. The source systems are silent; 0.2 follows a
- * change of level within about ten calls and rides out one slow one.
- */
-const LATENCY_ALPHA = 0.2;
-
-/** Who closes or opens a breaker when no person does. */
-const SYSTEM = "system";
 
 /** Closed and tripped breakers hand out even tickets, the single probe an odd one. */
 const PROBE = 1;
@@ -81,12 +75,7 @@ export class LatchingMachine implements BreakerMachine {
   #probeDueMs = Number.POSITIVE_INFINITY;
   /** When the running probe loses its right; meaningful while half-open. */
   #leaseDueMs = 0;
-  #lastError: string | null = null;
-  #lastFailureWallMs: number | null = null;
-  #lastSuccessMs = Number.NEGATIVE_INFINITY;
-  /** NaN until the first sample: a number field keeps its machine representation. */
-  #avgLatencyMs = Number.NaN;
-  #lastReset: { at: number; by: string; reason: string } | undefined = undefined;
+  readonly #facts = new CallFacts();
 
   constructor(settings: LatchingSettings) {
     this.#settings = settings;
@@ -144,13 +133,13 @@ export class LatchingMachine implements BreakerMachine {
       return true;
     }
     if (ticket === this.#ticket + PROBE) {
-      this.#lastError = failure.message;
-      this.#lastFailureWallMs = at.wallMs;
+      this.#facts.lastError = failure.message;
+      this.#facts.lastFailureWallMs = at.wallMs;
       this.#rearm("probe_failed", at.nowMs);
       return true;
     }
     // A straggler of the era that tripped: its words are news, its vote is not.
-    if (this.#state === "open" && !this.#manual) this.#lastError = failure.message;
+    if (this.#state === "open" && !this.#manual) this.#facts.lastError = failure.message;
     return false;
   }
 
@@ -165,7 +154,7 @@ export class LatchingMachine implements BreakerMachine {
     if (outcome === "ok") this.#recordOk(latencyMs, at.nowMs);
     if (failure === undefined) return;
     if (this.#state === "closed") this.#recordFailed(failure, at);
-    else if (!this.#manual) this.#lastError = failure.message;
+    else if (!this.#manual) this.#facts.lastError = failure.message;
   }
 
   trip(order: OperatorOrder, at: Instant): void {
@@ -174,9 +163,9 @@ export class LatchingMachine implements BreakerMachine {
     this.#manual = true;
     this.#probeDueMs = Number.POSITIVE_INFINITY;
     this.#startTrip(at);
-    this.#lastError = order.reason;
+    this.#facts.lastError = order.reason;
     // Old tools measure the cooldown from the last failure; they must not find none.
-    this.#lastFailureWallMs ??= at.wallMs;
+    this.#facts.lastFailureWallMs ??= at.wallMs;
     this.#moveTo("open", "manual_trip");
     this.events.push({
       type: "trip",
@@ -201,7 +190,7 @@ export class LatchingMachine implements BreakerMachine {
     this.#moveTo("closed", "reset");
     this.#failureThousandths = 0;
     this.#manual = false;
-    this.#lastReset = { at: at.wallMs, by: actor, reason };
+    this.#facts.noteReset(order, at);
     this.events.push({ type: "reset", forced: order.force, actor, reason });
     return { accepted: true };
   }
@@ -217,7 +206,7 @@ export class LatchingMachine implements BreakerMachine {
       remainingMs: isManualOnly ? this.cooldownRemainingMs(at) : waitMs,
       manual: this.#manual,
       trippedAt: this.#trippedWallMs,
-      lastError: this.#lastError,
+      lastError: this.#facts.lastError,
     };
   }
 
@@ -234,7 +223,6 @@ export class LatchingMachine implements BreakerMachine {
 
   snapshot(at: Instant): LatchingSnapshot {
     const tripped = this.#state !== "closed";
-    const toWall = (ms: number): number => Math.round(at.wallMs - (at.nowMs - ms));
     return {
       version: 1,
       kind: "latching",
@@ -243,47 +231,25 @@ export class LatchingMachine implements BreakerMachine {
       manual: this.#manual,
       tripCount: this.#tripCount,
       trippedAt: tripped ? this.#trippedWallMs : null,
-      trippedUntil: tripped && !this.#manual ? this.#trippedUntil(toWall) : null,
-      lastError: this.#lastError,
-      lastFailureAt: this.#lastFailureWallMs,
-      lastSuccessAt:
-        this.#lastSuccessMs === Number.NEGATIVE_INFINITY ? null : toWall(this.#lastSuccessMs),
-      avgLatencyMs: Number.isNaN(this.#avgLatencyMs) ? null : this.#avgLatencyMs,
-      lastResetAt: this.#lastReset?.at ?? null,
-      lastResetBy: this.#lastReset?.by ?? null,
-      lastResetReason: this.#lastReset?.reason ?? null,
+      trippedUntil: tripped && !this.#manual ? this.#trippedUntil(at) : null,
+      ...this.#facts.stored(at),
     };
   }
 
   restore(snapshot: LatchingSnapshot, at: Instant): void {
     const { resetTimeoutMs } = this.#settings;
-    const toNow = (wallMs: number): number => at.nowMs - (at.wallMs - wallMs);
     this.#failureThousandths = toThousandths(snapshot.failureCount);
     this.#tripCount = snapshot.tripCount;
-    this.#lastError = snapshot.lastError;
-    this.#lastFailureWallMs = snapshot.lastFailureAt;
-    this.#lastSuccessMs =
-      snapshot.lastSuccessAt === null
-        ? Number.NEGATIVE_INFINITY
-        : toNow(Math.min(snapshot.lastSuccessAt, at.wallMs));
-    this.#avgLatencyMs = snapshot.avgLatencyMs ?? Number.NaN;
-    this.#lastReset =
-      snapshot.lastResetAt === null
-        ? undefined
-        : {
-            at: snapshot.lastResetAt,
-            by: snapshot.lastResetBy ?? SYSTEM,
-            reason: snapshot.lastResetReason ?? "",
-          };
+    this.#facts.restore(snapshot, at);
     this.#moveTo(snapshot.tripped ? "open" : "closed", "restored");
     this.#manual = snapshot.manual;
     this.#trippedWallMs = Math.min(snapshot.trippedAt ?? at.wallMs, at.wallMs);
-    this.#trippedNowMs = toNow(this.#trippedWallMs);
+    this.#trippedNowMs = toNow(this.#trippedWallMs, at);
     const dueWallMs = snapshot.trippedUntil ?? this.#trippedWallMs + resetTimeoutMs;
     // No stored date may make the wait longer than a fresh trip's.
     this.#probeDueMs = this.#isManualOnly()
       ? Number.POSITIVE_INFINITY
-      : Math.min(toNow(dueWallMs), at.nowMs + resetTimeoutMs);
+      : Math.min(toNow(dueWallMs, at), at.nowMs + resetTimeoutMs);
   }
 
   /** True when nothing but a person can close it. */
@@ -293,18 +259,13 @@ export class LatchingMachine implements BreakerMachine {
 
   #recordOk(latencyMs: number, nowMs: number): void {
     this.#failureThousandths = 0;
-    this.#lastSuccessMs = nowMs;
-    if (!isLatency(latencyMs)) return;
-    const average = this.#avgLatencyMs;
-    this.#avgLatencyMs = Number.isNaN(average)
-      ? latencyMs
-      : average + LATENCY_ALPHA * (latencyMs - average);
+    this.#facts.noteOk(latencyMs, nowMs);
   }
 
   #recordFailed(failure: Failure, at: Instant): void {
     this.#failureThousandths += failure.weightThousandths;
-    this.#lastFailureWallMs = at.wallMs;
-    this.#lastError = failure.message;
+    this.#facts.lastFailureWallMs = at.wallMs;
+    this.#facts.lastError = failure.message;
     if (this.#failureThousandths < this.#settings.thresholdThousandths) return;
     this.#tripCount += 1;
     this.#startTrip(at);
@@ -346,10 +307,10 @@ export class LatchingMachine implements BreakerMachine {
     this.#rearm("probe_lease_expired", this.#leaseDueMs);
   }
 
-  #trippedUntil(toWall: (ms: number) => number): number {
+  #trippedUntil(at: Instant): number {
     return this.#probeDueMs === Number.POSITIVE_INFINITY
       ? this.#trippedWallMs + this.#settings.resetTimeoutMs
-      : toWall(this.#probeDueMs);
+      : toWall(this.#probeDueMs, at);
   }
 
   #moveTo(to: State, cause: (MachineEvent & { type: "transition" })["cause"]): void {

@@ -19,8 +19,12 @@ import { isLatency, type OutcomeKind } from "../../outcome.ts";
 import type { Random } from "../../random.ts";
 import { backoffMs, jitteredMs } from "../../retry/backoff.ts";
 import { CallWindow } from "../../window/call-window.ts";
+import { toNow, toWall } from "../dates.ts";
+import { CallFacts } from "../facts.ts";
+import { Leases, LEASES_MAX } from "../leases.ts";
 import {
   REFUSED,
+  SYSTEM,
   type BreakerMachine,
   type BreakerPolicy,
   type Failure,
@@ -31,20 +35,15 @@ import {
   type ResetVerdict,
   type Ticket,
 } from "../machine.ts";
-import { Leases, LEASES_MAX } from "../leases.ts";
 import type { SlidingWindowMetrics } from "./metrics.ts";
 import {
   slidingWindowSettings,
   type SlidingWindowOptions,
   type SlidingWindowSettings,
 } from "./options.ts";
-import { CallFacts, toNow, toWall } from "./facts.ts";
 import { Ramp } from "./ramp.ts";
 import { isUnhealthy, trippingRule, wordsOf } from "./rules.ts";
 import type { SlidingWindowSnapshot, SlidingWindowState, TripEvidence } from "./snapshot.ts";
-
-/** Who closes or opens a breaker when no person does. */
-const SYSTEM = "system";
 
 const EPOCH_STEP = LEASES_MAX + 1;
 
@@ -111,6 +110,9 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   /** The upstream asked not to be called before. */
   #retryAtMs = Number.NEGATIVE_INFINITY;
 
+  /** Totals of this process. */
+  #successes = 0;
+  #failures = 0;
   #rejected = 0;
   readonly #facts = new CallFacts();
 
@@ -162,13 +164,13 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   settleOk(ticket: Ticket, latencyMs: number, nowMs: number, wallMs = Number.NaN): boolean {
     const isSlow = isLatency(latencyMs) && latencyMs >= this.#settings.slowCallMs;
     if (ticket === this.#ticket) {
-      this.#facts.countOk(latencyMs, nowMs);
+      this.#countOk(latencyMs, nowMs);
       this.#judgeOk(isSlow, latencyMs, nowMs, wallMs);
       return true;
     }
     const probes = this.#releaseProbe(ticket);
     if (probes === undefined) return false;
-    this.#facts.countOk(latencyMs, nowMs);
+    this.#countOk(latencyMs, nowMs);
     if (isSlow) {
       this.#facts.lastError = slowText(latencyMs);
       this.#open("probe_failed", nowMs);
@@ -186,7 +188,7 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     }
     if (this.#releaseProbe(ticket) !== undefined) {
       if (failure.weightThousandths === 0) return true;
-      this.#recordFailed(failure, at);
+      this.#countFailed(failure, at);
       this.#open("probe_failed", at.nowMs);
       return true;
     }
@@ -202,13 +204,13 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
 
   record(outcome: OutcomeKind, failure: Failure | undefined, latencyMs: number, at: Instant): void {
     if (outcome === "ok") {
-      this.#facts.countOk(latencyMs, at.nowMs);
+      this.#countOk(latencyMs, at.nowMs);
       const isSlow = isLatency(latencyMs) && latencyMs >= this.#settings.slowCallMs;
       if (!this.isTripped) this.#judgeOk(isSlow, latencyMs, at.nowMs, at.wallMs);
     }
     if (outcome !== "failed" || failure === undefined) return;
     if (!this.isTripped) this.#judgeFailed(failure, latencyMs, at);
-    else if (failure.weightThousandths > 0) this.#recordFailed(failure, at);
+    else if (failure.weightThousandths > 0) this.#countFailed(failure, at);
   }
 
   trip(order: OperatorOrder, at: Instant): void {
@@ -235,7 +237,7 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     // Even a closed breaker starts a new epoch: what was in flight belongs to the time before.
     this.#moveTo("closed", "reset", at.nowMs);
     this.#openings = 0;
-    this.#facts.lastReset = { at: at.wallMs, by: actor, reason };
+    this.#facts.noteReset(order, at);
     this.events.push({ type: "reset", forced: order.force, actor, reason });
     return { accepted: true };
   }
@@ -263,16 +265,15 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
 
   metrics(at: Instant): SlidingWindowMetrics {
     const { calls, failures, slow } = this.#window.countsAt(at.nowMs);
-    const { successes, failures: failed } = this.#facts;
-    const totalRequests = successes + failed;
+    const totalRequests = this.#successes + this.#failures;
     const waitMs = this.#state === "open" ? Math.max(0, this.#probeDueMs - at.nowMs) : 0;
     return {
       state: this.#state,
       totalRequests,
-      totalSuccesses: successes,
-      totalFailures: failed,
+      totalSuccesses: this.#successes,
+      totalFailures: this.#failures,
       rejected: this.#rejected,
-      successRate: totalRequests === 0 ? 1 : successes / totalRequests,
+      successRate: totalRequests === 0 ? 1 : this.#successes / totalRequests,
       recentFailureRate: calls === 0 ? 0 : failures / calls,
       recentSlowRate: calls === 0 ? 0 : slow / calls,
       recentRequests: calls,
@@ -305,7 +306,7 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     };
   }
 
-  /** Its values are validated first; see `sliding-window-restore.ts`. The window starts empty. */
+  /** Its values are validated first; see `restore.ts`. The window starts empty. */
   restore(snapshot: SlidingWindowSnapshot, at: Instant): void {
     this.#tripCount = snapshot.tripCount;
     this.#openings = snapshot.openings;
@@ -372,8 +373,14 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     return probes?.release(ticket - this.#base) === true ? probes : undefined;
   }
 
-  #recordFailed({ message, retryAfterMs = 0 }: Failure, at: Instant): void {
-    this.#facts.countFailed(at.wallMs);
+  #countOk(latencyMs: number, nowMs: number): void {
+    this.#successes += 1;
+    this.#facts.noteOk(latencyMs, nowMs);
+  }
+
+  #countFailed({ message, retryAfterMs = 0 }: Failure, at: Instant): void {
+    this.#failures += 1;
+    this.#facts.lastFailureWallMs = at.wallMs;
     if (!this.#manual) this.#facts.lastError = message;
     // Not NaN, not negative; the longest of those that asked counts.
     if (!(retryAfterMs > 0)) return;
@@ -398,7 +405,7 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   /** A failure while closed or ramping. */
   #judgeFailed(failure: Failure, latencyMs: number, at: Instant): void {
     if (failure.weightThousandths === 0) return;
-    this.#recordFailed(failure, at);
+    this.#countFailed(failure, at);
     const isSlow = isLatency(latencyMs) && latencyMs >= this.#settings.slowCallMs;
     this.#window.add(at.nowMs, true, isSlow);
     const evidence = trippingRule(this.#settings, this.#window, { isFailed: true, isSlow });

@@ -1,5 +1,7 @@
 // What a sliding-window breaker leaves behind for the next process, and shows to people.
 
+import type { StoredFacts, StoredTrip } from "../stored.ts";
+
 export type SlidingWindowState = "closed" | "open" | "half-open" | "ramping";
 
 /** The rule that tripped a breaker by itself, with the numbers that it saw. */
@@ -15,38 +17,20 @@ export interface TripEvidence {
   readonly threshold: number;
 }
 
-export interface SlidingWindowSnapshot {
+export interface SlidingWindowSnapshot extends StoredTrip, StoredFacts {
   readonly version: 1;
   readonly kind: "sliding-window";
   readonly state: SlidingWindowState;
-  /** Epoch milliseconds, as all dates below; null before the first change. */
+  /** Epoch milliseconds; null before the first change. */
   readonly stateChangedAt: number | null;
   /** Calls in the window, and how many of them failed or were slow. For people: not restored. */
   readonly recentCalls: number;
   readonly failureCount: number;
   readonly slowCount: number;
-  /** Whether nothing but probes is let in: open or half-open. */
-  readonly tripped: boolean;
-  /** Whether a person tripped it: such a trip is never probed. */
-  readonly manual: boolean;
-  /** Trips since the row exists. A failed probe is no new trip. */
-  readonly tripCount: number;
-  /** Null while closed or ramping. */
-  readonly trippedAt: number | null;
-  /** When probes are due; null for trips by hand, and while closed or ramping. */
-  readonly trippedUntil: number | null;
   /** Which rule tripped it, last; null before the first trip and after one by hand. */
   readonly trippedBy: TripEvidence | null;
   /** Openings since it last stayed closed: what the open duration grows with. */
   readonly openings: number;
   /** How far the ramp has come, from 0; 0 unless ramping. */
   readonly rampStep: number;
-  readonly lastError: string | null;
-  readonly lastFailureAt: number | null;
-  readonly lastSuccessAt: number | null;
-  /** Exponentially weighted average in milliseconds; null before the first sample. */
-  readonly avgLatencyMs: number | null;
-  readonly lastResetAt: number | null;
-  readonly lastResetBy: string | null;
-  readonly lastResetReason: string | null;
 }
