@@ -14,9 +14,9 @@ const LATENCY_ALPHA = 0.2;
 
 export class CallFacts {
   lastError: string | null = null;
-  lastFailureWallMs: number | null = null;
+  /** NaN until the first, as is the average: a number field keeps its machine representation. */
+  lastFailureWallMs = Number.NaN;
   lastSuccessMs = Number.NEGATIVE_INFINITY;
-  /** NaN until the first sample: a number field keeps its machine representation. */
   #avgLatencyMs = Number.NaN;
   #lastReset: { readonly at: number; readonly by: string; readonly reason: string } | undefined =
     undefined;
@@ -38,7 +38,7 @@ export class CallFacts {
     const reset = this.#lastReset;
     return {
       lastError: this.lastError,
-      lastFailureAt: this.lastFailureWallMs,
+      lastFailureAt: Number.isNaN(this.lastFailureWallMs) ? null : this.lastFailureWallMs,
       lastSuccessAt:
         this.lastSuccessMs === Number.NEGATIVE_INFINITY ? null : toWall(this.lastSuccessMs, at),
       avgLatencyMs: Number.isNaN(this.#avgLatencyMs) ? null : this.#avgLatencyMs,
@@ -51,7 +51,7 @@ export class CallFacts {
   restore(stored: StoredFacts, at: Instant): void {
     const { lastSuccessAt, lastResetAt, lastResetBy, lastResetReason } = stored;
     this.lastError = stored.lastError;
-    this.lastFailureWallMs = stored.lastFailureAt;
+    this.lastFailureWallMs = stored.lastFailureAt ?? Number.NaN;
     this.lastSuccessMs =
       lastSuccessAt === null
         ? Number.NEGATIVE_INFINITY

@@ -26,3 +26,12 @@ export interface StoredTrip {
   /** When probes are, or would be, due; null for trips by hand, and while not tripped. */
   readonly trippedUntil: number | null;
 }
+
+/** What a breaker that recovers by itself adds to it. */
+export interface StoredStanding<State, Evidence> extends StoredTrip {
+  readonly state: State;
+  /** Null before the first change. */
+  readonly stateChangedAt: number | null;
+  /** Which rule tripped it, last; null before the first trip and after one by hand. */
+  readonly trippedBy: Evidence | null;
+}

@@ -502,6 +502,23 @@ test("a trip by hand of a tripped breaker is no new trip, and latches it", () =>
   assert.equal(rig.refuses(), true);
 });
 
+test("a person may ask for probes at once, whatever it was", () => {
+  for (const prepare of [() => {}, (rig: Rig) => rig.trip(), (rig: Rig) => rig.open()]) {
+    const rig = new Rig();
+    prepare(rig);
+    const { trippedAt } = rig.snapshot;
+    rig.advance(70);
+    rig.machine.halfOpen(rig.nowMs);
+    assert.equal(rig.state, "half-open");
+    const { manual, trippedAt: since, trippedUntil } = rig.snapshot;
+    assert.equal(manual, false);
+    assert.equal(since, trippedAt ?? rig.wallMs);
+    assert.ok(Number.isSafeInteger(trippedUntil), "probes have a date");
+    rig.okTimes(2);
+    assert.equal(rig.state, "closed");
+  }
+});
+
 test("the words of a straggler are news while it is open", () => {
   const rig = new Rig();
   const straggler = rig.admit();

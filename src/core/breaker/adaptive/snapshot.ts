@@ -1,6 +1,6 @@
 // What an adaptive breaker leaves behind for the next process, and shows to people.
 
-import type { StoredFacts, StoredTrip } from "../stored.ts";
+import type { StoredFacts, StoredStanding } from "../stored.ts";
 
 export type AdaptiveState = "healthy" | "degraded" | "cooling-down" | "half-open";
 
@@ -36,12 +36,10 @@ export interface AdaptiveStats {
   readonly ewmaErrorRate: number;
 }
 
-export interface AdaptiveSnapshot extends StoredTrip, StoredFacts {
+export interface AdaptiveSnapshot
+  extends StoredStanding<AdaptiveState, AdaptiveTripEvidence>, StoredFacts {
   readonly version: 1;
   readonly kind: "adaptive";
-  readonly state: AdaptiveState;
-  /** Epoch milliseconds; null before the first change. */
-  readonly stateChangedAt: number | null;
   /** Failures in a row. This and the numbers up to `canaryProgress` are for people: not restored. */
   readonly failureCount: number;
   readonly successRate: number;
@@ -54,8 +52,6 @@ export interface AdaptiveSnapshot extends StoredTrip, StoredFacts {
   readonly canaryProgress: readonly [successes: number, done: number] | null;
   /** Cooldowns in a row without a half-open time that passed: what the next one grows with. */
   readonly backoffAttempt: number;
-  /** Which rule tripped it, last; null before the first trip and after one by hand. */
-  readonly trippedBy: AdaptiveTripEvidence | null;
   /** Mean of the last 50 latencies in milliseconds; null before the first sample. */
   readonly avgLatencyMs: number | null;
 }

@@ -14,13 +14,13 @@
 // What it deliberately does not do: notice an upstream that fails nine calls in ten. One success
 // zeroes the count. The sliding window is the machine for that.
 
-import type { MachineEvent } from "../../events.ts";
+import type { MachineEvent, TransitionCause } from "../../events.ts";
 import { fromThousandths, toThousandths, type OutcomeKind } from "../../outcome.ts";
 import { toNow, toWall } from "../dates.ts";
+import { recovered, resetBy, trippedByHand, trippedByRule } from "../events.ts";
 import { CallFacts } from "../facts.ts";
 import {
   REFUSED,
-  SYSTEM,
   type BreakerMachine,
   type BreakerPolicy,
   type Failure,
@@ -56,11 +56,7 @@ export function latching(options: LatchingOptions = {}): BreakerPolicy {
 }
 
 export class LatchingMachine implements BreakerMachine {
-  readonly kind = "latching";
-  readonly refusalReason = "tripped";
   readonly events: MachineEvent[] = [];
-  readonly slowCallMs = Number.POSITIVE_INFINITY;
-  readonly savesEvidence = true;
   readonly #settings: LatchingSettings;
 
   #state: State = "closed";
@@ -79,6 +75,24 @@ export class LatchingMachine implements BreakerMachine {
 
   constructor(settings: LatchingSettings) {
     this.#settings = settings;
+  }
+
+  // What is the same for all machines is a getter: ten thousand idle ones hold it once.
+
+  get kind(): "latching" {
+    return "latching";
+  }
+
+  get savesEvidence(): boolean {
+    return true;
+  }
+
+  get slowCallMs(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  get refusalReason(): "tripped" {
+    return "tripped";
   }
 
   get state(): State {
@@ -103,7 +117,10 @@ export class LatchingMachine implements BreakerMachine {
 
   admit(nowMs: number): Ticket {
     if (this.#state === "closed") return this.#ticket;
-    if (this.#state === "half-open" && nowMs >= this.#leaseDueMs) this.#expireLease();
+    if (this.#state === "half-open" && nowMs >= this.#leaseDueMs) {
+      // A probe that never came back must not keep the slot: nobody else would ever be let in.
+      this.#rearm("probe_lease_expired", this.#leaseDueMs);
+    }
     if (this.#state === "half-open" || nowMs < this.#probeDueMs) return REFUSED;
     this.#moveTo("half-open", "probe_due");
     this.#leaseDueMs = nowMs + this.#settings.probeLeaseMs;
@@ -118,12 +135,7 @@ export class LatchingMachine implements BreakerMachine {
     if (ticket !== this.#ticket + PROBE) return false;
     this.#recordOk(latencyMs, nowMs);
     this.#moveTo("closed", "probe_succeeded");
-    this.events.push({
-      type: "recovery",
-      latencyMs,
-      actor: SYSTEM,
-      reason: "the single probe succeeded",
-    });
+    this.events.push(recovered(latencyMs, "the single probe succeeded"));
     return true;
   }
 
@@ -165,24 +177,16 @@ export class LatchingMachine implements BreakerMachine {
     this.#startTrip(at);
     this.#facts.lastError = order.reason;
     // Old tools measure the cooldown from the last failure; they must not find none.
-    this.#facts.lastFailureWallMs ??= at.wallMs;
+    if (Number.isNaN(this.#facts.lastFailureWallMs)) this.#facts.lastFailureWallMs = at.wallMs;
     this.#moveTo("open", "manual_trip");
-    this.events.push({
-      type: "trip",
-      manual: true,
-      evidence: null,
-      isNewTrip,
-      failureCount: fromThousandths(this.#failureThousandths),
-      lastError: order.reason,
-      actor: order.actor,
-      reason: order.reason,
-    });
+    const failureCount = fromThousandths(this.#failureThousandths);
+    this.events.push(trippedByHand(order, { isNewTrip, failureCount }));
   }
 
   reset(order: OperatorOrder & { readonly force: boolean }, at: Instant): ResetVerdict {
-    const { reason, actor } = order;
     const remainingMs = this.cooldownRemainingMs(at);
     if (remainingMs > 0 && !order.force) {
+      const { reason, actor } = order;
       this.events.push({ type: "reset-denied", remainingMs, actor, reason });
       return { accepted: false, remainingMs };
     }
@@ -191,7 +195,7 @@ export class LatchingMachine implements BreakerMachine {
     this.#failureThousandths = 0;
     this.#manual = false;
     this.#facts.noteReset(order, at);
-    this.events.push({ type: "reset", forced: order.force, actor, reason });
+    this.events.push(resetBy(order));
     return { accepted: true };
   }
 
@@ -273,16 +277,14 @@ export class LatchingMachine implements BreakerMachine {
     this.#moveTo("open", "failures");
     const failureCount = fromThousandths(this.#failureThousandths);
     const threshold = fromThousandths(this.#settings.thresholdThousandths);
-    this.events.push({
-      type: "trip",
-      manual: false,
-      evidence: { rule: "failure_count", value: failureCount, threshold },
-      isNewTrip: true,
-      failureCount,
-      lastError: failure.message,
-      actor: SYSTEM,
-      reason: `${failureCount} failures reached the threshold of ${threshold}`,
-    });
+    this.events.push(
+      trippedByRule({
+        evidence: { rule: "failure_count", value: failureCount, threshold },
+        failureCount,
+        lastError: failure.message,
+        reason: `${failureCount} failures reached the threshold of ${threshold}`,
+      }),
+    );
   }
 
   #startTrip(at: Instant): void {
@@ -302,18 +304,13 @@ export class LatchingMachine implements BreakerMachine {
     this.#armProbe(nowMs);
   }
 
-  /** A probe that never came back must not keep the slot: nobody else would ever be let in. */
-  #expireLease(): void {
-    this.#rearm("probe_lease_expired", this.#leaseDueMs);
-  }
-
   #trippedUntil(at: Instant): number {
     return this.#probeDueMs === Number.POSITIVE_INFINITY
       ? this.#trippedWallMs + this.#settings.resetTimeoutMs
       : toWall(this.#probeDueMs, at);
   }
 
-  #moveTo(to: State, cause: (MachineEvent & { type: "transition" })["cause"]): void {
+  #moveTo(to: State, cause: TransitionCause): void {
     const from = this.#state;
     this.#ticket += EPOCH_STEP;
     this.#state = to;

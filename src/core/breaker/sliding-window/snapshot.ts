@@ -1,6 +1,6 @@
 // What a sliding-window breaker leaves behind for the next process, and shows to people.
 
-import type { StoredFacts, StoredTrip } from "../stored.ts";
+import type { StoredFacts, StoredStanding } from "../stored.ts";
 
 export type SlidingWindowState = "closed" | "open" | "half-open" | "ramping";
 
@@ -17,18 +17,14 @@ export interface TripEvidence {
   readonly threshold: number;
 }
 
-export interface SlidingWindowSnapshot extends StoredTrip, StoredFacts {
+export interface SlidingWindowSnapshot
+  extends StoredStanding<SlidingWindowState, TripEvidence>, StoredFacts {
   readonly version: 1;
   readonly kind: "sliding-window";
-  readonly state: SlidingWindowState;
-  /** Epoch milliseconds; null before the first change. */
-  readonly stateChangedAt: number | null;
   /** Calls in the window, and how many of them failed or were slow. For people: not restored. */
   readonly recentCalls: number;
   readonly failureCount: number;
   readonly slowCount: number;
-  /** Which rule tripped it, last; null before the first trip and after one by hand. */
-  readonly trippedBy: TripEvidence | null;
   /** Openings since it last stayed closed: what the open duration grows with. */
   readonly openings: number;
   /** How far the ramp has come, from 0; 0 unless ramping. */
