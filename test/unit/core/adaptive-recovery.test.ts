@@ -5,12 +5,13 @@ import { test } from "node:test";
 import { Canaries } from "../../../src/core/breaker/adaptive/canaries.ts";
 import { sanitiseAdaptive } from "../../../src/core/breaker/adaptive/restore.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";
-import { BOOM, near, Rig, WEIGHTLESS } from "./adaptive-harness.ts";
+import { createRig, near, record } from "./adaptive-harness.ts";
+import { BOOM, WEIGHTLESS } from "./rig.ts";
 
 test("T-B-16 the cooldown is drawn once, within ±30 %", () => {
   const seen: number[] = [];
   for (let seed = 1; seed <= 200; seed += 1) {
-    const rig = new Rig({}, new SeededRandom(seed)).coolDown();
+    const rig = createRig({}, new SeededRandom(seed)).tripByFailures();
     const waitMs = rig.retryAfterMs ?? 0;
     seen.push(waitMs);
     for (let n = 0; n < 1000; n += 1) assert.ok(rig.refuses());
@@ -26,11 +27,11 @@ test("T-B-16 the cooldown is drawn once, within ±30 %", () => {
 });
 
 test("without chance there is no spread", () => {
-  assert.equal(new Rig().coolDown().retryAfterMs, 60_000);
+  assert.equal(createRig().tripByFailures().retryAfterMs, 60_000);
 });
 
 test("T-B-25 the spread comes on top of the longest cooldown", () => {
-  const rig = new Rig({ cooldownMs: 1000 }, { next: () => 1 - Number.EPSILON }).coolDown();
+  const rig = createRig({ cooldownMs: 1000 }, { next: () => 1 - Number.EPSILON }).tripByFailures();
   for (let n = 0; n < 9; n += 1) {
     rig.wait();
     rig.failTimes(2);
@@ -40,7 +41,7 @@ test("T-B-25 the spread comes on top of the longest cooldown", () => {
 });
 
 test("the attempts end at 63", () => {
-  const rig = new Rig({ cooldownMs: 1, canaryCount: 1 }).coolDown();
+  const rig = createRig({ cooldownMs: 1, canaryCount: 1 }).tripByFailures();
   for (let n = 0; n < 80; n += 1) {
     rig.wait();
     rig.failTimes(1);
@@ -50,14 +51,14 @@ test("the attempts end at 63", () => {
 });
 
 test("a cooldown of zero lets a canary in at once", () => {
-  const rig = new Rig({ cooldownMs: 0 }).coolDown();
+  const rig = createRig({ cooldownMs: 0 }).tripByFailures();
   assert.equal(rig.retryAfterMs, 0);
   rig.admit();
   assert.equal(rig.state, "half-open");
 });
 
 test("T-B-18 canaries that pass end the row of failures and of cooldowns", () => {
-  const rig = new Rig({ cooldownMs: 1000 }).coolDown();
+  const rig = createRig({ cooldownMs: 1000 }).tripByFailures();
   rig.wait();
   rig.failTimes(2);
   assert.equal(rig.snapshot.backoffAttempt, 2);
@@ -65,9 +66,9 @@ test("T-B-18 canaries that pass end the row of failures and of cooldowns", () =>
   rig.okTimes(2);
   rig.failTimes(1);
   assert.equal(rig.state, "degraded");
-  assert.equal(rig.stats.consecutiveFailures, 0);
+  assert.equal(rig.machine.stats().consecutiveFailures, 0);
   assert.equal(rig.snapshot.backoffAttempt, 0);
-  assert.equal(rig.stats.canaryProgress, null);
+  assert.equal(rig.machine.stats().canaryProgress, null);
   assert.equal(rig.machine.isTripped, false);
   const recovery = rig.drain().at(-1);
   assert.deepEqual(recovery, {
@@ -79,12 +80,12 @@ test("T-B-18 canaries that pass end the row of failures and of cooldowns", () =>
 });
 
 test("half-open forgets the outcomes of before, and keeps the rest", () => {
-  const rig = new Rig({ adaptive: false });
-  rig.failTimes(10, 40);
-  const before = rig.stats;
+  const rig = createRig({ adaptive: false });
+  rig.failTimes(10, { latencyMs: 40 });
+  const before = rig.machine.stats();
   rig.wait();
   rig.admit();
-  const { successRate, totalAttempts, healthScore: _health, ...rest } = rig.stats;
+  const { successRate, totalAttempts, healthScore: _health, ...rest } = rig.machine.stats();
   assert.deepEqual([successRate, totalAttempts], [1, 0]);
   assert.equal(rest.consecutiveFailures, 10);
   assert.equal(rest.ewmaErrorRate, before.ewmaErrorRate);
@@ -115,7 +116,7 @@ test("the episode is decided as soon as it cannot pass any more, and not before 
 });
 
 test("a failed episode is no new trip", () => {
-  const rig = new Rig({ cooldownMs: 1000 }).coolDown();
+  const rig = createRig({ cooldownMs: 1000 }).tripByFailures();
   rig.drain();
   rig.wait();
   rig.failTimes(2);
@@ -124,7 +125,7 @@ test("a failed episode is no new trip", () => {
 });
 
 test("T-B-17 slots are reserved: under way and done together are never more", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const first = rig.halfOpen();
   const [second, third] = [rig.admit(), rig.admit()];
   assert.ok(rig.refuses());
@@ -138,7 +139,7 @@ test("T-B-17 slots are reserved: under way and done together are never more", ()
 });
 
 test("a canary that is ignored gives its slot back, and so does one whose failure has no weight", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const first = rig.halfOpen();
   const second = rig.admit();
   rig.admit();
@@ -149,12 +150,12 @@ test("a canary that is ignored gives its slot back, and so does one whose failur
   assert.equal(rig.machine.settleFailed(second, WEIGHTLESS, 5, rig.at), true);
   rig.admit();
   assert.ok(rig.refuses());
-  assert.deepEqual(rig.stats.canaryProgress, [0, 0]);
+  assert.deepEqual(rig.machine.stats().canaryProgress, [0, 0]);
   assert.equal(rig.ok(first), false);
 });
 
 test("T-B-20 a lease that is over frees the slot for the next, and until then its result counts", () => {
-  const rig = new Rig({ canaryLeaseMs: 500 });
+  const rig = createRig({ canaryLeaseMs: 500 });
   const lost = rig.halfOpen();
   rig.advance(100);
   const slow = rig.admit();
@@ -170,11 +171,11 @@ test("T-B-20 a lease that is over frees the slot for the next, and until then it
   rig.advance(1000);
   // Its lease is over, but nobody has taken its slot.
   assert.equal(rig.ok(slow), true);
-  assert.deepEqual(rig.stats.canaryProgress, [1, 1]);
+  assert.deepEqual(rig.machine.stats().canaryProgress, [1, 1]);
 });
 
 test("counts the canaries under way whose lease is not over", () => {
-  const rig = new Rig({ canaryLeaseMs: 500 });
+  const rig = createRig({ canaryLeaseMs: 500 });
   assert.equal(rig.machine.canariesUnderWay(rig.nowMs), 0);
   const first = rig.halfOpen();
   assert.equal(rig.machine.canariesUnderWay(rig.nowMs), 1);
@@ -190,18 +191,18 @@ test("counts the canaries under way whose lease is not over", () => {
 });
 
 test("T-B-21 what was admitted before the cooldown is no canary, whatever its number", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const early = Array.from({ length: 4 }, () => rig.admit());
   const canary = rig.halfOpen();
   for (const ticket of early) assert.equal(rig.ok(ticket), false);
   for (const ticket of early) assert.equal(rig.fail(ticket), false);
-  assert.deepEqual(rig.stats.canaryProgress, [0, 0]);
+  assert.deepEqual(rig.machine.stats().canaryProgress, [0, 0]);
   assert.equal(rig.ok(canary), true);
   assert.equal(rig.ok(canary), false);
 });
 
 test("a canary's result after its episode is late", () => {
-  const rig = new Rig({ cooldownMs: 1000 });
+  const rig = createRig({ cooldownMs: 1000 });
   const canary = rig.halfOpen();
   rig.failTimes(2);
   assert.equal(rig.state, "cooling-down");
@@ -209,21 +210,21 @@ test("a canary's result after its episode is late", () => {
   rig.admit();
   assert.equal(rig.state, "half-open");
   assert.equal(rig.ok(canary), false);
-  assert.deepEqual(rig.stats.canaryProgress, [0, 0]);
+  assert.deepEqual(rig.machine.stats().canaryProgress, [0, 0]);
 });
 
 test("direct evidence is counted while tripped, and decides nothing", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.halfOpen();
-  rig.direct("FFFFF");
-  rig.direct("SSSSS");
+  record(rig, "FFFFF");
+  record(rig, "SSSSS");
   assert.equal(rig.state, "half-open");
-  assert.deepEqual(rig.stats.canaryProgress, [0, 0]);
-  assert.equal(rig.stats.totalAttempts, 10);
+  assert.deepEqual(rig.machine.stats().canaryProgress, [0, 0]);
+  assert.equal(rig.machine.stats().totalAttempts, 10);
 });
 
 test("more canaries than can be numbered begin a new epoch", () => {
-  const rig = new Rig({ canaryCount: 1 });
+  const rig = createRig({ canaryCount: 1 });
   rig.ignore(rig.halfOpen());
   const { epoch } = rig.machine;
   for (let n = 2; n < 2 ** 20; n += 1) rig.ignore(rig.tryAdmit());
@@ -237,9 +238,9 @@ test("more canaries than can be numbered begin a new epoch", () => {
 
 test("a Retry-After lengthens the cooldown, up to its cap", () => {
   const asked = (retryAfterMs: number | undefined): number | undefined => {
-    const rig = new Rig({ cooldownMs: 1000 });
+    const rig = createRig({ cooldownMs: 1000 });
     rig.failTimes(9);
-    rig.fail(rig.admit(), 5, retryAfterMs);
+    rig.fail(rig.admit(), { latencyMs: 5, retryAfterMs });
     return rig.retryAfterMs;
   };
   assert.equal(asked(undefined), 1000);
@@ -251,32 +252,32 @@ test("a Retry-After lengthens the cooldown, up to its cap", () => {
 });
 
 test("a Retry-After of an earlier failure holds from when it was asked, for this epoch only", () => {
-  const rig = new Rig({ cooldownMs: 1000 });
-  rig.fail(rig.admit(), 5, 8000);
+  const rig = createRig({ cooldownMs: 1000 });
+  rig.fail(rig.admit(), { latencyMs: 5, retryAfterMs: 8000 });
   rig.advance(3000);
-  rig.fail(rig.admit(), 5, 1000);
+  rig.fail(rig.admit(), { latencyMs: 5, retryAfterMs: 1000 });
   rig.failTimes(8);
   assert.equal(rig.retryAfterMs, 5000);
   rig.wait();
   rig.failTimes(2);
   assert.equal(rig.retryAfterMs, 2000);
   // A reset, too, forgets what was asked for before it.
-  const soon = new Rig({ cooldownMs: 1000 });
+  const soon = createRig({ cooldownMs: 1000 });
   soon.failTimes(9);
-  soon.fail(soon.admit(), 5, 30_000);
+  soon.fail(soon.admit(), { latencyMs: 5, retryAfterMs: 30_000 });
   soon.reset();
   soon.failTimes(10);
   assert.equal(soon.retryAfterMs, 1000);
   rig.wait();
   rig.failTimes(1);
-  rig.fail(rig.admit(), 5, 9000);
+  rig.fail(rig.admit(), { latencyMs: 5, retryAfterMs: 9000 });
   assert.equal(rig.retryAfterMs, 9000);
 });
 
 test("a trip by hand holds until a reset, and says so", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const inFlight = rig.admit();
-  rig.trip();
+  rig.tripByHand();
   assert.equal(rig.state, "cooling-down");
   rig.advance(1e12);
   assert.ok(rig.refuses());
@@ -290,7 +291,7 @@ test("a trip by hand holds until a reset, and says so", () => {
     lastError: "maintenance",
   });
   assert.equal(rig.fail(inFlight), false);
-  rig.direct("F");
+  record(rig, "F");
   assert.equal(rig.snapshot.lastError, "maintenance");
   assert.equal(rig.snapshot.trippedUntil, null);
   const [trip] = rig.trips();
@@ -301,16 +302,16 @@ test("a trip by hand holds until a reset, and says so", () => {
   rig.reset();
   assert.equal(rig.state, "healthy");
   // The next trip is nobody's order.
-  rig.coolDown();
+  rig.tripByFailures();
   rig.wait();
   rig.admit();
 });
 
 test("a trip by hand of a tripped breaker is no new trip, and ends its canaries", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const canary = rig.halfOpen();
   rig.drain();
-  rig.trip();
+  rig.tripByHand();
   assert.equal(rig.trips()[0]?.isNewTrip, false);
   assert.equal(rig.snapshot.tripCount, 1);
   assert.equal(rig.ok(canary), false);
@@ -318,14 +319,14 @@ test("a trip by hand of a tripped breaker is no new trip, and ends its canaries"
 });
 
 test("T-B-39 a reset is always accepted and leaves nothing behind", () => {
-  const rig = new Rig();
-  const asNew = rig.stats;
+  const rig = createRig();
+  const asNew = rig.machine.stats();
   const late = rig.admit();
-  rig.failTimes(10, 80);
+  rig.failTimes(10, { latencyMs: 80 });
   assert.equal(rig.machine.cooldownRemainingMs(rig.at), 0);
   rig.drain();
   rig.reset(true);
-  assert.deepEqual(rig.stats, asNew);
+  assert.deepEqual(rig.machine.stats(), asNew);
   assert.equal(rig.snapshot.backoffAttempt, 0);
   assert.equal(rig.snapshot.avgLatencyMs, null);
   assert.equal(rig.fail(late), false);
@@ -341,17 +342,17 @@ test("T-B-39 a reset is always accepted and leaves nothing behind", () => {
 });
 
 test("a reset of a healthy endpoint begins a new epoch, too, and is no transition", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const late = rig.admit();
   rig.failTimes(2);
   rig.reset();
-  assert.equal(rig.stats.totalAttempts, 0);
+  assert.equal(rig.machine.stats().totalAttempts, 0);
   assert.equal(rig.fail(late), false);
   assert.deepEqual(rig.causes(), []);
 });
 
 test("what the refusal says counts down", () => {
-  const rig = new Rig().coolDown();
+  const rig = createRig().tripByFailures();
   rig.advance(20_000);
   assert.deepEqual(rig.machine.refusal(rig.at), {
     reason: "tripped",
@@ -363,19 +364,19 @@ test("what the refusal says counts down", () => {
   });
   rig.advance(50_000);
   assert.equal(rig.retryAfterMs, 0);
-  assert.equal(new Rig().machine.refusal(rig.at).trippedAt, null);
+  assert.equal(createRig().machine.refusal(rig.at).trippedAt, null);
 });
 
 test("the snapshot has every field, and dates by the wall clock", () => {
-  const rig = new Rig({ adaptive: false });
+  const rig = createRig({ adaptive: false });
   rig.okTimes(1, 30);
   rig.advance(10);
-  rig.failTimes(10, 50);
+  rig.failTimes(10, { latencyMs: 50 });
   rig.advance(100);
   const { latencyJitterMs, ewmaErrorRate, healthScore, ...rest } = rig.snapshot;
-  near(latencyJitterMs, rig.stats.latencyJitterMs);
-  near(ewmaErrorRate, rig.stats.ewmaErrorRate);
-  near(healthScore, rig.stats.healthScore);
+  near(latencyJitterMs, rig.machine.stats().latencyJitterMs);
+  near(ewmaErrorRate, rig.machine.stats().ewmaErrorRate);
+  near(healthScore, rig.machine.stats().healthScore);
   assert.deepEqual(rest, {
     version: 1,
     kind: "adaptive",
@@ -397,7 +398,7 @@ test("the snapshot has every field, and dates by the wall clock", () => {
     lastError: "boom",
     lastFailureAt: rig.wallMs - 100,
     lastSuccessAt: rig.wallMs - 110,
-    avgLatencyMs: rig.stats.avgLatencyMs,
+    avgLatencyMs: rig.machine.stats().avgLatencyMs,
     lastResetAt: null,
     lastResetBy: null,
     lastResetReason: null,
@@ -405,7 +406,7 @@ test("the snapshot has every field, and dates by the wall clock", () => {
 });
 
 test("a restart goes on with the cooldown, its attempt and its dates", () => {
-  const rig = new Rig({ cooldownMs: 10_000 }).coolDown();
+  const rig = createRig({ cooldownMs: 10_000 }).tripByFailures();
   rig.wait();
   rig.failTimes(2);
   const before = rig.snapshot;
@@ -432,19 +433,19 @@ test("a restart goes on with the cooldown, its attempt and its dates", () => {
 });
 
 test("evidence does not survive a restart; a degraded endpoint is still degraded", () => {
-  const rig = new Rig();
-  rig.failTimes(6, 90);
+  const rig = createRig();
+  rig.failTimes(6, { latencyMs: 90 });
   rig.restart();
   assert.equal(rig.state, "degraded");
-  assert.equal(rig.stats.totalAttempts, 0);
-  assert.equal(rig.stats.consecutiveFailures, 0);
+  assert.equal(rig.machine.stats().totalAttempts, 0);
+  assert.equal(rig.machine.stats().consecutiveFailures, 0);
   assert.equal(rig.snapshot.lastError, "boom");
   rig.okTimes(1);
   assert.equal(rig.state, "healthy");
 });
 
 test("the canaries of a half-open breaker died with it: they are due", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.halfOpen();
   rig.restart();
   assert.equal(rig.state, "cooling-down");
@@ -454,8 +455,8 @@ test("the canaries of a half-open breaker died with it: they are due", () => {
 });
 
 test("a trip by hand survives a restart as one", () => {
-  const rig = new Rig();
-  rig.trip();
+  const rig = createRig();
+  rig.tripByHand();
   rig.restart({}, 1e9);
   rig.advance(1e9);
   assert.ok(rig.refuses());
@@ -463,7 +464,7 @@ test("a trip by hand survives a restart as one", () => {
 });
 
 test("no stored date makes a cooldown longer than the longest, or a past one wait", () => {
-  const rig = new Rig({ cooldownMs: 1000 }).coolDown();
+  const rig = createRig({ cooldownMs: 1000 }).tripByFailures();
   rig.restart({ trippedUntil: 9e15 });
   near(rig.retryAfterMs ?? 0, 32_000 * 1.3);
   rig.restart({ trippedUntil: 1 });
@@ -474,16 +475,16 @@ test("no stored date makes a cooldown longer than the longest, or a past one wai
 });
 
 test("adopting a state of another process forgets the evidence against ours", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.failTimes(7);
   rig.machine.restore(sanitiseAdaptive({ tripped: false }, rig.wallMs, undefined), rig.at);
   assert.equal(rig.state, "healthy");
-  assert.equal(rig.stats.consecutiveFailures, 0);
+  assert.equal(rig.machine.stats().consecutiveFailures, 0);
   // Healthy in both: ours goes on.
   rig.failTimes(2);
   const { epoch } = rig.machine;
   rig.machine.restore(sanitiseAdaptive({ tripped: false }, rig.wallMs, undefined), rig.at);
-  assert.equal(rig.stats.consecutiveFailures, 2);
+  assert.equal(rig.machine.stats().consecutiveFailures, 2);
   assert.equal(rig.machine.epoch, epoch);
 });
 
@@ -507,10 +508,10 @@ test("what is stored is bounded on its way in", () => {
 });
 
 test("dates that lie ahead, because the clock was set back since, count as now", () => {
-  const rig = new Rig().coolDown();
+  const rig = createRig().tripByFailures();
   const { snapshot } = rig;
   const earlier = { nowMs: 5, wallMs: rig.wallMs - 1e6 };
-  const machine = new Rig().machine;
+  const machine = createRig().machine;
   machine.restore(snapshot, earlier);
   const { trippedAt, stateChangedAt } = machine.snapshot(earlier);
   assert.deepEqual([trippedAt, stateChangedAt], [earlier.wallMs, earlier.wallMs]);
@@ -537,12 +538,12 @@ test("a row of another kind keeps its trip and loses what means nothing here", (
 });
 
 test("direct failures after a trip are counted, and trip nothing", () => {
-  const rig = new Rig({ adaptive: false });
+  const rig = createRig({ adaptive: false });
   rig.machine.record("failed", BOOM, 5, rig.at);
-  assert.equal(rig.stats.consecutiveFailures, 1);
+  assert.equal(rig.machine.stats().consecutiveFailures, 1);
   rig.failTimes(9);
   assert.equal(rig.state, "cooling-down");
-  rig.direct("F");
-  assert.equal(rig.stats.consecutiveFailures, 11);
+  record(rig, "F");
+  assert.equal(rig.machine.stats().consecutiveFailures, 11);
   assert.equal(rig.trips().length, 1);
 });

@@ -7,7 +7,8 @@ import {
   type AdaptiveOptions,
 } from "../../../src/core/breaker/adaptive/options.ts";
 import { adaptive } from "../../../src/core/breaker/adaptive/machine.ts";
-import { BOOM, near, Rig, SOURCE, WEIGHTLESS } from "./adaptive-harness.ts";
+import { createRig, near, record, trace, SOURCE } from "./adaptive-harness.ts";
+import { BOOM, WEIGHTLESS } from "./rig.ts";
 
 const OK = "S".repeat(20);
 
@@ -109,7 +110,7 @@ test("the policy says what it is, and cannot be changed", () => {
 });
 
 test("a new endpoint is healthy, and its numbers say nothing bad", () => {
-  assert.deepEqual(new Rig().stats, {
+  assert.deepEqual(createRig().machine.stats(), {
     state: "healthy",
     consecutiveFailures: 0,
     successRate: 1,
@@ -122,7 +123,7 @@ test("a new endpoint is healthy, and its numbers say nothing bad", () => {
     latencyJitterMs: 0,
     ewmaErrorRate: 0,
   });
-  assert.equal(new Rig().snapshot.avgLatencyMs, null);
+  assert.equal(createRig().snapshot.avgLatencyMs, null);
 });
 
 const TRACES: readonly (readonly [string, AdaptiveOptions, string, string[]])[] = [
@@ -141,80 +142,80 @@ const TRACES: readonly (readonly [string, AdaptiveOptions, string, string[]])[] 
 
 for (const [name, options, results, expected] of TRACES) {
   test(`T-B-03 T-B-04 T-B-05 T-B-09 ${name}: ${results}`, () => {
-    const rig = new Rig({ ...SOURCE, ...options });
-    assert.deepEqual(rig.trace(results), expected);
+    const rig = createRig({ ...SOURCE, ...options });
+    assert.deepEqual(trace(rig, results), expected);
   });
 }
 
 test("sampleSize 10: the tenth result trips for the success rate, with the threshold at 1", () => {
-  const rig = new Rig({ ...SOURCE, sampleSize: 10 });
-  rig.direct(`${"F".repeat(8)}SS`);
-  assert.equal(rig.stats.adaptiveThreshold, 1);
+  const rig = createRig({ ...SOURCE, sampleSize: 10 });
+  record(rig, `${"F".repeat(8)}SS`);
+  assert.equal(rig.machine.stats().adaptiveThreshold, 1);
   const [trip] = rig.trips();
   assert.deepEqual(trip?.evidence, { rule: "success_rate", value: 0.2, threshold: 0.3 });
   assert.equal(trip?.reason, "the success rate of 0.200 is below 0.3");
 });
 
 test("a success rate of exactly the least does not trip", () => {
-  const rig = new Rig({ ...SOURCE, sampleSize: 10, adaptive: false, failureThreshold: 4 });
+  const rig = createRig({ ...SOURCE, sampleSize: 10, adaptive: false, failureThreshold: 4 });
   // Three of ten.
-  rig.direct("FFFFFFFSSS");
+  record(rig, "FFFFFFFSSS");
   assert.equal(rig.state, "degraded");
 });
 
 test("T-B-07 the first nine failures never use the adaptive threshold", () => {
-  const rig = new Rig({ ...SOURCE, failureThreshold: 20 });
+  const rig = createRig({ ...SOURCE, failureThreshold: 20 });
   for (let n = 1; n <= 9; n += 1) {
-    rig.direct("F");
-    assert.equal(rig.stats.adaptiveThreshold, 20);
+    record(rig, "F");
+    assert.equal(rig.machine.stats().adaptiveThreshold, 20);
   }
   assert.equal(rig.state, "healthy");
-  rig.direct("F");
-  assert.equal(rig.stats.adaptiveThreshold, 6);
+  record(rig, "F");
+  assert.equal(rig.machine.stats().adaptiveThreshold, 6);
   assert.equal(rig.state, "degraded");
 });
 
 test("T-B-10 a spike ends better than a chronic fault", () => {
-  const spike = new Rig(SOURCE);
-  spike.direct(`${OK}FFFFF${OK}`);
-  const chronic = new Rig(SOURCE);
-  chronic.direct("SFF".repeat(10));
-  near(spike.stats.ewmaErrorRate, 0.000663816, 5e-10);
-  near(chronic.stats.ewmaErrorRate, 0.776238211, 5e-10);
-  assert.ok(spike.stats.successRate > chronic.stats.successRate);
-  assert.ok(spike.stats.healthScore > chronic.stats.healthScore);
+  const spike = createRig(SOURCE);
+  record(spike, `${OK}FFFFF${OK}`);
+  const chronic = createRig(SOURCE);
+  record(chronic, "SFF".repeat(10));
+  near(spike.machine.stats().ewmaErrorRate, 0.000663816, 5e-10);
+  near(chronic.machine.stats().ewmaErrorRate, 0.776238211, 5e-10);
+  assert.ok(spike.machine.stats().successRate > chronic.machine.stats().successRate);
+  assert.ok(spike.machine.stats().healthScore > chronic.machine.stats().healthScore);
 });
 
 test("T-B-12 failures at three seconds are critical from the first, at two they are not", () => {
-  const slow = new Rig(SOURCE);
-  slow.failTimes(1, 3000);
-  near(slow.stats.healthScore, 0.275);
+  const slow = createRig(SOURCE);
+  slow.failTimes(1, { latencyMs: 3000 });
+  near(slow.machine.stats().healthScore, 0.275);
   assert.equal(slow.state, "degraded");
-  slow.failTimes(1, 3000);
+  slow.failTimes(1, { latencyMs: 3000 });
   assert.equal(slow.state, "cooling-down");
   const [trip] = slow.trips();
   assert.equal(trip?.evidence?.rule, "health_score");
   assert.match(trip?.reason ?? "", /^the health score of 0\.275 is below 0\.3$/);
 
-  const brisk = new Rig(SOURCE);
-  brisk.failTimes(4, 2000);
-  near(brisk.stats.healthScore, 0.3125);
+  const brisk = createRig(SOURCE);
+  brisk.failTimes(4, { latencyMs: 2000 });
+  near(brisk.machine.stats().healthScore, 0.3125);
   assert.equal(brisk.state, "healthy");
 });
 
 test("T-B-13 slow successes degrade only where the least health is high", () => {
-  const usual = new Rig();
+  const usual = createRig();
   usual.okTimes(100, 4000);
   assert.equal(usual.state, "healthy");
-  near(usual.stats.healthScore, 0.7375);
-  const strict = new Rig({ minHealthScore: 0.8 });
+  near(usual.machine.stats().healthScore, 0.7375);
+  const strict = createRig({ minHealthScore: 0.8 });
   strict.okTimes(1, 4000);
   assert.equal(strict.state, "degraded");
   assert.deepEqual(strict.causes(), ["health_score"]);
 });
 
 test("a success that trips by its latency is dated when somebody looks", () => {
-  const rig = new Rig({ minHealthScore: 0.8 });
+  const rig = createRig({ minHealthScore: 0.8 });
   const tickets = [rig.admit(), rig.admit()];
   const trippedAt = rig.wallMs;
   for (const ticket of tickets) assert.ok(rig.machine.settleOk(ticket, 4000, rig.nowMs));
@@ -225,37 +226,37 @@ test("a success that trips by its latency is dated when somebody looks", () => {
 });
 
 test("exactly the least health is enough", () => {
-  const rig = new Rig({ minHealthScore: 0.5, failureThreshold: 9 });
+  const rig = createRig({ minHealthScore: 0.5, failureThreshold: 9 });
   rig.failTimes(3);
-  assert.equal(rig.stats.healthScore, 0.5);
+  assert.equal(rig.machine.stats().healthScore, 0.5);
   assert.equal(rig.state, "healthy");
 });
 
 test("T-B-14 latencies that are none leave every number finite", () => {
   for (const latencyMs of [Number.NaN, -50, Number.POSITIVE_INFINITY, 1e308]) {
-    const rig = new Rig();
-    rig.direct("SFS", latencyMs);
-    rig.direct("S", 5);
-    const { healthScore, avgLatencyMs, latencyJitterMs } = rig.stats;
+    const rig = createRig();
+    record(rig, "SFS", latencyMs);
+    record(rig, "S", 5);
+    const { healthScore, avgLatencyMs, latencyJitterMs } = rig.machine.stats();
     assert.ok(healthScore >= 0 && healthScore <= 1);
     assert.ok(Number.isFinite(avgLatencyMs) && Number.isFinite(latencyJitterMs));
     if (latencyMs !== 1e308) assert.equal(avgLatencyMs, 5);
-    assert.equal(rig.stats.totalAttempts, 4);
+    assert.equal(rig.machine.stats().totalAttempts, 4);
   }
 });
 
 test("T-B-05 heals above 0.7, not at it", () => {
-  const rig = new Rig({ ...SOURCE, failureThreshold: 3 });
-  rig.direct(`FFF${"S".repeat(7)}`);
-  assert.equal(rig.stats.successRate, 0.7);
+  const rig = createRig({ ...SOURCE, failureThreshold: 3 });
+  record(rig, `FFF${"S".repeat(7)}`);
+  assert.equal(rig.machine.stats().successRate, 0.7);
   assert.equal(rig.state, "degraded");
-  rig.direct("S");
+  record(rig, "S");
   assert.equal(rig.state, "healthy");
   assert.deepEqual(rig.causes(), ["failures", "recovered"]);
 });
 
 test("a failure heals nothing, however good the rest is", () => {
-  const rig = new Rig({ adaptive: false, failureThreshold: 2 });
+  const rig = createRig({ adaptive: false, failureThreshold: 2 });
   rig.okTimes(50);
   rig.failTimes(2);
   assert.equal(rig.state, "degraded");
@@ -265,33 +266,33 @@ test("a failure heals nothing, however good the rest is", () => {
 });
 
 test("heals only when its health, too, is above 0.7", () => {
-  const rig = new Rig({ adaptive: false, failureThreshold: 1 });
+  const rig = createRig({ adaptive: false, failureThreshold: 1 });
   rig.failTimes(1);
   // A rate of 9/10 and a mean of 5 s: 0.45 + 0 + 0.2.
   rig.okTimes(9, 5000);
   assert.equal(rig.state, "degraded");
-  near(rig.stats.healthScore, 0.65);
+  near(rig.machine.stats().healthScore, 0.65);
 });
 
 test("calls of healthy times are evidence while degraded, and the other way round", () => {
-  const rig = new Rig({ adaptive: false });
+  const rig = createRig({ adaptive: false });
   const early = rig.admit();
   rig.failTimes(5);
   assert.equal(rig.state, "degraded");
   assert.equal(rig.fail(early), true);
-  assert.equal(rig.stats.consecutiveFailures, 6);
+  assert.equal(rig.machine.stats().consecutiveFailures, 6);
   const marked = rig.admit();
   rig.okTimes(20);
   assert.equal(rig.state, "healthy");
   assert.equal(rig.fail(marked), true);
-  assert.equal(rig.stats.consecutiveFailures, 1);
+  assert.equal(rig.machine.stats().consecutiveFailures, 1);
   assert.equal(rig.machine.epoch, 0);
 });
 
 test("results of before a cooldown are late: nothing but the last words is kept", () => {
-  const rig = new Rig({ adaptive: false });
+  const rig = createRig({ adaptive: false });
   const [ok, failed] = [rig.admit(), rig.admit()];
-  rig.coolDown();
+  rig.tripByFailures();
   const before = rig.snapshot;
   assert.equal(rig.ok(ok, 5), false);
   const news = { weightThousandths: 1000, message: "news" };
@@ -300,23 +301,23 @@ test("results of before a cooldown are late: nothing but the last words is kept"
 });
 
 test("failures without weight are no evidence", () => {
-  const rig = new Rig();
+  const rig = createRig();
   assert.equal(rig.machine.settleFailed(rig.admit(), WEIGHTLESS, 9000, rig.at), true);
   rig.machine.record("failed", WEIGHTLESS, 9000, rig.at);
-  assert.equal(rig.stats.totalAttempts, 0);
-  assert.equal(rig.stats.avgLatencyMs, 0);
+  assert.equal(rig.machine.stats().totalAttempts, 0);
+  assert.equal(rig.machine.stats().avgLatencyMs, 0);
   assert.equal(rig.machine.hasFailures, false);
 });
 
 test("an ignored call is no evidence", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.ignore(rig.admit());
   rig.machine.record("ignored", undefined, 9000, rig.at);
-  assert.equal(rig.stats.totalAttempts, 0);
+  assert.equal(rig.machine.stats().totalAttempts, 0);
 });
 
 test("holds failures as long as one is kept, or it is not healthy", () => {
-  const rig = new Rig();
+  const rig = createRig();
   assert.equal(rig.machine.hasFailures, false);
   rig.failTimes(1);
   assert.equal(rig.machine.hasFailures, true);
@@ -324,25 +325,25 @@ test("holds failures as long as one is kept, or it is not healthy", () => {
   assert.equal(rig.machine.hasFailures, true);
   rig.okTimes(1);
   assert.equal(rig.machine.hasFailures, false);
-  const slow = new Rig({ minHealthScore: 0.8 });
+  const slow = createRig({ minHealthScore: 0.8 });
   slow.okTimes(1, 4000);
   assert.equal(slow.machine.hasFailures, true);
 });
 
 test("needs no clock to admit unless it is tripped by itself", () => {
-  const rig = new Rig();
+  const rig = createRig();
   assert.equal(rig.machine.admitNeedsTime, false);
   rig.failTimes(5);
   assert.equal(rig.state, "degraded");
   assert.equal(rig.machine.admitNeedsTime, false);
   rig.failTimes(5);
   assert.equal(rig.machine.admitNeedsTime, true);
-  rig.trip();
+  rig.tripByHand();
   assert.equal(rig.machine.admitNeedsTime, false);
 });
 
 test("T-B-22 asking changes nothing but the one thing that is due", () => {
-  const rig = new Rig({ minHealthScore: 0.8 });
+  const rig = createRig({ minHealthScore: 0.8 });
   rig.okTimes(1, 4000);
   assert.equal(rig.state, "degraded");
   for (let n = 0; n < 1000; n += 1) {
@@ -355,7 +356,7 @@ test("T-B-22 asking changes nothing but the one thing that is due", () => {
 });
 
 test("the trip tells of the rule once, and the transition comes first", () => {
-  const rig = new Rig({ adaptive: false });
+  const rig = createRig({ adaptive: false });
   rig.failTimes(10);
   assert.deepEqual(rig.drain(), [
     { type: "transition", from: "healthy", to: "degraded", cause: "failures" },
@@ -374,20 +375,20 @@ test("the trip tells of the rule once, and the transition comes first", () => {
 });
 
 test("the success rate names its trip before health, failures in a row before both", () => {
-  const both = new Rig({ adaptive: false, sampleSize: 5, failureThreshold: 4 });
+  const both = createRig({ adaptive: false, sampleSize: 5, failureThreshold: 4 });
   both.failTimes(4);
-  both.failTimes(1, 9000);
+  both.failTimes(1, { latencyMs: 9000 });
   assert.equal(both.trips()[0]?.evidence?.rule, "success_rate");
-  const all = new Rig({ adaptive: false, sampleSize: 8, failureThreshold: 4 });
-  all.failTimes(7, 2000);
-  all.failTimes(1, 90_000);
+  const all = createRig({ adaptive: false, sampleSize: 8, failureThreshold: 4 });
+  all.failTimes(7, { latencyMs: 2000 });
+  all.failTimes(1, { latencyMs: 90_000 });
   assert.equal(all.trips()[0]?.evidence?.rule, "consecutive_failures");
 });
 
 test("direct evidence needs a failure to be one", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.machine.record("failed", undefined, 5, rig.at);
-  assert.equal(rig.stats.totalAttempts, 0);
+  assert.equal(rig.machine.stats().totalAttempts, 0);
   rig.machine.record("failed", BOOM, 5, rig.at);
-  assert.equal(rig.stats.totalAttempts, 1);
+  assert.equal(rig.machine.stats().totalAttempts, 1);
 });

@@ -1,11 +1,19 @@
 // Every state of the sliding-window breaker against everything that can happen to it.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { REFUSED, type Ticket } from "../../../src/core/breaker/machine.ts";
 import type { SlidingWindowOptions } from "../../../src/core/breaker/sliding-window/options.ts";
-import { sanitiseSlidingWindow } from "../../../src/core/breaker/sliding-window/restore.ts";
-import { BOOM, Rig, WEIGHTLESS } from "./sliding-window-harness.ts";
+import { createRig, recover, type SlidingWindowRig } from "./sliding-window-harness.ts";
+import {
+  ANYWHERE,
+  commonInputs,
+  SAME,
+  SAME_NEW_EPOCH,
+  situation,
+  testTransitions,
+  type Input,
+  type Situation,
+} from "./transition-table.ts";
 
 /** One slow or failed call of one trips; two probes close; each step of the ramp sees itself only. */
 const OPTIONS: SlidingWindowOptions = {
@@ -16,119 +24,70 @@ const OPTIONS: SlidingWindowOptions = {
   ramping: true,
 };
 
-interface Situation {
-  readonly rig: Rig;
-  /** Of a call that this state let in, if it lets any in. */
-  readonly own: Ticket;
-  /** Of a call from before. */
-  readonly late: Ticket;
+function from(prepare: (rig: SlidingWindowRig) => Ticket): () => Situation<SlidingWindowRig> {
+  return () => situation(createRig(OPTIONS), prepare);
 }
 
-function situation(prepare: (rig: Rig) => Ticket): Situation {
-  const rig = new Rig(OPTIONS);
-  // Its era ends here.
-  const late = rig.admit();
-  rig.reset();
-  const own = prepare(rig);
-  rig.drain();
-  return { rig, own, late };
-}
-
-function tripped(rig: Rig): void {
+function tripped(rig: SlidingWindowRig): void {
   rig.failTimes(1);
   assert.equal(rig.state, "open");
 }
 
 const STATES = {
-  closed: () => situation((rig) => rig.admit()),
-  "open, waiting": () =>
-    situation((rig) => {
-      tripped(rig);
-      return REFUSED;
-    }),
-  "open, due": () =>
-    situation((rig) => {
-      tripped(rig);
-      rig.advance(15_000);
-      return REFUSED;
-    }),
-  "open, by hand": () =>
-    situation((rig) => {
-      rig.trip();
-      rig.advance(1_000_000);
-      return REFUSED;
-    }),
-  "half-open, first probe": () =>
-    situation((rig) => {
-      tripped(rig);
-      rig.advance(15_000);
-      return rig.admit();
-    }),
-  "half-open, last probe": () =>
-    situation((rig) => {
-      tripped(rig);
-      rig.advance(15_000);
-      rig.okTimes(1);
-      return rig.admit();
-    }),
-  ramping: () =>
-    situation((rig) => {
-      tripped(rig);
-      rig.recover();
-      assert.equal(rig.state, "ramping");
-      return rig.admit();
-    }),
-  "ramping, last step": () =>
-    situation((rig) => {
-      tripped(rig);
-      rig.recover();
-      for (let step = 0; step < 3; step += 1) {
-        rig.advance(10_000);
-        rig.okTimes(1);
-      }
+  closed: from((rig) => rig.admit()),
+  "open, waiting": from((rig) => {
+    tripped(rig);
+    return REFUSED;
+  }),
+  "open, due": from((rig) => {
+    tripped(rig);
+    rig.advance(15_000);
+    return REFUSED;
+  }),
+  "open, by hand": from((rig) => {
+    rig.tripByHand();
+    rig.advance(1_000_000);
+    return REFUSED;
+  }),
+  "half-open, first probe": from((rig) => {
+    tripped(rig);
+    rig.advance(15_000);
+    return rig.admit();
+  }),
+  "half-open, last probe": from((rig) => {
+    tripped(rig);
+    rig.advance(15_000);
+    rig.okTimes(1);
+    return rig.admit();
+  }),
+  ramping: from((rig) => {
+    tripped(rig);
+    recover(rig);
+    assert.equal(rig.state, "ramping");
+    return rig.admit();
+  }),
+  "ramping, last step": from((rig) => {
+    tripped(rig);
+    recover(rig);
+    for (let step = 0; step < 3; step += 1) {
       rig.advance(10_000);
-      return rig.admit();
-    }),
+      rig.okTimes(1);
+    }
+    rig.advance(10_000);
+    return rig.admit();
+  }),
 };
 
 type StateName = keyof typeof STATES;
 
 const INPUTS = {
-  admit: ({ rig }: Situation) => rig.tryAdmit() !== REFUSED,
-  "own ok": ({ rig, own }: Situation) => rig.ok(own),
-  "own slow": ({ rig, own }: Situation) => rig.ok(own, 100),
-  "own failed": ({ rig, own }: Situation) => rig.fail(own),
-  "own without weight": ({ rig, own }: Situation) =>
-    rig.machine.settleFailed(own, WEIGHTLESS, 100, rig.at),
-  "own ignored": ({ rig, own }: Situation) => (rig.ignore(own), true),
-  "late ok": ({ rig, late }: Situation) => rig.ok(late),
-  "late failed": ({ rig, late }: Situation) => rig.fail(late),
-  "late ignored": ({ rig, late }: Situation) => (rig.ignore(late), true),
-  "direct ok": ({ rig }: Situation) => direct(rig, "ok", 5),
-  "direct slow": ({ rig }: Situation) => direct(rig, "ok", 100),
-  "direct failed": ({ rig }: Situation) => direct(rig, "failed", 5),
-  "direct ignored": ({ rig }: Situation) => direct(rig, "ignored", 100),
-  trip: ({ rig }: Situation) => (rig.trip(), true),
-  reset: ({ rig }: Situation) => (rig.reset(), true),
-  "restore closed": ({ rig }: Situation) => restore(rig, { tripped: false }),
-  "restore ramping": ({ rig }: Situation) => restore(rig, { tripped: false, state: "ramping" }),
-  "restore tripped": ({ rig }: Situation) => restore(rig, { tripped: true }),
-};
+  ...commonInputs(100),
+  "restore closed": ({ rig }) => (rig.restore({ tripped: false }), true),
+  "restore ramping": ({ rig }) => (rig.restore({ tripped: false, state: "ramping" }), true),
+} as const satisfies Readonly<Record<string, Input<SlidingWindowRig>>>;
 
 type InputName = keyof typeof INPUTS;
 
-function direct(rig: Rig, outcome: "ok" | "failed" | "ignored", latencyMs: number): boolean {
-  rig.machine.record(outcome, outcome === "failed" ? BOOM : undefined, latencyMs, rig.at);
-  return true;
-}
-
-function restore(rig: Rig, raw: object): boolean {
-  rig.machine.restore(sanitiseSlidingWindow(raw, rig.wallMs, undefined), rig.at);
-  return true;
-}
-
-/** State after it, with the cause of each transition; `no` before it where the answer is false. */
-const SAME = "same";
 type Row = Readonly<Record<InputName, string>>;
 
 const NOT_IN_FLIGHT = {
@@ -137,13 +96,6 @@ const NOT_IN_FLIGHT = {
   "own failed": "no same",
   "own without weight": "no same",
   "own ignored": SAME,
-} as const;
-
-const ANYWHERE = {
-  "late ok": "no same",
-  "late failed": "no same",
-  "late ignored": SAME,
-  "direct ignored": SAME,
 } as const;
 
 const TRIPPED = {
@@ -157,11 +109,11 @@ const OPEN: Row = {
   ...TRIPPED,
   ...NOT_IN_FLIGHT,
   admit: "no same",
-  trip: "same, new epoch",
+  trip: SAME_NEW_EPOCH,
   reset: "closed: reset",
   "restore closed": "closed: restored",
   "restore ramping": "ramping: restored",
-  "restore tripped": "same, new epoch",
+  "restore tripped": SAME_NEW_EPOCH,
 };
 
 const HALF_OPEN: Row = {
@@ -179,9 +131,9 @@ const HALF_OPEN: Row = {
   "restore tripped": "open: restored",
 };
 
-const RAMPING: Row = {
+const CLOSED: Row = {
   ...ANYWHERE,
-  admit: "no same",
+  admit: SAME,
   "own ok": SAME,
   "own slow": "open: slow_calls",
   "own failed": "open: failures",
@@ -191,30 +143,22 @@ const RAMPING: Row = {
   "direct slow": "open: slow_calls",
   "direct failed": "open: failures",
   trip: "open: manual_trip",
-  reset: "closed: reset",
-  "restore closed": "closed: restored",
-  "restore ramping": "same, new epoch",
+  reset: SAME_NEW_EPOCH,
+  "restore closed": SAME,
+  "restore ramping": "ramping: restored",
   "restore tripped": "open: restored",
 };
 
+const RAMPING: Row = {
+  ...CLOSED,
+  admit: "no same",
+  reset: "closed: reset",
+  "restore closed": "closed: restored",
+  "restore ramping": SAME_NEW_EPOCH,
+};
+
 const TABLE: Readonly<Record<StateName, Row>> = {
-  closed: {
-    ...ANYWHERE,
-    admit: SAME,
-    "own ok": SAME,
-    "own slow": "open: slow_calls",
-    "own failed": "open: failures",
-    "own without weight": SAME,
-    "own ignored": SAME,
-    "direct ok": SAME,
-    "direct slow": "open: slow_calls",
-    "direct failed": "open: failures",
-    trip: "open: manual_trip",
-    reset: "same, new epoch",
-    "restore closed": SAME,
-    "restore ramping": "ramping: restored",
-    "restore tripped": "open: restored",
-  },
+  closed: CLOSED,
   "open, waiting": OPEN,
   "open, due": { ...OPEN, admit: "half-open: probe_due" },
   "open, by hand": OPEN,
@@ -233,29 +177,10 @@ const TABLE: Readonly<Record<StateName, Row>> = {
   },
 };
 
-for (const state of Object.keys(TABLE) as StateName[]) {
-  for (const input of Object.keys(INPUTS) as InputName[]) {
-    test(`${state}: ${input} → ${TABLE[state][input]}`, () => {
-      const made = STATES[state]();
-      const { machine } = made.rig;
-      const { state: before, epoch } = machine;
-
-      const answer = INPUTS[input](made);
-
-      const causes = made.rig.causes();
-      const isSame = machine.state === before;
-      const result = isSame
-        ? machine.epoch === epoch
-          ? SAME
-          : "same, new epoch"
-        : `${machine.state}: ${causes.join(", ")}`;
-      assert.equal(answer ? result : `no ${result}`, TABLE[state][input]);
-      assert.equal(causes.length, isSame ? 0 : 1);
-      // What it says of itself agrees with where it is.
-      assert.equal(machine.isTripped, machine.state === "open" || machine.state === "half-open");
-      assert.equal(made.rig.snapshot.tripped, machine.isTripped);
-      assert.equal(made.rig.snapshot.state, machine.state);
-      if (machine.state !== "closed") assert.equal(machine.hasFailures, true);
-    });
-  }
-}
+testTransitions({
+  states: STATES,
+  inputs: INPUTS,
+  table: TABLE,
+  closed: "closed",
+  tripped: ["open", "half-open"],
+});

@@ -8,7 +8,7 @@ import {
   type SlidingWindowOptions,
 } from "../../../src/core/breaker/sliding-window/options.ts";
 import { slidingWindow } from "../../../src/core/breaker/sliding-window/machine.ts";
-import { Rig } from "./sliding-window-harness.ts";
+import { createRig, metricsOf, recover, type SlidingWindowRig } from "./sliding-window-harness.ts";
 
 test("T-C-01 the defaults are those of the source system", () => {
   const settings = slidingWindowSettings({});
@@ -24,7 +24,7 @@ test("T-C-01 the defaults are those of the source system", () => {
 });
 
 test("T-C-01 a configuration of one's own is honoured", () => {
-  const rig = new Rig({ failureRatio: 0.25, minimumCalls: 4, openDurationMs: 100 });
+  const rig = createRig({ failureRatio: 0.25, minimumCalls: 4, openDurationMs: 100 });
   rig.okTimes(3);
   rig.failTimes(1);
   assert.equal(rig.state, "closed");
@@ -147,7 +147,7 @@ test("T-C-01 left out and undefined are the same", () => {
 });
 
 test("T-C-02 nine failures of nine are too few calls; the tenth trips", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.failTimes(9);
   assert.equal(rig.state, "closed");
   rig.failTimes(1);
@@ -156,7 +156,7 @@ test("T-C-02 nine failures of nine are too few calls; the tenth trips", () => {
 });
 
 test("T-C-03 exactly half stays closed, one more opens", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.okTimes(5);
   rig.failTimes(5);
   assert.equal(rig.state, "closed");
@@ -165,7 +165,7 @@ test("T-C-03 exactly half stays closed, one more opens", () => {
 });
 
 test("T-C-03 exactly half opens when the threshold is inclusive", () => {
-  const rig = new Rig({ thresholdInclusive: true });
+  const rig = createRig({ thresholdInclusive: true });
   rig.okTimes(5);
   rig.failTimes(4);
   assert.equal(rig.state, "closed");
@@ -174,14 +174,14 @@ test("T-C-03 exactly half opens when the threshold is inclusive", () => {
 });
 
 test("T-C-03 a share that rises because successes leave trips with the next failure only", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.okTimes(6);
   rig.advance(1000);
   rig.failTimes(6);
   rig.okTimes(4);
   rig.advance(59_500);
   // The first six successes have left: six of ten failed.
-  assert.equal(rig.metrics.recentFailureRate, 0.6);
+  assert.equal(metricsOf(rig).recentFailureRate, 0.6);
   rig.okTimes(1);
   assert.equal(rig.state, "closed");
   rig.failTimes(1);
@@ -189,7 +189,7 @@ test("T-C-03 a share that rises because successes leave trips with the next fail
 });
 
 test("T-C-04 open refuses until 15 s have passed, and probes from then on", () => {
-  const rig = new Rig().open();
+  const rig = createRig().tripByFailures();
   assert.equal(rig.refuses(), true);
   rig.advance(14_999.5);
   assert.equal(rig.refuses(), true);
@@ -202,28 +202,28 @@ test("T-C-04 open refuses until 15 s have passed, and probes from then on", () =
 });
 
 test("T-C-04 time alone changes nothing, however long", () => {
-  const rig = new Rig().open();
+  const rig = createRig().tripByFailures();
   rig.advance(86_400_000);
   assert.equal(rig.state, "open");
   assert.equal(rig.snapshot.state, "open");
-  assert.equal(rig.metrics.timeUntilRetry, 0);
+  assert.equal(metricsOf(rig).timeUntilRetry, 0);
   assert.equal(rig.state, "open");
 });
 
 test("T-C-05 two successes close it, and it starts from nothing", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const first = rig.halfOpen();
   rig.ok(first);
   assert.equal(rig.state, "half-open");
   rig.okTimes(1);
   assert.equal(rig.state, "closed");
-  assert.equal(rig.metrics.recentRequests, 0);
+  assert.equal(metricsOf(rig).recentRequests, 0);
   rig.failTimes(9);
   assert.equal(rig.state, "closed");
 });
 
 test("T-C-06 a failure after one success opens for another 15 s", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.ok(rig.halfOpen());
   rig.advance(10_000);
   rig.failTimes(1);
@@ -239,9 +239,9 @@ test("T-C-06 a failure after one success opens for another 15 s", () => {
 });
 
 test("T-C-06 fifty cycles later the limits are what they were", () => {
-  const rig = new Rig();
+  const rig = createRig();
   for (let cycle = 0; cycle < 50; cycle += 1) {
-    rig.open();
+    rig.tripByFailures();
     rig.advance(15_000);
     const probes = [1, 2, 3, 4, 5].map(() => rig.admit());
     assert.equal(rig.refuses(), true);
@@ -254,12 +254,12 @@ test("T-C-06 fifty cycles later the limits are what they were", () => {
     rig.okTimes(2);
     assert.equal(rig.state, "closed");
   }
-  assert.equal(rig.metrics.stateChanges, 250);
+  assert.equal(metricsOf(rig).stateChanges, 250);
   assert.equal(rig.snapshot.tripCount, 50);
 });
 
 test("T-C-07 of twenty at once exactly five probe", () => {
-  const rig = new Rig().open();
+  const rig = createRig().tripByFailures();
   rig.advance(15_000);
   const tickets = Array.from({ length: 20 }, () => rig.tryAdmit());
   assert.equal(tickets.filter((ticket) => ticket === REFUSED).length, 15);
@@ -269,7 +269,7 @@ test("T-C-07 of twenty at once exactly five probe", () => {
 });
 
 test("T-C-08 probes that never settle lose their slots to the next callers", () => {
-  const rig = new Rig().open();
+  const rig = createRig().tripByFailures();
   rig.advance(15_000);
   const hung = [1, 2, 3, 4, 5].map(() => rig.admit());
   rig.advance(14_999);
@@ -286,7 +286,7 @@ test("T-C-08 probes that never settle lose their slots to the next callers", () 
 });
 
 test("T-C-08 a probe whose lease ended counts as long as nobody needed its slot", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const slow = rig.halfOpen();
   rig.advance(1_000_000);
   assert.equal(rig.ok(slow), true);
@@ -295,7 +295,7 @@ test("T-C-08 a probe whose lease ended counts as long as nobody needed its slot"
 });
 
 test("T-C-08 an ignored probe casts no vote and returns its slot", () => {
-  const rig = new Rig().open();
+  const rig = createRig().tripByFailures();
   rig.advance(15_000);
   const probes = [1, 2, 3, 4, 5].map(() => rig.admit());
   assert.equal(rig.refuses(), true);
@@ -308,9 +308,9 @@ test("T-C-08 an ignored probe casts no vote and returns its slot", () => {
 });
 
 test("T-C-09 results of a former era are late, whatever they say", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const [first, second, third] = [rig.admit(), rig.admit(), rig.admit()];
-  rig.open();
+  rig.tripByFailures();
   assert.equal(rig.fail(first), false);
   rig.advance(15_000);
   const probe = rig.admit();
@@ -321,52 +321,52 @@ test("T-C-09 results of a former era are late, whatever they say", () => {
   assert.equal(rig.state, "half-open", "a late success is not one of the two");
   rig.okTimes(1);
   assert.equal(rig.state, "closed");
-  const before = rig.metrics;
+  const before = metricsOf(rig);
   assert.equal(rig.fail(second), false);
   assert.equal(rig.ok(first), false);
   assert.equal(rig.ok(probe), false);
-  assert.deepEqual(rig.metrics, before);
+  assert.deepEqual(metricsOf(rig), before);
 });
 
 test("T-C-10 the hundred and first entry replaces the first", () => {
-  const rig = new Rig({ failureRatio: 1, minimumCalls: 100 });
+  const rig = createRig({ failureRatio: 1, minimumCalls: 100 });
   rig.failTimes(1);
   rig.okTimes(99);
-  assert.equal(rig.metrics.recentFailureRate, 0.01);
+  assert.equal(metricsOf(rig).recentFailureRate, 0.01);
   rig.okTimes(1);
-  assert.equal(rig.metrics.recentRequests, 100);
-  assert.equal(rig.metrics.recentFailureRate, 0);
+  assert.equal(metricsOf(rig).recentRequests, 100);
+  assert.equal(metricsOf(rig).recentFailureRate, 0);
 });
 
 test("T-C-10 entries leave once they are older than 60 s", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.nowMs = 5000;
   rig.failTimes(3);
   rig.advance(60_000);
-  assert.equal(rig.metrics.recentRequests, 3);
+  assert.equal(metricsOf(rig).recentRequests, 3);
   rig.advance(1);
-  assert.equal(rig.metrics.recentRequests, 0);
+  assert.equal(metricsOf(rig).recentRequests, 0);
 });
 
 test("T-C-10 nine old failures and a new one are one failure", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.failTimes(9);
   rig.advance(61_000);
-  assert.equal(rig.metrics.recentRequests, 0);
+  assert.equal(metricsOf(rig).recentRequests, 0);
   rig.failTimes(1);
   assert.equal(rig.state, "closed");
-  assert.equal(rig.metrics.recentRequests, 1);
-  assert.equal(rig.metrics.totalFailures, 10);
+  assert.equal(metricsOf(rig).recentRequests, 1);
+  assert.equal(metricsOf(rig).totalFailures, 10);
 });
 
 test("T-C-11 the wall clock may jump an hour either way", () => {
   for (const jumpMs of [3_600_000, -3_600_000]) {
-    const rig = new Rig();
+    const rig = createRig();
     rig.failTimes(9);
-    rig.jumpWall(jumpMs);
-    assert.equal(rig.metrics.recentRequests, 9);
+    rig.wallMs += jumpMs;
+    assert.equal(metricsOf(rig).recentRequests, 9);
     rig.failTimes(1);
-    rig.jumpWall(jumpMs);
+    rig.wallMs += jumpMs;
     rig.advance(14_999);
     assert.equal(rig.refuses(), true);
     assert.equal(rig.retryAfterMs, 1);
@@ -376,39 +376,39 @@ test("T-C-11 the wall clock may jump an hour either way", () => {
 });
 
 test("T-C-12 the numbers of the metrics are those of the document", () => {
-  const rig = new Rig();
+  const rig = createRig();
   for (let n = 0; n < 1234; n += 1) {
     if (n % 14 === 0 && n < 84 * 14) rig.failTimes(1);
     else rig.okTimes(1);
   }
-  assert.equal(rig.metrics.totalRequests, 1234);
-  assert.equal(rig.metrics.totalSuccesses, 1150);
-  assert.equal(rig.metrics.totalFailures, 84);
-  assert.equal(rig.metrics.successRate.toFixed(4), "0.9319");
-  assert.equal(rig.metrics.timeUntilRetry, 0);
+  assert.equal(metricsOf(rig).totalRequests, 1234);
+  assert.equal(metricsOf(rig).totalSuccesses, 1150);
+  assert.equal(metricsOf(rig).totalFailures, 84);
+  assert.equal(metricsOf(rig).successRate.toFixed(4), "0.9319");
+  assert.equal(metricsOf(rig).timeUntilRetry, 0);
 });
 
 test("T-C-12 rejected calls are in no total, and the wait counts down", () => {
-  const rig = new Rig().open();
-  assert.equal(rig.metrics.timeUntilRetry, 15);
+  const rig = createRig().tripByFailures();
+  assert.equal(metricsOf(rig).timeUntilRetry, 15);
   assert.equal(rig.refuses(), true);
   assert.equal(rig.refuses(), true);
   rig.advance(5000);
-  assert.equal(rig.metrics.rejected, 2);
-  assert.equal(rig.metrics.totalRequests, 10);
-  assert.equal(rig.metrics.timeUntilRetry, 10);
-  assert.equal(rig.metrics.timeInCurrentState, 5);
-  assert.equal(rig.metrics.stateChanges, 1);
-  rig.recover();
-  assert.equal(rig.metrics.timeUntilRetry, 0);
-  assert.equal(rig.metrics.timeInCurrentState, 0);
-  assert.equal(rig.metrics.stateChanges, 3);
+  assert.equal(metricsOf(rig).rejected, 2);
+  assert.equal(metricsOf(rig).totalRequests, 10);
+  assert.equal(metricsOf(rig).timeUntilRetry, 10);
+  assert.equal(metricsOf(rig).timeInCurrentState, 5);
+  assert.equal(metricsOf(rig).stateChanges, 1);
+  recover(rig);
+  assert.equal(metricsOf(rig).timeUntilRetry, 0);
+  assert.equal(metricsOf(rig).timeInCurrentState, 0);
+  assert.equal(metricsOf(rig).stateChanges, 3);
 });
 
 test("T-C-12 without any call the success rate is 1", () => {
-  const rig = new Rig();
+  const rig = createRig();
   rig.advance(7000);
-  assert.deepEqual(rig.metrics, {
+  assert.deepEqual(metricsOf(rig), {
     state: "closed",
     totalRequests: 0,
     totalSuccesses: 0,
@@ -425,21 +425,21 @@ test("T-C-12 without any call the success rate is 1", () => {
 });
 
 test("T-C-13 reset leads from any state to closed, and makes late what is in flight", () => {
-  const cases: [string, (rig: Rig) => Ticket, number][] = [
-    ["open", (rig) => [rig.admit(), rig.open()][0] as Ticket, 1],
+  const cases: [string, (rig: SlidingWindowRig) => Ticket, number][] = [
+    ["open", (rig) => [rig.admit(), rig.tripByFailures()][0] as Ticket, 1],
     ["half-open", (rig) => rig.halfOpen(), 1],
     ["closed", (rig) => rig.admit(), 0],
   ];
   for (const [state, prepare, changes] of cases) {
-    const rig = new Rig();
+    const rig = createRig();
     const inFlight = prepare(rig);
     assert.equal(rig.state, state);
-    const { totalRequests, stateChanges } = rig.metrics;
+    const { totalRequests, stateChanges } = metricsOf(rig);
     rig.reset();
     assert.equal(rig.state, "closed");
-    assert.equal(rig.metrics.stateChanges, stateChanges + changes);
-    assert.equal(rig.metrics.recentRequests, 0);
-    assert.equal(rig.metrics.totalRequests, totalRequests);
+    assert.equal(metricsOf(rig).stateChanges, stateChanges + changes);
+    assert.equal(metricsOf(rig).recentRequests, 0);
+    assert.equal(metricsOf(rig).totalRequests, totalRequests);
     assert.equal(rig.fail(inFlight), false);
     assert.equal(rig.ok(inFlight), false);
     rig.failTimes(9);
@@ -448,11 +448,11 @@ test("T-C-13 reset leads from any state to closed, and makes late what is in fli
 });
 
 test("T-C-14 ten concurrent successes are counted exactly", () => {
-  const rig = new Rig();
+  const rig = createRig();
   const tickets = Array.from({ length: 10 }, () => rig.admit());
   for (const ticket of tickets) rig.ok(ticket);
-  assert.equal(rig.metrics.totalSuccesses, 10);
-  assert.equal(rig.metrics.recentRequests, 10);
+  assert.equal(metricsOf(rig).totalSuccesses, 10);
+  assert.equal(metricsOf(rig).recentRequests, 10);
 });
 
 test("T-C-15 the options may be all there is", () => {
@@ -463,7 +463,7 @@ test("T-C-15 the options may be all there is", () => {
 });
 
 test("T-C-16 among a hundred callers at the very moment one transition and five probes", () => {
-  const rig = new Rig().open();
+  const rig = createRig().tripByFailures();
   rig.drain();
   rig.advance(15_000);
   const tickets = Array.from({ length: 100 }, () => rig.tryAdmit());
