@@ -8,6 +8,8 @@ import { latchingSettings, type LatchingOptions } from "../../src/core/breaker/l
 import { REFUSED, type Ticket } from "../../src/core/breaker/machine.ts";
 import { sanitiseLatching } from "../../src/core/breaker/latching/restore.ts";
 import { LatchingModel, type ModelTicket } from "./latching-model.ts";
+import { WALL_MS } from "./pair.ts";
+import { testStored } from "./stored.ts";
 
 const options: fc.Arbitrary<LatchingOptions> = fc.record({
   failureThreshold: fc.constantFrom(0.001, 0.5, 1, 2, 3.5),
@@ -47,8 +49,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
 );
-
-const WALL_MS = 1_800_000_000_000;
 
 test("agrees with the model in every state and for every input", () => {
   fc.assert(
@@ -164,56 +164,19 @@ function run(given: LatchingOptions, steps: readonly Step[]): void {
   assert.ok(opened <= steps.length);
 }
 
-test("whatever is stored, a restored machine is sound", () => {
-  const anything = fc.oneof(
-    fc.anything(),
-    fc.double(),
-    fc.integer(),
-    fc.constantFrom(0, 1, true, false, null, undefined, Number.NaN, -1, 1e300, "text"),
-  );
-  const raw = fc.record(
-    {
-      failureCount: anything,
-      tripped: anything,
-      manual: anything,
-      tripCount: anything,
-      trippedAt: anything,
-      trippedUntil: anything,
-      lastError: anything,
-      lastFailureAt: anything,
-      lastSuccessAt: anything,
-      avgLatencyMs: anything,
-      lastResetAt: anything,
-      lastResetBy: anything,
-      lastResetReason: anything,
-    },
-    { requiredKeys: [] },
-  );
-  fc.assert(
-    fc.property(options, raw, anything, (given, stored, updatedAt) => {
-      const at = { nowMs: 5, wallMs: WALL_MS };
-      const clean = sanitiseLatching(stored, at.wallMs, updatedAt);
-      // Sanitising what is sane changes nothing.
-      assert.deepEqual(sanitiseLatching(clean, at.wallMs, updatedAt), clean);
-      const machine = new LatchingMachine(latchingSettings(given));
-      machine.restore(clean, at);
-      const snapshot = machine.snapshot(at);
-      assert.ok(Number.isFinite(snapshot.failureCount) && snapshot.failureCount >= 0);
-      assert.ok(Number.isInteger(snapshot.tripCount) && snapshot.tripCount >= 0);
-      assert.ok(snapshot.trippedAt === null || snapshot.trippedAt <= at.wallMs);
-      assert.equal(snapshot.tripped, machine.isTripped);
-      // Only an explicit false opens the door.
-      const isExplicit = [false, 0, null].includes(stored.tripped as null);
-      assert.equal(machine.isTripped, !isExplicit);
-      const { retryAfterMs } = machine.refusal(at);
-      if (machine.isTripped && retryAfterMs !== undefined) {
-        assert.ok(retryAfterMs <= (given.resetTimeoutMs ?? 60_000));
-      }
-      machine.reset({ reason: "", actor: "", force: true }, at);
-      assert.ok(machine.admit(5) >= 0);
-    }),
-    { numRuns: 2000 },
-  );
+testStored({
+  options,
+  likely: [],
+  sanitise: sanitiseLatching,
+  create(given) {
+    const settings = latchingSettings(given);
+    const { recovery, resetTimeoutMs } = settings;
+    const msMax = recovery === "manual" ? undefined : resetTimeoutMs;
+    return { machine: new LatchingMachine(settings), msMax };
+  },
+  check({ failureCount }) {
+    assert.ok(Number.isFinite(failureCount) && failureCount >= 0);
+  },
 });
 
 test("each change of state is told once, from where the last one ended", () => {
