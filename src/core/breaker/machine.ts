@@ -66,6 +66,10 @@ export interface OperatorOrder {
 export type ResetVerdict =
   { readonly accepted: true } | { readonly accepted: false; readonly remainingMs: number };
 
+/**
+ * What is the same for all machines of a kind is a getter in them, not a field: ten thousand idle
+ * breakers hold it once.
+ */
 export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapshot> {
   readonly kind: Snapshot["kind"];
   readonly state: string;

@@ -127,13 +127,14 @@ export class Standing<State extends string, Evidence extends AnyTripEvidence> {
   }
 
   startEpoch(to: State, isTripped: boolean, cause: TransitionCause, nowMs: number): void {
+    // A person may half-open what no trip was told of: it is tripped since then all the same.
+    if (isTripped && !this.isTripped) this.#dateTrip(this.#trip?.by ?? null, false, nowMs);
     this.#base += EPOCH_STEP;
     this.#ticket = isTripped ? NOBODYS : this.#base;
     this.#manual = cause === "manual_trip";
     if (this.#manual) this.#dueMs = Number.POSITIVE_INFINITY;
     // A person half-opened what a person had tripped.
     else if (this.#dueMs === Number.POSITIVE_INFINITY) this.#dueMs = nowMs;
-
     this.#retryAtMs = 0;
     this.moveTo(to, cause, nowMs);
   }
@@ -210,15 +211,14 @@ export class Standing<State extends string, Evidence extends AnyTripEvidence> {
     this.#dueMs = stored.manual ? Number.POSITIVE_INFINITY : Math.min(dueMs, at.nowMs + wait.msMax);
   }
 
-  #dateTrip(by: Evidence | null, isNew: boolean, nowMs: number, wallMs: number): void {
+  #dateTrip(by: Evidence | null, isNew: boolean, nowMs: number, wallMs = Number.NaN): void {
     const before = this.#trip?.count ?? 0;
     this.#trip = { count: isNew ? before + 1 : before, by, nowMs, wallMs };
   }
 
   #trippedAt(at: Instant): number | null {
-    if (!this.isTripped) return null;
-    // Without any trip a person half-opened it.
-    const { nowMs = this.#sinceMs, wallMs = Number.NaN } = this.#trip ?? {};
+    if (!this.isTripped || this.#trip === undefined) return null;
+    const { nowMs, wallMs } = this.#trip;
     return Number.isNaN(wallMs) ? toWall(nowMs, at) : wallMs;
   }
 }

@@ -111,6 +111,13 @@ test("a stored success of the future is one of now", () => {
   assert.equal(made.snapshot(at(0)).lastSuccessAt, WALL_MS);
 });
 
+test("a stored reset that nobody signed is the system's", () => {
+  const made = machine();
+  made.restore({ ...PRISTINE_LATCHING, lastResetAt: WALL_MS - 1 }, at(0));
+  const { lastResetAt, lastResetBy, lastResetReason } = made.snapshot(at(0));
+  assert.deepEqual([lastResetAt, lastResetBy, lastResetReason], [WALL_MS - 1, "system", ""]);
+});
+
 test("a trip that was stored without its due date is probed one wait after the trip", () => {
   const made = machine({ recovery: "single-probe", resetTimeoutMs: 60_000 });
   made.restore(

@@ -505,21 +505,28 @@ test("a trip by hand of a tripped breaker is no new trip, and latches it", () =>
 });
 
 test("a person may ask for probes at once, whatever it was", () => {
-  for (const prepare of [
+  const ways: readonly ((rig: SlidingWindowRig) => void)[] = [
     () => {},
-    (rig: SlidingWindowRig) => rig.tripByHand(),
-    (rig: SlidingWindowRig) => rig.tripByFailures(),
-  ]) {
-    const rig = createRig();
+    (rig) => rig.restart(),
+    (rig) => recover(rig.tripByFailures()),
+    (rig) => rig.tripByHand(),
+    (rig) => rig.tripByFailures(),
+  ];
+  for (const prepare of ways) {
+    const rig = createRig({ openDurationFactor: 2 });
     prepare(rig);
-    const { trippedAt } = rig.snapshot;
+    const { trippedAt, trippedUntil } = rig.snapshot;
     rig.advance(70);
     rig.machine.halfOpen(rig.nowMs);
     assert.equal(rig.state, "half-open");
-    const { manual, trippedAt: since, trippedUntil } = rig.snapshot;
+    const { manual, trippedAt: since, trippedUntil: until } = rig.snapshot;
     assert.equal(manual, false);
     assert.equal(since, trippedAt ?? rig.wallMs);
-    assert.ok(Number.isSafeInteger(trippedUntil), "probes have a date");
+    assert.ok(Number.isSafeInteger(until), "probes have a date");
+    assert.ok((until ?? 0) <= (trippedUntil ?? rig.wallMs), "and it is not put off");
+    rig.failTimes(1);
+    assert.equal(rig.retryAfterMs, 30_000, "the second wait");
+    rig.wait();
     rig.okTimes(2);
     assert.equal(rig.state, "closed");
   }

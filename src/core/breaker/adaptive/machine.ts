@@ -255,7 +255,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
       this.#forget();
       this.#startEpoch(state, "restored", at.nowMs);
     }
-    this.#backoffAttempt = snapshot.tripped ? snapshot.backoffAttempt : 0;
+    this.#backoffAttempt = snapshot.backoffAttempt;
     const wait = { ms: cooldown.baseMs, msMax: cooldownMsLongest };
     this.#standing.restore(snapshot, wait, at);
   }

@@ -77,8 +77,6 @@ export class LatchingMachine implements BreakerMachine {
     this.#settings = settings;
   }
 
-  // What is the same for all machines is a getter: ten thousand idle ones hold it once.
-
   get kind(): "latching" {
     return "latching";
   }
