@@ -8,6 +8,7 @@ import { checkOptions, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
 import type { EndpointTarget } from "./call/admission.ts";
 import type { Classifiers } from "./call/settlement.ts";
+import type { UpstreamSettings } from "./call/upstream.ts";
 
 /** How one upstream is guarded. */
 export interface UpstreamOptions extends Classifiers {
@@ -136,4 +137,32 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   throw new InvalidOptionsError("upstreams", [
     at("breaker must be made by latching({…}), slidingWindow({…}) or adaptive({…})"),
   ]);
+}
+
+/** What an upstream itself is made with, beside its breaker and its endpoints. */
+export function upstreamSettings(
+  options: UpstreamOptions,
+): Omit<UpstreamSettings, "operationsMax"> {
+  const { deadlineMs, operations = [], classifyError, classifyResult } = options;
+  return { deadlineMs, operations, classifyError, classifyResult };
+}
+
+/** What a new configuration came to, by names of upstreams. */
+export interface ConfigurationChange {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** Those whose options are other ones than before, by identity. */
+  readonly changed: readonly string[];
+}
+
+export function compareUpstreams(
+  before: Readonly<Record<string, UpstreamOptions>>,
+  after: Readonly<Record<string, UpstreamOptions>>,
+): ConfigurationChange {
+  const names = Object.keys(after);
+  return {
+    added: names.filter((name) => !Object.hasOwn(before, name)),
+    removed: Object.keys(before).filter((name) => !Object.hasOwn(after, name)),
+    changed: names.filter((name) => Object.hasOwn(before, name) && before[name] !== after[name]),
+  };
 }

@@ -15,7 +15,10 @@ import { Persistence, type StoreHealth } from "./breaker/persistence.ts";
 import { HISTORY_LIMIT_MAX } from "./ports.ts";
 import type { AuditEntry, LoadSampler, Scheduler, Store, StoredBreaker } from "./ports.ts";
 import {
+  compareUpstreams,
   registrySettings,
+  upstreamSettings,
+  type ConfigurationChange,
   type RegistryOptions,
   type RegistrySettings,
   type UpstreamOptions,
@@ -47,7 +50,11 @@ export class Switchgear implements AsyncDisposable {
   readonly #listed = new Map<string, Upstream>();
   /** In order of use, the longest unused first. */
   readonly #unlisted = new Map<string, Upstream>();
+  /** Listed once, and no longer: they come back as they went. */
+  readonly #retired = new Map<string, Upstream>();
+  #options: RegistryOptions;
   readonly #guards = new WeakMap<Upstream, BreakerGuard>();
+  readonly #emitters = new WeakMap<Upstream, Emitter>();
   #overflow: Upstream | undefined = undefined;
   #monitors: MonitorTasks | undefined = undefined;
   #evicted = 0;
@@ -58,6 +65,7 @@ export class Switchgear implements AsyncDisposable {
 
   constructor(options: RegistryOptions, ports: RegistryPorts) {
     const { limits, loadShedding } = registrySettings(options);
+    this.#options = options;
     this.#ports = ports;
     this.#limits = limits;
     this.#other = options.otherUpstreams;
@@ -70,7 +78,7 @@ export class Switchgear implements AsyncDisposable {
     };
     this.#persistence = new Persistence(ports.store, ports.scheduler, {
       emit: (event) => this.#emitter.emit(event),
-      adopt: (stored, isLoad) => this.#adopt(stored, isLoad),
+      adopt: (stored, isOurPast) => this.#adopt(stored, isOurPast),
     });
     for (const [name, upstream] of Object.entries(options.upstreams ?? {})) {
       this.#listed.set(name, this.#create(name, upstream));
@@ -113,6 +121,29 @@ export class Switchgear implements AsyncDisposable {
     yield* this.#listed.values();
     yield* this.#unlisted.values();
     if (this.#overflow !== undefined) yield this.#overflow;
+  }
+
+  /**
+   * Lists these upstreams in place of those before; calls under way end as they began. One that is listed
+   * still keeps its handle, state, counts and listeners; a breaker that is given another policy stays
+   * tripped if it was. One that is new takes over what is stored of it. One that is no longer listed is
+   * neither told of nor counted, and comes back as it went, tripped or not. All or nothing: throws
+   * `InvalidOptionsError` with every fault.
+   */
+  configure(upstreams: Readonly<Record<string, UpstreamOptions>>): ConfigurationChange {
+    const before = this.#options.upstreams ?? {};
+    const options = { ...this.#options, upstreams };
+    registrySettings(options);
+    this.#options = options;
+    const change = compareUpstreams(before, upstreams);
+    for (const name of change.removed) this.#retire(name);
+    for (const name of change.changed) this.#reconfigure(name, before[name], upstreams[name]);
+    const fresh = new Set<string>();
+    for (const name of change.added) {
+      if (!this.#bringBack(name, upstreams[name])) fresh.add(name);
+    }
+    if (fresh.size > 0) this.#persistence.loadAgain(fresh);
+    return change;
   }
 
   /** The state of all upstreams, sorted by name. */
@@ -208,6 +239,40 @@ export class Switchgear implements AsyncDisposable {
     return this.close();
   }
 
+  #retire(name: string): void {
+    const upstream = this.#listed.get(name);
+    if (upstream === undefined) return;
+    this.#listed.delete(name);
+    this.#retired.set(name, upstream);
+  }
+
+  /** Lists the name; true when it was listed before, or called without being listed. */
+  #bringBack(name: string, options: UpstreamOptions | undefined): boolean {
+    if (options === undefined) return true;
+    const known = this.#retired.get(name) ?? this.#unlisted.get(name);
+    this.#retired.delete(name);
+    this.#unlisted.delete(name);
+    this.#listed.set(name, known ?? this.#create(name, options));
+    if (known !== undefined) this.#reconfigure(name, undefined, options);
+    return known !== undefined;
+  }
+
+  #reconfigure(
+    name: string,
+    before: UpstreamOptions | undefined,
+    options: UpstreamOptions | undefined,
+  ): void {
+    const upstream = this.#listed.get(name);
+    if (upstream === undefined || options === undefined) return;
+    const guard = this.#guards.get(upstream);
+    const emitter = this.#emitters.get(upstream);
+    if (guard === undefined || emitter === undefined) return;
+    if (guard.policy !== options.breaker) guard.changePolicy(options.breaker);
+    if (before?.mode !== options.mode) guard.configureMode(options.mode ?? "normal");
+    const endpoints = this.#endpointsOf(name, options, emitter, upstream.endpoints);
+    upstream.configure(upstreamSettings(options), endpoints);
+  }
+
   #create(name: string, options: UpstreamOptions): Upstream {
     const emitter = new Emitter(this.#emitter);
     const guard = new BreakerGuard(name, options.breaker, options.mode ?? "normal", {
@@ -219,17 +284,12 @@ export class Switchgear implements AsyncDisposable {
     const upstream = new Upstream(
       guard,
       emitter,
-      {
-        deadlineMs: options.deadlineMs,
-        operationsMax: this.#limits.operations,
-        operations: options.operations ?? [],
-        classifyError: options.classifyError,
-        classifyResult: options.classifyResult,
-      },
+      { ...upstreamSettings(options), operationsMax: this.#limits.operations },
       this.#upstreamPorts,
       this.#endpointsOf(name, options, emitter),
     );
     this.#guards.set(upstream, guard);
+    this.#emitters.set(upstream, emitter);
     return upstream;
   }
 
@@ -237,6 +297,7 @@ export class Switchgear implements AsyncDisposable {
     upstream: string,
     { endpoints, endpointBreaker }: UpstreamOptions,
     emitter: Emitter,
+    before?: EndpointSet,
   ): EndpointSet | undefined {
     if (endpoints === undefined) return undefined;
     const { scheduler, random } = this.#ports;
@@ -246,6 +307,7 @@ export class Switchgear implements AsyncDisposable {
           typeof one === "string" ? { name: one, url: one } : one,
         ),
         policy: endpointBreaker ?? adaptive(),
+        before,
         onEvent: (endpoint, event) => {
           if (event.type !== "transition") return;
           const { from, to, cause } = event;
@@ -284,15 +346,18 @@ export class Switchgear implements AsyncDisposable {
     return false;
   }
 
-  #adopt(stored: readonly StoredBreaker[], isLoad: boolean): void {
+  /** Takes over what a previous process left of a name, and what another one did to all others. */
+  #adopt(stored: readonly StoredBreaker[], isOurPast: (name: string) => boolean): void {
     const taken: BreakerGuard[] = [];
     for (const entry of stored) {
-      const isKnown = this.#listed.has(entry.upstream) || this.#unlisted.has(entry.upstream);
+      const { upstream: name } = entry;
+      const known = this.#listed.get(name) ?? this.#unlisted.get(name) ?? this.#retired.get(name);
       // A row of an upstream that the configuration no longer names stays in the store, untouched.
-      if (!isKnown && this.#other === undefined) continue;
-      const guard = this.#guards.get(this.upstream(entry.upstream));
+      if (known === undefined && this.#other === undefined) continue;
+      const guard = this.#guards.get(known ?? this.upstream(name));
       if (guard === undefined) continue;
-      if (isLoad ? guard.isUnordered : guard.isPristine && !isKnown) guard.restore(entry);
+      const isFirst = isOurPast(name) ? guard.isUnordered : guard.isPristine && known === undefined;
+      if (isFirst) guard.restore(entry);
       else guard.adopt(entry);
       taken.push(guard);
     }

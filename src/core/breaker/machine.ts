@@ -125,6 +125,11 @@ export interface MachinePorts {
   readonly random?: Random;
   /** When it was made, monotonic; how long its first state lasts depends on it. Default 0. */
   readonly nowMs?: number;
+  /**
+   * Its first epoch, for one that takes another's place: tickets of that one are then late here. A whole
+   * number; default 0.
+   */
+  readonly epoch?: number;
 }
 
 /** A configured kind of breaker: what `latching({…})` returns, and each upstream is given. */

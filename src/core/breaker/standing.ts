@@ -70,7 +70,9 @@ export class Standing<State extends string, Evidence extends AnyTripEvidence> {
   /** Undefined before the first: most never trip, and idle ones should be small. */
   #trip: LastTrip<Evidence> | undefined = undefined;
 
-  constructor(state: State, { random, nowMs }: MachinePorts) {
+  constructor(state: State, { random, nowMs, epoch = 0 }: MachinePorts) {
+    this.#base = epoch * EPOCH_STEP;
+    this.#ticket = this.#base;
     this.#random = random ?? NO_CHANCE;
     this.#state = state;
     this.#sinceMs = nowMs ?? 0;

@@ -48,18 +48,19 @@ export class BreakerCounters {
 
 export class BreakerGuard implements Persisted {
   readonly name: string;
-  readonly policy: BreakerPolicy;
   readonly counters = new BreakerCounters();
   isSaved = true;
   /** When it last began to refuse, epoch milliseconds; null before the first time in this process. */
   lastOpenedAt: number | null = null;
-  readonly #machine: BreakerMachine;
+  #policy: BreakerPolicy;
+  #machine: BreakerMachine;
+  readonly #random: Random;
   readonly #clock: Clock;
   readonly #persistence: Persistence;
   readonly #emitter: Emitter;
   /** Asked by every call. */
   readonly #polls: boolean;
-  readonly #isDurable: boolean;
+  #isDurable: boolean;
   #mode: OperatorMode;
   /** When a person last set it, wall clock; 0 as long as nobody has. */
   #modeAt = 0;
@@ -80,9 +81,10 @@ export class BreakerGuard implements Persisted {
     },
   ) {
     this.name = name;
-    this.policy = policy;
+    this.#policy = policy;
     this.#mode = mode;
     const { clock, random } = ports;
+    this.#random = random;
     this.#machine = policy.createMachine({ random, nowMs: clock.monotonic() });
     this.#clock = ports.clock;
     this.#persistence = ports.persistence;
@@ -98,6 +100,10 @@ export class BreakerGuard implements Persisted {
 
   get slowCallMs(): number {
     return this.#machine.slowCallMs;
+  }
+
+  get policy(): BreakerPolicy {
+    return this.#policy;
   }
 
   get mode(): OperatorMode {
@@ -203,7 +209,7 @@ export class BreakerGuard implements Persisted {
     );
     this.#announce();
     if (verdict.accepted) return;
-    throw new ResetDeniedError(this.name, this.policy.cooldownMs, verdict.remainingMs);
+    throw new ResetDeniedError(this.name, this.#policy.cooldownMs, verdict.remainingMs);
   }
 
   setMode(order: ModeOrder): void {
@@ -238,6 +244,27 @@ export class BreakerGuard implements Persisted {
     this.#personAt = personAt(stored);
     const at = this.#instant();
     this.#machine.restore(asKind(stored.snapshot, this.#machine.kind, at.wallMs), at);
+  }
+
+  /**
+   * Judges by another policy from now on. What was tripped stays tripped, by whom and until when, as far as
+   * the new kind knows it; calls under way come back to another epoch.
+   */
+  changePolicy(policy: BreakerPolicy): void {
+    const stored = this.toStored();
+    const { epoch } = this.#machine;
+    const at = this.#instant();
+    this.#policy = policy;
+    this.#machine = policy.createMachine({ random: this.#random, nowMs: at.nowMs, epoch });
+    this.#machine.restore(asKind(stored.snapshot, this.#machine.kind, at.wallMs), at);
+    this.#isDurable = this.#persistence.isDurable && this.#machine.savesEvidence;
+    this.#persistence.saveNow(this);
+    this.announce();
+  }
+
+  /** As the options have it; a person's order wins over it. */
+  configureMode(mode: OperatorMode): void {
+    if (this.#modeAt === 0) this.#mode = mode;
   }
 
   /** Whether nobody and nothing has opened or closed it since it was made. */

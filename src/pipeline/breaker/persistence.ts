@@ -60,7 +60,7 @@ export class Persistence {
   readonly #store: Store;
   readonly #scheduler: Scheduler;
   readonly #emit: (event: RegistryEvent) => void;
-  readonly #adopt: (stored: readonly StoredBreaker[], isLoad: boolean) => void;
+  readonly #adopt: (stored: readonly StoredBreaker[], isOurPast: (name: string) => boolean) => void;
   /** Failures by operation and the store's code, for metrics. */
   readonly errors = new Map<string, { op: StoreOperation; code: string; count: number }>();
 
@@ -75,6 +75,8 @@ export class Persistence {
   #suppressed = 0;
   #pollDueMs: number;
   #loaded = false;
+  /** Names that came since, whose rows are still to be read. */
+  readonly #unread = new Set<string>();
   #closed = false;
 
   constructor(
@@ -83,7 +85,10 @@ export class Persistence {
     hooks: {
       readonly emit: (event: RegistryEvent) => void;
       /** Takes over what was stored when it is loaded, else what another process changed. */
-      readonly adopt: (stored: readonly StoredBreaker[], isLoad: boolean) => void;
+      readonly adopt: (
+        stored: readonly StoredBreaker[],
+        isOurPast: (name: string) => boolean,
+      ) => void;
     },
   ) {
     this.#store = store;
@@ -119,6 +124,12 @@ export class Persistence {
   /** Reads the stored state. When that fails, memory starts empty and the retry reads it later. */
   load(): void {
     if (!this.#tryLoad()) this.#retryLater();
+  }
+
+  /** Reads what is stored of names that are new here; of all others it is what other processes did. */
+  loadAgain(names: Iterable<string>): void {
+    for (const name of names) this.#unread.add(name);
+    if (this.#loaded && !this.#tryLoadAgain()) this.#retryLater();
   }
 
   history(query: HistoryQuery): readonly AuditEntry[] {
@@ -200,18 +211,32 @@ export class Persistence {
 
   #pollNow(): void {
     const stored = this.#store.poll?.();
-    if (stored !== undefined) this.#adopt(stored, false);
+    if (stored !== undefined) this.#adopt(stored, () => false);
   }
 
   #tryLoad(): boolean {
     try {
       const stored = this.#store.load();
       this.#loaded = true;
-      this.#adopt(stored, true);
+      this.#unread.clear();
+      this.#adopt(stored, () => true);
     } catch (error) {
       this.#fail("load", error);
     }
     return this.#loaded;
+  }
+
+  #tryLoadAgain(): boolean {
+    try {
+      const stored = this.#store.load();
+      const unread = new Set(this.#unread);
+      this.#unread.clear();
+      this.#adopt(stored, (name) => unread.has(name));
+    } catch (error) {
+      this.#fail("load", error);
+      return false;
+    }
+    return true;
   }
 
   #write(): void {
@@ -220,7 +245,8 @@ export class Persistence {
     const isEmpty = this.#changed.size === 0 && this.#audits.length === 0;
     if (isEmpty && this.#loaded && !this.#failing) return;
     // Never write over a state that was not read: it may hold a trip.
-    if (!this.#loaded && !this.#tryLoad()) {
+    const isRead = this.#loaded ? this.#unread.size === 0 || this.#tryLoadAgain() : this.#tryLoad();
+    if (!isRead) {
       this.#retryLater();
       return;
     }

@@ -31,6 +31,10 @@ export interface Classifiers {
   readonly classifyResult?: ((value: unknown) => ResultClass) | undefined;
 }
 
+interface SettlementSettings extends Classifiers {
+  readonly deadlineMs: number | undefined;
+}
+
 export class Settlement implements Settler, CallOwner {
   /** Calls whose callers wait. */
   inFlight = 0;
@@ -39,12 +43,11 @@ export class Settlement implements Settler, CallOwner {
   readonly #guard: BreakerGuard;
   readonly #emitter: Emitter;
   readonly #clock: Clock;
-  readonly #classifyError: (error: unknown) => ErrorClass;
-  readonly #classifyResult: ((value: unknown) => ResultClass) | undefined;
-
-  readonly #endpoints: EndpointSet | undefined;
+  #classifyError: (error: unknown) => ErrorClass = classifyError;
+  #classifyResult: ((value: unknown) => ResultClass) | undefined;
+  #endpoints: EndpointSet | undefined;
   /** What the upstream may take, by its own options. */
-  readonly #deadlineMs: number | undefined;
+  #deadlineMs: number | undefined;
   /** When it last answered anybody, on the monotonic clock. */
   #answeredMs = Number.NEGATIVE_INFINITY;
 
@@ -52,14 +55,19 @@ export class Settlement implements Settler, CallOwner {
     guard: BreakerGuard,
     emitter: Emitter,
     clock: Clock,
-    settings: Classifiers & { readonly deadlineMs: number | undefined },
+    settings: SettlementSettings,
     endpoints: EndpointSet | undefined,
   ) {
-    this.#deadlineMs = settings.deadlineMs;
-    this.#endpoints = endpoints;
     this.#guard = guard;
     this.#emitter = emitter;
     this.#clock = clock;
+    this.configure(settings, endpoints);
+  }
+
+  /** What is settled from now on is judged by these. */
+  configure(settings: SettlementSettings, endpoints: EndpointSet | undefined): void {
+    this.#endpoints = endpoints;
+    this.#deadlineMs = settings.deadlineMs;
     this.#classifyError = settings.classifyError ?? classifyError;
     this.#classifyResult = settings.classifyResult;
   }

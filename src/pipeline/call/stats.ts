@@ -20,7 +20,7 @@ export const UNKNOWN_OPERATION = "unknown";
 export class OperationStats {
   readonly name: string;
   /** Whether it was known beforehand: such a one is counted apart, whatever callers call theirs. */
-  readonly isListed: boolean;
+  isListed: boolean;
   ok = 0;
   failed = 0;
   timeout = 0;
@@ -60,7 +60,7 @@ export class OperationStats {
  * operation, and need no map.
  */
 export class OperationTable {
-  readonly #listed: ReadonlySet<string>;
+  #listed: ReadonlySet<string>;
   readonly #max: number;
   /** Those that are not listed. */
   #others = 0;
@@ -78,6 +78,16 @@ export class OperationTable {
     const last = this.#last;
     if (last?.name === wanted) return last;
     return (this.#last = last === undefined ? this.#make(wanted) : this.#find(last, wanted));
+  }
+
+  /** Takes these for known beforehand, in place of those before; what was counted stays. */
+  list(names: readonly string[]): void {
+    this.#listed = new Set(names);
+    this.#others = 0;
+    for (const stats of this.all()) {
+      stats.isListed = this.#listed.has(stats.name);
+      if (!stats.isListed) this.#others += 1;
+    }
   }
 
   all(): Iterable<OperationStats> {

@@ -63,10 +63,10 @@ export class Upstream {
   readonly #emitter: Emitter;
   readonly #ports: UpstreamPorts;
   readonly #clock: Clock;
-  readonly #deadlineMs: number | undefined;
+  #deadlineMs: number | undefined;
   readonly #settlement: Settlement;
   readonly #operations: OperationTable;
-  readonly #endpoints: EndpointSet | undefined;
+  #endpoints: EndpointSet | undefined;
   /** What the last refused admission was refused for; read at once by the one who asked. */
   #refusedFor: RefusalReason = "tripped";
   /** Endpoint and watcher of the last admitted call; read at once, too. */
@@ -89,6 +89,14 @@ export class Upstream {
     this.#ports = ports;
     this.#clock = ports.clock;
     this.#operations = new OperationTable(settings.operationsMax, settings.operations);
+  }
+
+  /** From now on by these settings; state, counts and listeners stay. For its registry. */
+  configure(settings: Omit<UpstreamSettings, "operationsMax">, endpoints?: EndpointSet): void {
+    this.#deadlineMs = settings.deadlineMs;
+    this.#endpoints = endpoints;
+    this.#settlement.configure(settings, endpoints);
+    this.#operations.list(settings.operations);
   }
 
   /**

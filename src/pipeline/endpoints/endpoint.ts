@@ -28,6 +28,7 @@ export interface EndpointStats extends AdaptiveStats {
 export class Endpoint {
   readonly name: string;
   readonly url: string;
+  readonly policy: AdaptivePolicy;
   readonly machine: AdaptiveMachine;
   inFlight = 0;
   failures = 0;
@@ -39,14 +40,13 @@ export class Endpoint {
   chosenAt = 0;
   /** Whether anybody asked for it since it was last considered for eviction. */
   wasUsed = false;
-  readonly #canaryCount: number;
   #reserved: Ticket[] | undefined = undefined;
 
   constructor({ name, url }: EndpointListing, policy: AdaptivePolicy, ports: MachinePorts) {
     this.name = name;
     this.url = url ?? name;
+    this.policy = policy;
     this.machine = policy.createMachine(ports);
-    this.#canaryCount = policy.canaryCount;
   }
 
   /** Whether forgetting it would lose nothing but totals and latencies. */
@@ -59,7 +59,7 @@ export class Endpoint {
     const reserved = (this.#reserved ??= []);
     reserved.push(canary);
     // There are no more slots than that: the oldest has lost its own.
-    if (reserved.length > this.#canaryCount) reserved.shift();
+    if (reserved.length > this.policy.canaryCount) reserved.shift();
   }
 
   /** The oldest such slot, or undefined. */

@@ -48,6 +48,11 @@ export interface EndpointSetOptions {
    * one is left.
    */
   readonly canaryTrickle?: boolean;
+  /**
+   * What is known of endpoints of the same names: one at the same place under the same policy is taken over
+   * as it is, of another one its state is. Default: all begin anew.
+   */
+  readonly before?: EndpointSet | undefined;
   /** Hears every event once, after the state is final; may call back in. */
   readonly onEvent?: (endpoint: string, event: MachineEvent) => unknown;
 }
@@ -95,12 +100,18 @@ export class EndpointSet {
       onDemand,
       endpointsMax: options.endpointsMax ?? ENDPOINTS_MAX_DEFAULT,
       ports: () => ({ nowMs: clock.monotonic(), ...(random === undefined ? {} : { random }) }),
+      before: (name) => options.before?.find(name),
+      at: () => this.#instant(),
     });
   }
 
   /** Those that were listed, in that order. */
   get endpoints(): readonly Endpoint[] {
     return this.#table.listed;
+  }
+
+  find(name: string): Endpoint | undefined {
+    return this.#table.find(name);
   }
 
   /** Endpoints that were forgotten to make room. */

@@ -6,7 +6,7 @@
 // look. An endpoint that is degraded, cools down or is half-open is never forgotten.
 
 import type { AdaptivePolicy } from "../../core/breaker/adaptive/machine.ts";
-import type { MachinePorts } from "../../core/breaker/machine.ts";
+import type { Instant, MachinePorts } from "../../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../../core/errors.ts";
 import { Endpoint, type EndpointListing } from "./endpoint.ts";
 
@@ -24,6 +24,9 @@ export interface EndpointTableSettings {
   readonly endpointsMax: number;
   /** What each new machine is given. */
   readonly ports: () => MachinePorts;
+  /** The endpoint that had the name before. */
+  readonly before: (name: string) => Endpoint | undefined;
+  readonly at: () => Instant;
 }
 
 export class EndpointTable {
@@ -38,7 +41,7 @@ export class EndpointTable {
   constructor(settings: EndpointTableSettings) {
     checkSettings(settings);
     this.#settings = settings;
-    this.listed = settings.listing.map((listing) => this.#create(listing));
+    this.listed = settings.listing.map((listing) => this.#takeOver(listing));
     this.#byName = new Map(this.listed.map((endpoint) => [endpoint.name, endpoint]));
   }
 
@@ -76,9 +79,22 @@ export class EndpointTable {
     return endpoint;
   }
 
-  #create(listing: EndpointListing): Endpoint {
+  #takeOver(listing: EndpointListing): Endpoint {
+    const { policy, before, at } = this.#settings;
+    const known = before(listing.name);
+    if (known === undefined) return this.#create(listing);
+    if (known.policy === policy && known.url === (listing.url ?? listing.name)) return known;
+    const endpoint = this.#create(listing, known.machine.epoch);
+    endpoint.machine.restore(known.machine.snapshot(at()), at());
+    endpoint.machine.events.length = 0;
+    endpoint.failures = known.failures;
+    endpoint.lastOpenedAt = known.lastOpenedAt;
+    return endpoint;
+  }
+
+  #create(listing: EndpointListing, epoch = 0): Endpoint {
     const { policy, ports } = this.#settings;
-    return new Endpoint(listing, policy, ports());
+    return new Endpoint(listing, policy, { ...ports(), epoch });
   }
 
   /** Forgets an idle endpoint: one that nobody used since it was last looked at, else the oldest. */

@@ -25,6 +25,7 @@ import {
   type BreakerPolicy,
   type Failure,
   type Instant,
+  type MachinePorts,
   type MachineRefusal,
   type OperatorOrder,
   type ResetVerdict,
@@ -51,7 +52,7 @@ export function latching(options: LatchingOptions = {}): BreakerPolicy {
     timeoutWeightThousandths: settings.timeoutWeightThousandths,
     failureThreshold: fromThousandths(settings.thresholdThousandths),
     cooldownMs: settings.cooldownMs,
-    createMachine: () => new LatchingMachine(settings),
+    createMachine: (ports?: MachinePorts) => new LatchingMachine(settings, ports),
   });
 }
 
@@ -73,8 +74,9 @@ export class LatchingMachine implements BreakerMachine {
   #leaseDueMs = 0;
   readonly #facts = new CallFacts();
 
-  constructor(settings: LatchingSettings) {
+  constructor(settings: LatchingSettings, { epoch = 0 }: MachinePorts = {}) {
     this.#settings = settings;
+    this.#ticket = epoch * EPOCH_STEP;
   }
 
   get kind(): "latching" {
