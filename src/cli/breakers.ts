@@ -4,18 +4,50 @@ import type { BreakerConfig, UpstreamConfig } from "../config/schema.ts";
 import { adaptive, latching, slidingWindow } from "../index.ts";
 import type { BreakerPolicy, UpstreamOptions } from "../index.ts";
 
-export function upstreamOptions(upstream: UpstreamConfig): UpstreamOptions {
+/**
+ * What the registry is given, made once for each text: at a reload it tells by identity what has changed,
+ * and a breaker whose policy is the same goes on undisturbed.
+ */
+export class UpstreamOptionsCache {
+  readonly #made = new Map<string, unknown>();
+
+  /** Of all upstreams of a configuration, by name. What is not asked for any more is forgotten. */
+  of(upstreams: Readonly<Record<string, UpstreamConfig>>): Record<string, UpstreamOptions> {
+    const before = new Map(this.#made);
+    this.#made.clear();
+    const once = <Made>(what: string, from: unknown, make: () => Made): Made => {
+      const key = `${what} ${JSON.stringify(from)}`;
+      const made = (this.#made.get(key) ?? before.get(key) ?? make()) as Made;
+      this.#made.set(key, made);
+      return made;
+    };
+    return Object.fromEntries(
+      Object.entries(upstreams).map(([name, upstream]) => [name, optionsOf(name, upstream, once)]),
+    );
+  }
+}
+
+type Once = <Made>(what: string, from: unknown, make: () => Made) => Made;
+
+function optionsOf(name: string, upstream: UpstreamConfig, once: Once): UpstreamOptions {
   // The gateway keeps the deadline itself, since it covers the body; it is what the upstream is judged by.
   const { endpoints, endpointBreaker, mode, deadlineMs } = upstream;
-  const common = {
-    breaker: breakerOf(upstream.breaker),
+  const operations = Object.keys(upstream.operations);
+  const breaker = once("breaker", upstream.breaker, () => breakerOf(upstream.breaker));
+  const from = {
+    breaker: upstream.breaker,
     mode,
     deadlineMs,
-    operations: Object.keys(upstream.operations),
+    operations,
+    endpoints,
+    endpointBreaker,
   };
-  return endpoints === undefined
-    ? common
-    : { ...common, endpoints, endpointBreaker: adaptive(endpointBreaker) };
+  return once(`upstream ${name}`, from, () => {
+    const common = { breaker, mode, deadlineMs, operations };
+    if (endpoints === undefined) return common;
+    const policy = once("endpoints", endpointBreaker, () => adaptive(endpointBreaker));
+    return { ...common, endpoints, endpointBreaker: policy };
+  });
 }
 
 function breakerOf(config: BreakerConfig): BreakerPolicy {

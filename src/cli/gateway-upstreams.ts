@@ -6,9 +6,21 @@ import { readCertificates } from "../config/tls.ts";
 import type { GatewayConnection, GatewayUpstream } from "../gateway/ports.ts";
 import type { Switchgear } from "../index.ts";
 
-/** Throws `ConfigError` when a certificate has gone since the configuration was read. */
+/**
+ * How each upstream is connected to. Throws `ConfigError` when a certificate has gone since the
+ * configuration was read.
+ */
+export function gatewayConnections({
+  upstreams,
+}: SwitchgearConfig): ReadonlyMap<string, GatewayConnection> {
+  return new Map(
+    Object.entries(upstreams).map(([name, upstream]) => [name, connectionOf(name, upstream)]),
+  );
+}
+
 export function gatewayUpstreams(
   config: SwitchgearConfig,
+  connections: ReadonlyMap<string, GatewayConnection>,
   gear: Switchgear,
 ): ReadonlyMap<string, GatewayUpstream> {
   return new Map(
@@ -26,7 +38,7 @@ export function gatewayUpstreams(
         status429: upstream.status429,
         rewriteRedirects: upstream.rewriteRedirects,
         rewriteCookies: upstream.rewriteCookies,
-        connection: connectionOf(name, upstream),
+        connection: connections.get(name),
         operations: Object.entries(upstream.operations).flatMap(([operation, settings]) =>
           settings.path === undefined
             ? []

@@ -17,9 +17,10 @@ import { sqliteStore } from "../store/sqlite.ts";
 import { attachLogging, createLogger } from "../telemetry/log/index.ts";
 import { prometheusMetrics } from "../telemetry/otel/index.ts";
 import { startSdk } from "../telemetry/otel/sdk.ts";
-import { upstreamOptions } from "./breakers.ts";
+import { UpstreamOptionsCache } from "./breakers.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
-import { gatewayUpstreams } from "./gateway-upstreams.ts";
+import { gatewayConnections, gatewayUpstreams } from "./gateway-upstreams.ts";
+import { startReloading } from "./reload.ts";
 import { packageVersion } from "./version.ts";
 
 /** Calls in flight get this long to end; the whole stop stays within seven seconds after the pause. */
@@ -35,6 +36,8 @@ const LAST_WORDS_MS = 100;
 const SAME_SIGNAL_MS = 1000;
 
 export async function serveCommand(file: string | undefined, env: Environment): Promise<void> {
+  // Until a reload can be asked for: by default this signal ends the process.
+  process.on("SIGHUP", () => {});
   const config = loadConfig(file, env);
   const token = adminTokenFromEnv(env);
   const version = packageVersion();
@@ -42,7 +45,8 @@ export async function serveCommand(file: string | undefined, env: Environment): 
 
   // Known once the gateway runs; until then nothing is pending.
   let pending = (): number => 0;
-  const gear = gearOf(config, () => pending());
+  const cache = new UpstreamOptionsCache();
+  const gear = gearOf(config, cache, () => pending());
   const sdk = await startSdk(gear, env, version, logger);
   attachLogging(gear, logger, { rejectionSampling: config.logging.rejectionSampling });
 
@@ -64,7 +68,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const gateway = await listening("gateway", config.gateway, () =>
     startGateway({
       ...config.gateway,
-      upstreams: gatewayUpstreams(config, gear),
+      upstreams: gatewayUpstreams(config, gatewayConnections(config), gear),
       version,
       tracing: sdk?.tracing,
       scheduler: systemClock,
@@ -82,10 +86,12 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   pending = () => gateway.inFlight();
   // Before the line that says so: whoever reads it may stop us at once.
   const stopped = stopSignal();
+  const reloading = startReloading({ file, env, config, gear, gateway, logger, cache });
   logger.info({ gateway: gateway.url, admin: admin.url, version }, "switchgear is serving");
 
   const signal = await stopped;
   isShuttingDown = true;
+  reloading.stop();
   // A person at a terminal has no load balancer that must hear of it first.
   const delayMs = signal === "SIGTERM" ? config.gateway.drainDelayMs : 0;
   const hurry = setTimeout(() => process.exit(EXIT.failed), delayMs + STOP_MS_MAX);
@@ -110,12 +116,14 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   setTimeout(() => process.exit(EXIT.done), LAST_WORDS_MS).unref();
 }
 
-function gearOf(config: SwitchgearConfig, pending: () => number): Switchgear {
+function gearOf(
+  config: SwitchgearConfig,
+  cache: UpstreamOptionsCache,
+  pending: () => number,
+): Switchgear {
   const { threshold, operationLoad, mode, maxPending } = config.loadShedding;
   return createSwitchgear({
-    upstreams: Object.fromEntries(
-      Object.entries(config.upstreams).map(([name, upstream]) => [name, upstreamOptions(upstream)]),
-    ),
+    upstreams: cache.of(config.upstreams),
     store: config.store.kind === "sqlite" ? sqliteStore(config.store.path) : memoryStore(),
     loadShedding: { threshold, operationLoad },
     limits: config.limits,

@@ -34,8 +34,13 @@ export interface ParseOptions {
  * and nothing else.
  */
 export function loadConfig(path: string | undefined, env: Environment): SwitchgearConfig {
-  const file = path ?? (env["SWITCHGEAR_CONFIG"] || CONFIG_FILE_DEFAULT);
+  const file = configFile(path, env);
   return parseConfig(readText(file), { file, env });
+}
+
+/** Which file `loadConfig` reads. */
+export function configFile(path: string | undefined, env: Environment): string {
+  return path ?? (env["SWITCHGEAR_CONFIG"] || CONFIG_FILE_DEFAULT);
 }
 
 /** As `loadConfig`, from text. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { upstreamOptions } from "../../src/cli/breakers.ts";
+import { UpstreamOptionsCache } from "../../src/cli/breakers.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { PRESETS } from "../../src/core/breaker/presets.ts";
 import { createSwitchgear, type Switchgear } from "../../src/index.ts";
@@ -17,9 +17,8 @@ const PROMISE =
 
 function gearOf(file: string, clock: VirtualClock): Switchgear {
   const { upstreams } = loadConfig(join(FOLDER, file), {});
-  const options = Object.entries(upstreams).map(([name, one]) => [name, upstreamOptions(one)]);
   return createSwitchgear({
-    upstreams: Object.fromEntries(options),
+    upstreams: new UpstreamOptionsCache().of(upstreams),
     clock,
     random: new SeededRandom(1),
     sampler: { systemLoad: () => 0 },

@@ -1,0 +1,106 @@
+// Another configuration while serving, as its users do it: edit the file, and send SIGHUP or wait.
+
+import assert from "node:assert/strict";
+import { renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { startBookmaker } from "../../loadtest/bookmaker/server.ts";
+import { serve, temporaryFolder, type Serving } from "../support/programs.ts";
+
+const status = async (url: string): Promise<number> => {
+  const answer = await fetch(url);
+  await answer.body?.cancel();
+  return answer.status;
+};
+
+async function eventually(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const untilMs = performance.now() + 15_000;
+  while (!(await isTrue())) {
+    assert.ok(performance.now() < untilMs, `did not happen: ${what}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+async function scene(t: TestContext) {
+  const folder = temporaryFolder(t);
+  const bookmaker = await startBookmaker({ serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  const { url } = bookmaker;
+  const of = (...lines: string[]): string => ["upstreams:", ...lines, ""].join("\n");
+  const dk = `  dk: { url: ${url}, deadlineMs: 2000 }`;
+  const running = await serve(t, folder, of(dk));
+  const file = join(folder, "switchgear.yaml");
+  const logged = (text: string | RegExp) => () =>
+    typeof text === "string"
+      ? running.program.stdout().includes(text)
+      : text.test(running.program.stdout());
+  return { bookmaker, url, of, dk, running, file, logged };
+}
+
+function signal({ program }: Serving): void {
+  program.child.kill("SIGHUP");
+}
+
+test("SIGHUP: upstreams come, go, change and come back as they went; calls under way end", async (t) => {
+  const { bookmaker, url, of, dk, running, file, logged } = await scene(t);
+  bookmaker.control({ latencyMs: 900 });
+  const inFlight = status(`${running.gateway}/dk/odds`);
+  await eventually(() => bookmaker.stats().inFlight === 1, "the call is under way");
+  writeFileSync(file, of(`  added: { url: ${url}, deadlineMs: 300 }`, `  third: { url: ${url} }`));
+  signal(running);
+  await eventually(logged('"added":["added","third"],"removed":["dk"]'), "it is taken");
+
+  assert.equal(await inFlight, 200);
+  assert.equal(await status(`${running.gateway}/dk/odds`), 404);
+  assert.equal(await status(`${running.gateway}/added/odds`), 504);
+  bookmaker.restore();
+  assert.equal(await status(`${running.gateway}/added/odds`), 200);
+
+  assert.equal((await running.run("trip", "third", "-r", "maintenance")).code, 0);
+  writeFileSync(file, of(dk));
+  signal(running);
+  await eventually(logged('"removed":["added","third"]'), "they are gone");
+  assert.doesNotMatch(await (await fetch(`${running.admin}/metrics`)).text(), /"third"/);
+  writeFileSync(file, of(dk, `  third: { url: ${url}, breaker: { kind: sliding-window } }`));
+  signal(running);
+  await eventually(logged('"added":["third"]'), "it is back");
+  assert.equal(await status(`${running.gateway}/third/odds`), 503);
+  assert.equal(await status(`${running.gateway}/dk/odds`), 200);
+  assert.equal((await running.stop()).code, 0);
+});
+
+test("a file that is wrong is refused in words, and the one before goes on", async (t) => {
+  const { url, of, dk, running, file, logged } = await scene(t);
+  writeFileSync(file, of(dk, "  broken: { urll: x }"));
+  signal(running);
+  await eventually(logged(/configuration refused.*upstreams\.broken\.urll: unknown key/), "a word");
+  assert.equal(await status(`${running.gateway}/dk/odds`), 200);
+  assert.equal(await status(`${running.gateway}/broken/odds`), 404);
+
+  writeFileSync(file, of(dk, `  secure: { url: ${url}, tls: { caFile: /nowhere } }`));
+  signal(running);
+  await eventually(logged(/configuration refused.*cannot be read: no such file/), "a word");
+  assert.equal(await status(`${running.gateway}/secure/odds`), 404);
+
+  writeFileSync(file, `gateway: { maxBodyBytes: 7 }\n${of(dk, `  more: { url: ${url} }`)}`);
+  signal(running);
+  await eventually(logged("waits for a restart"), "a warning");
+  assert.match(running.program.stdout(), /"sections":\["gateway"\]/);
+  assert.equal(await status(`${running.gateway}/more/odds`), 200);
+});
+
+test("a changed file is taken by itself, however it was replaced, but not while it is empty", async (t) => {
+  const { url, of, dk, running, file, logged } = await scene(t);
+  writeFileSync(`${file}.new`, of(dk, `  second: { url: ${url} }`));
+  renameSync(`${file}.new`, file);
+  await eventually(
+    async () => (await status(`${running.gateway}/second/x`)) === 200,
+    "it is taken",
+  );
+
+  writeFileSync(file, "");
+  await eventually(logged("it names no upstream; send SIGHUP if that is meant"), "it is refused");
+  assert.equal(await status(`${running.gateway}/second/x`), 200);
+  signal(running);
+  await eventually(async () => (await status(`${running.gateway}/second/x`)) === 404, "as told");
+});
