@@ -1,35 +1,28 @@
 // The guard around one upstream, and the one place where the order of a call is written down:
 //
-//   caller's signal → operator's mode → breaker → load shedder → the call, with its deadline → settle
+//   caller's signal → the door (see there) → the call, with its deadline → settle
 //
 // A refusal is a value until `execute` turns it into an error. Only what the upstream did moves its
 // breaker; our own refusals never do. Bookkeeping never replaces the result or the error of a call.
 
 import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
-import type { RefusedError } from "../../core/errors.ts";
-import type { EventType, OperatorMode, RefusalReason } from "../../core/events.ts";
+import type { EventType, OperatorMode } from "../../core/events.ts";
 import type { Outcome } from "../../core/outcome.ts";
-import {
-  clampOperationLoad,
-  clampSystemLoad,
-  shouldShed,
-  type LoadShedding,
-} from "../../core/overload/load-shedder.ts";
-import type { Admission, CallOptions, Refused } from "./admission.ts";
-import { AdmittedCall, refusalError, refusalOf } from "./admissions.ts";
-import { BoundedCall } from "./bounded-call.ts";
 import type { BreakerCounters, BreakerGuard } from "../breaker/guard.ts";
-import { PlainContext, type CallContext } from "./context.ts";
-import type { CallExtra } from "./extra.ts";
-import { OperationTable, type OperationStats } from "./stats.ts";
-import type { DeadlineQueue } from "./deadline.ts";
 import type { Emitter, Listener } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
-import { UNTRACKED, type ModeOrder, type ResetOrder, type TripOrder } from "../orders.ts";
-import type { Clock, LoadSampler } from "../ports.ts";
-import type { CallWatcher, WatchedCall } from "./watcher.ts";
+import type { ModeOrder, ResetOrder, TripOrder } from "../orders.ts";
+import type { Clock } from "../ports.ts";
+import type { Admission, CallOptions } from "./admission.ts";
+import { AdmittedCall } from "./admissions.ts";
+import { BoundedCall } from "./bounded-call.ts";
+import { PlainContext, type CallContext } from "./context.ts";
+import type { DeadlineQueue } from "./deadline.ts";
+import { Door, type DoorPorts } from "./door.ts";
+import type { CallExtra } from "./extra.ts";
 import { Settlement, type Classifiers } from "./settlement.ts";
+import { OperationTable, type OperationStats } from "./stats.ts";
 import {
   endpointStatus,
   meterOf,
@@ -40,13 +33,8 @@ import {
 } from "./status.ts";
 
 /** What all upstreams of a registry share. */
-export interface UpstreamPorts {
-  readonly clock: Clock;
+export interface UpstreamPorts extends DoorPorts {
   readonly deadlines: DeadlineQueue;
-  readonly sampler: LoadSampler;
-  readonly loadShedding: LoadShedding;
-  /** Looked at by each admission: a closing registry admits nothing. */
-  readonly gate: { readonly isClosing: boolean; readonly watcher: CallWatcher | undefined };
 }
 
 export interface UpstreamSettings extends Classifiers {
@@ -66,12 +54,7 @@ export class Upstream {
   #deadlineMs: number | undefined;
   readonly #settlement: Settlement;
   readonly #operations: OperationTable;
-  #endpoints: EndpointSet | undefined;
-  /** What the last refused admission was refused for; read at once by the one who asked. */
-  #refusedFor: RefusalReason = "tripped";
-  /** Endpoint and watcher of the last admitted call; read at once, too. */
-  #extra: CallExtra | undefined = undefined;
-  #shedAt = 0;
+  readonly #door: Door;
 
   constructor(
     guard: BreakerGuard,
@@ -80,13 +63,13 @@ export class Upstream {
     ports: UpstreamPorts,
     endpoints?: EndpointSet,
   ) {
-    this.#endpoints = endpoints;
     this.name = guard.name;
     this.#guard = guard;
     this.#emitter = emitter;
     this.#deadlineMs = settings.deadlineMs;
     this.#settlement = new Settlement(guard, emitter, ports.clock, settings, endpoints);
     this.#ports = ports;
+    this.#door = new Door(guard, emitter, ports, endpoints);
     this.#clock = ports.clock;
     this.#operations = new OperationTable(settings.operationsMax, settings.operations);
   }
@@ -94,7 +77,7 @@ export class Upstream {
   /** From now on by these settings; state, counts and listeners stay. For its registry. */
   configure(settings: Omit<UpstreamSettings, "operationsMax">, endpoints?: EndpointSet): void {
     this.#deadlineMs = settings.deadlineMs;
-    this.#endpoints = endpoints;
+    this.#door.endpoints = endpoints;
     this.#settlement.configure(settings, endpoints);
     this.#operations.list(settings.operations);
   }
@@ -111,14 +94,16 @@ export class Upstream {
     const { signal } = options;
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     const operation = this.#operations.get(options.operation);
+    const door = this.#door;
     const { watcher } = this.#ports.gate;
     const ticket =
       watcher === undefined
-        ? this.#admit(operation, options.load)
-        : this.#admitWatched(watcher, operation, options);
-    if (ticket === REFUSED) return rejectSoon(this.#refusalError(operation, options.load));
+        ? door.admit(operation, options.load)
+        : door.admitWatched(watcher, operation, options);
+    if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, options.load));
+    this.#settlement.inFlight += 1;
     const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
-    const extra = this.#extra;
+    const { extra } = door;
     if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
       return this.#runBounded(fn, operation, ticket, deadlineMs, signal, extra);
     }
@@ -167,14 +152,16 @@ export class Upstream {
   /** For adapters: nothing thrown, nothing awaited. The adapter keeps its own deadline. */
   tryAcquire(options: CallOptions = NO_OPTIONS): Admission {
     const operation = this.#operations.get(options.operation);
+    const door = this.#door;
     const { watcher } = this.#ports.gate;
     const ticket =
       watcher === undefined
-        ? this.#admit(operation, options.load)
-        : this.#admitWatched(watcher, operation, options);
-    if (ticket === REFUSED) return this.#refusal(operation, this.#refusedFor, options.load);
+        ? door.admit(operation, options.load)
+        : door.admitWatched(watcher, operation, options);
+    if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
+    this.#settlement.inFlight += 1;
     const startMs = this.#clock.monotonic();
-    return new AdmittedCall(this.#settlement, operation, ticket, startMs, this.#extra);
+    return new AdmittedCall(this.#settlement, operation, ticket, startMs, door.extra);
   }
 
   /** Evidence that came by another way than a call, such as a health check. */
@@ -194,7 +181,7 @@ export class Upstream {
    */
   reset(order: ResetOrder = {}): void {
     this.#guard.reset(order);
-    this.#endpoints?.resetAll(order);
+    this.#door.endpoints?.resetAll(order);
   }
 
   /**
@@ -236,7 +223,10 @@ export class Upstream {
       persisted: this.#guard.isSaved,
       inFlight: this.#settlement.inFlight,
       abandoned: this.#settlement.abandonedCalls,
-      endpoints: this.#endpoints === undefined ? [] : this.#endpoints.endpoints.map(endpointStatus),
+      endpoints:
+        this.#door.endpoints === undefined
+          ? []
+          : this.#door.endpoints.endpoints.map(endpointStatus),
     };
   }
 
@@ -252,12 +242,12 @@ export class Upstream {
 
   /** Its base URLs, each with a breaker of its own; undefined for an upstream that has one. */
   get endpoints(): EndpointSet | undefined {
-    return this.#endpoints;
+    return this.#door.endpoints;
   }
 
   /** Those with a breaker of their own, for metrics; an adaptive upstream is one as a whole. */
   get meteredEndpoints(): EndpointMeter[] {
-    const meters = this.#endpoints?.endpoints.map(meterOf) ?? [];
+    const meters = this.#door.endpoints?.endpoints.map(meterOf) ?? [];
     const snapshot = this.#guard.snapshot();
     if (snapshot.kind !== "adaptive") return meters;
     let failures = 0;
@@ -284,124 +274,6 @@ export class Upstream {
     return (
       this.#guard.isIdle && this.#settlement.inFlight === 0 && this.#settlement.abandonedCalls === 0
     );
-  }
-
-  #admit(operation: OperationStats, load: number | undefined): Ticket {
-    if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load);
-    let ticket = this.#guard.admit();
-    if (ticket === REFUSED) {
-      const reason = this.#guard.refusalReason;
-      if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load);
-      operation.shadowRefused += 1;
-      if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, true);
-      ticket = UNTRACKED;
-    }
-    if (load !== undefined && this.#isShed(load)) {
-      // The breaker may have lent a probe.
-      this.#guard.settleIgnored(ticket);
-      return this.#refuse(operation, "load_shed", load);
-    }
-    if (this.#endpoints !== undefined && !this.#choose(this.#endpoints)) {
-      this.#guard.settleIgnored(ticket);
-      return this.#refuse(operation, "no_endpoint", load);
-    }
-    // What the last call had is not this one's.
-    if (this.#endpoints === undefined) this.#extra = undefined;
-    this.#settlement.inFlight += 1;
-    return ticket;
-  }
-
-  #choose(endpoints: EndpointSet): boolean {
-    // Where the operator's mode overrules the breaker, it overrules those of the endpoints, too.
-    this.#extra = endpoints.choose(this.#guard.mode !== "normal");
-    return this.#extra !== undefined;
-  }
-
-  /** As `#admit`, with somebody told of it. */
-  #admitWatched(
-    watcher: CallWatcher,
-    operation: OperationStats,
-    { load, parent }: CallOptions,
-  ): Ticket {
-    const facts = { upstream: this.name, operation: operation.name, parent };
-    let watched: WatchedCall | undefined;
-    try {
-      watched = watcher.begin(facts);
-    } catch {
-      // Watching must not cost the call.
-    }
-    const ticket = this.#admit(operation, load);
-    if (watched === undefined) return ticket;
-    if (ticket === REFUSED) {
-      watched.refused(this.#refusedFor);
-      return ticket;
-    }
-    const endpoint = this.#endpoints === undefined ? undefined : this.#extra?.endpoint;
-    watched.admitted(endpoint?.name);
-    this.#extra = { endpoint, ticket: this.#extra?.ticket ?? UNTRACKED, watched };
-    return ticket;
-  }
-
-  #isShed(load: number): boolean {
-    const rule = this.#ports.loadShedding;
-    const operationLoad = clampOperationLoad(load);
-    // The load is only measured for operations that could be shed.
-    if (operationLoad <= rule.operationLoad) return false;
-    try {
-      this.#shedAt = clampSystemLoad(this.#ports.sampler.systemLoad());
-    } catch {
-      // A sampler that fails must not refuse calls.
-      return false;
-    }
-    return shouldShed(this.#shedAt, operationLoad, rule);
-  }
-
-  #refuse(operation: OperationStats, reason: RefusalReason, load: number | undefined): Ticket {
-    operation.countRefusal(reason);
-    if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, false);
-    // Last: a listener may have called back in, and been refused for another reason.
-    this.#refusedFor = reason;
-    return REFUSED;
-  }
-
-  #tellRefusal(
-    operation: OperationStats,
-    reason: RefusalReason,
-    load: number | undefined,
-    shadow: boolean,
-  ): void {
-    const refusal = this.#refusal(operation, reason, load);
-    const { retryAfterMs, remainingMs, manual, systemLoad, operationLoad } = refusal;
-    this.#emitter.emit({
-      type: "refused",
-      upstream: this.name,
-      operation: operation.name,
-      reason,
-      retryAfterMs,
-      remainingMs,
-      manual,
-      systemLoad,
-      operationLoad,
-      shadow,
-      at: this.#clock.now(),
-    });
-  }
-
-  #refusal(operation: OperationStats, reason: RefusalReason, load: number | undefined): Refused {
-    return refusalOf(reason, this.#guard, operation.name, {
-      systemLoad: this.#shedAt,
-      operationLoad: clampOperationLoad(load),
-      endpointMs: this.#endpoints?.soonestMs(),
-    });
-  }
-
-  #refusalError(operation: OperationStats, load: number | undefined): RefusedError {
-    return refusalError(this.#refusedFor, this.#guard, operation.name, {
-      systemLoad: this.#shedAt,
-      operationLoad: clampOperationLoad(load),
-      threshold: this.#ports.loadShedding.threshold,
-      endpointMs: this.#endpoints?.soonestMs(),
-    });
   }
 
   #runBounded<Result>(

@@ -1,0 +1,179 @@
+// The door of one upstream, and the one place where the order of admission is written down:
+//
+//   closing → operator's mode → breaker → load shedder → endpoint
+//
+// A refusal is a value, told to whoever listens; nothing in here throws or awaits.
+
+import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
+import type { RefusedError } from "../../core/errors.ts";
+import type { RefusalReason } from "../../core/events.ts";
+import {
+  clampOperationLoad,
+  clampSystemLoad,
+  shouldShed,
+  type LoadShedding,
+} from "../../core/overload/load-shedder.ts";
+import type { BreakerGuard } from "../breaker/guard.ts";
+import type { Emitter } from "../emitter.ts";
+import type { EndpointSet } from "../endpoints/set.ts";
+import { UNTRACKED } from "../orders.ts";
+import type { Clock, LoadSampler } from "../ports.ts";
+import type { CallOptions, Refused } from "./admission.ts";
+import { refusalError, refusalOf } from "./admissions.ts";
+import type { CallExtra } from "./extra.ts";
+import type { OperationStats } from "./stats.ts";
+import type { CallWatcher, WatchedCall } from "./watcher.ts";
+
+/** What all doors of a registry share. */
+export interface DoorPorts {
+  readonly clock: Clock;
+  readonly sampler: LoadSampler;
+  readonly loadShedding: LoadShedding;
+  /** Looked at by each admission: a closing registry admits nothing. */
+  readonly gate: { readonly isClosing: boolean; readonly watcher: CallWatcher | undefined };
+}
+
+export class Door {
+  /** What the last refused admission was refused for; read at once by the one who asked. */
+  refusedFor: RefusalReason = "tripped";
+  /** Endpoint and watcher of the last admitted call; read at once, too. */
+  extra: CallExtra | undefined = undefined;
+  /** Undefined for an upstream that is one place. */
+  endpoints: EndpointSet | undefined;
+  readonly #guard: BreakerGuard;
+  readonly #emitter: Emitter;
+  readonly #ports: DoorPorts;
+  #shedAt = 0;
+
+  constructor(
+    guard: BreakerGuard,
+    emitter: Emitter,
+    ports: DoorPorts,
+    endpoints: EndpointSet | undefined,
+  ) {
+    this.#guard = guard;
+    this.#emitter = emitter;
+    this.#ports = ports;
+    this.endpoints = endpoints;
+  }
+
+  /** Its ticket, or `REFUSED`; then `refusedFor` says why. */
+  admit(operation: OperationStats, load: number | undefined): Ticket {
+    if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load);
+    let ticket = this.#guard.admit();
+    if (ticket === REFUSED) {
+      const reason = this.#guard.refusalReason;
+      if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load);
+      operation.shadowRefused += 1;
+      if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, true);
+      ticket = UNTRACKED;
+    }
+    if (load !== undefined && this.#isShed(load)) {
+      // The breaker may have lent a probe.
+      this.#guard.settleIgnored(ticket);
+      return this.#refuse(operation, "load_shed", load);
+    }
+    if (this.endpoints !== undefined && !this.#choose(this.endpoints)) {
+      this.#guard.settleIgnored(ticket);
+      return this.#refuse(operation, "no_endpoint", load);
+    }
+    // What the last call had is not this one's.
+    if (this.endpoints === undefined) this.extra = undefined;
+    return ticket;
+  }
+
+  #choose(endpoints: EndpointSet): boolean {
+    // Where the operator's mode overrules the breaker, it overrules those of the endpoints, too.
+    this.extra = endpoints.choose(this.#guard.mode !== "normal");
+    return this.extra !== undefined;
+  }
+
+  /** As `#admit`, with somebody told of it. */
+  admitWatched(
+    watcher: CallWatcher,
+    operation: OperationStats,
+    { load, parent }: CallOptions,
+  ): Ticket {
+    const facts = { upstream: this.#guard.name, operation: operation.name, parent };
+    let watched: WatchedCall | undefined;
+    try {
+      watched = watcher.begin(facts);
+    } catch {
+      // Watching must not cost the call.
+    }
+    const ticket = this.admit(operation, load);
+    if (watched === undefined) return ticket;
+    if (ticket === REFUSED) {
+      watched.refused(this.refusedFor);
+      return ticket;
+    }
+    const endpoint = this.endpoints === undefined ? undefined : this.extra?.endpoint;
+    watched.admitted(endpoint?.name);
+    this.extra = { endpoint, ticket: this.extra?.ticket ?? UNTRACKED, watched };
+    return ticket;
+  }
+
+  #isShed(load: number): boolean {
+    const rule = this.#ports.loadShedding;
+    const operationLoad = clampOperationLoad(load);
+    // The load is only measured for operations that could be shed.
+    if (operationLoad <= rule.operationLoad) return false;
+    try {
+      this.#shedAt = clampSystemLoad(this.#ports.sampler.systemLoad());
+    } catch {
+      // A sampler that fails must not refuse calls.
+      return false;
+    }
+    return shouldShed(this.#shedAt, operationLoad, rule);
+  }
+
+  #refuse(operation: OperationStats, reason: RefusalReason, load: number | undefined): Ticket {
+    operation.countRefusal(reason);
+    if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, false);
+    // Last: a listener may have called back in, and been refused for another reason.
+    this.refusedFor = reason;
+    return REFUSED;
+  }
+
+  #tellRefusal(
+    operation: OperationStats,
+    reason: RefusalReason,
+    load: number | undefined,
+    shadow: boolean,
+  ): void {
+    const refusal = this.refusal(operation, reason, load);
+    const { retryAfterMs, remainingMs, manual, systemLoad, operationLoad } = refusal;
+    this.#emitter.emit({
+      type: "refused",
+      upstream: this.#guard.name,
+      operation: operation.name,
+      reason,
+      retryAfterMs,
+      remainingMs,
+      manual,
+      systemLoad,
+      operationLoad,
+      shadow,
+      at: this.#ports.clock.now(),
+    });
+  }
+
+  /** The refusal as a value. */
+  refusal(operation: OperationStats, reason: RefusalReason, load: number | undefined): Refused {
+    return refusalOf(reason, this.#guard, operation.name, {
+      systemLoad: this.#shedAt,
+      operationLoad: clampOperationLoad(load),
+      endpointMs: this.endpoints?.soonestMs(),
+    });
+  }
+
+  /** The last refusal as an error. */
+  refusalError(operation: OperationStats, load: number | undefined): RefusedError {
+    return refusalError(this.refusedFor, this.#guard, operation.name, {
+      systemLoad: this.#shedAt,
+      operationLoad: clampOperationLoad(load),
+      threshold: this.#ports.loadShedding.threshold,
+      endpointMs: this.endpoints?.soonestMs(),
+    });
+  }
+}
