@@ -289,7 +289,7 @@ export const PLANTED: readonly Sabotage[] = [
         (aborted) =>
           function (this: Settlement, call, reason): void {
             aborted.call(this, call, reason);
-            this.inFlight += 1;
+            this.books.inFlight += 1;
           },
       ),
   },

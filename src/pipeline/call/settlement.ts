@@ -1,5 +1,5 @@
-// Brings outcomes home: classifies what a call came to, counts it, and tells the breaker. Nothing in
-// here may replace the result or the error of the call.
+// Brings outcomes home: decides what a call that came to its end says about the upstream. Counting it and
+// telling the breaker is the books' affair. Nothing in here may replace the result or the error of the call.
 
 import {
   classifyError,
@@ -19,6 +19,7 @@ import type { BreakerGuard } from "../breaker/guard.ts";
 import type { OperationStats } from "./stats.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
+import { CallBooks } from "./books.ts";
 import type { Clock } from "../ports.ts";
 
 /** What a fulfilled value says about the upstream. */
@@ -36,20 +37,13 @@ interface SettlementSettings extends Classifiers {
 }
 
 export class Settlement implements Settler, CallOwner {
-  /** Calls whose callers wait. */
-  inFlight = 0;
-  /** Calls that ended for their callers and still run. */
-  abandonedCalls = 0;
+  readonly books: CallBooks;
   readonly #guard: BreakerGuard;
-  readonly #emitter: Emitter;
   readonly #clock: Clock;
   #classifyError: (error: unknown) => ErrorClass = classifyError;
   #classifyResult: ((value: unknown) => ResultClass) | undefined;
-  #endpoints: EndpointSet | undefined;
   /** What the upstream may take, by its own options. */
   #deadlineMs: number | undefined;
-  /** When it last answered anybody, on the monotonic clock. */
-  #answeredMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     guard: BreakerGuard,
@@ -59,14 +53,14 @@ export class Settlement implements Settler, CallOwner {
     endpoints: EndpointSet | undefined,
   ) {
     this.#guard = guard;
-    this.#emitter = emitter;
+    this.books = new CallBooks(guard, emitter, clock);
     this.#clock = clock;
     this.configure(settings, endpoints);
   }
 
   /** What is settled from now on is judged by these. */
   configure(settings: SettlementSettings, endpoints: EndpointSet | undefined): void {
-    this.#endpoints = endpoints;
+    this.books.endpoints = endpoints;
     this.#deadlineMs = settings.deadlineMs;
     this.#classifyError = settings.classifyError ?? classifyError;
     this.#classifyResult = settings.classifyResult;
@@ -83,19 +77,19 @@ export class Settlement implements Settler, CallOwner {
     const nowMs = this.#clock.monotonic();
     const classify = this.#classifyResult;
     if (classify === undefined) {
-      this.#finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
+      this.books.finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
       return;
     }
     const result = safely(() => classify(value), "success");
     const latencyMs = nowMs - startMs;
-    if (result === "success") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
+    if (result === "success") this.books.finishOk(operation, ticket, latencyMs, nowMs, extra);
     else if (result === "ignore") {
-      this.#answeredMs = nowMs;
-      this.#finishIgnored(operation, ticket, latencyMs, extra);
+      this.books.answeredMs = nowMs;
+      this.books.finishIgnored(operation, ticket, latencyMs, extra);
     } else {
       const kind = result === "timeout" ? "timeout" : "failed";
       const failure = this.#failure(kind, `the result was classified as ${result}`);
-      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
+      this.books.finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
     }
   }
 
@@ -109,10 +103,10 @@ export class Settlement implements Settler, CallOwner {
   ): void {
     const nowMs = this.#clock.monotonic();
     const kind = safely(() => this.#classifyError(error), "failed");
-    if (kind === "ignored") this.#finishIgnored(operation, ticket, nowMs - startMs, extra);
+    if (kind === "ignored") this.books.finishIgnored(operation, ticket, nowMs - startMs, extra);
     else {
       const failure = this.#failure(kind, error);
-      this.#finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs, extra);
+      this.books.finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs, extra);
     }
   }
 
@@ -126,16 +120,16 @@ export class Settlement implements Settler, CallOwner {
   ): void {
     const nowMs = this.#clock.monotonic();
     const latencyMs = outcome.latencyMs ?? nowMs - startMs;
-    if (outcome.outcome === "ok") this.#finishOk(operation, ticket, latencyMs, nowMs, extra);
+    if (outcome.outcome === "ok") this.books.finishOk(operation, ticket, latencyMs, nowMs, extra);
     else if (outcome.outcome === "ignored") {
       const { leftAfterMs: waitedMs, waitedInAllMs: silentMs = waitedMs } = outcome;
       if (waitedMs === undefined || silentMs === undefined) {
-        this.#finishIgnored(operation, ticket, latencyMs, extra);
+        this.books.finishIgnored(operation, ticket, latencyMs, extra);
       } else this.#finishLeft(operation, ticket, { waitedMs, silentMs }, nowMs, extra);
     } else {
       const kind = outcome.timeout === true ? "timeout" : "failed";
       const failure = this.failureOf(outcome);
-      this.#finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
+      this.books.finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
     }
   }
 
@@ -174,7 +168,7 @@ export class Settlement implements Settler, CallOwner {
   }
 
   answering(): void {
-    this.#answeredMs = this.#clock.monotonic();
+    this.books.answeredMs = this.#clock.monotonic();
   }
 
   expired(call: CallRecord, stalled: boolean): Error {
@@ -188,7 +182,7 @@ export class Settlement implements Settler, CallOwner {
       retryAfterMs: undefined,
     } as const;
     const error = withoutStack(() => new DeadlineError(facts, deadlineMs));
-    if (stalled) this.#finishIgnored(operation, ticket, latencyMs, extra);
+    if (stalled) this.books.finishIgnored(operation, ticket, latencyMs, extra);
     else {
       const failure = this.#failure("timeout", error);
       this.#finishTimeout(operation, ticket, failure, deadlineMs, latencyMs, nowMs, extra);
@@ -208,9 +202,9 @@ export class Settlement implements Settler, CallOwner {
   ): void {
     const isOwn = this.#deadlineMs !== undefined && limitMs >= this.#deadlineMs;
     if (!isOwn && isImpatient(limitMs, this.#guard.averageMs)) {
-      this.#finishIgnored(operation, ticket, latencyMs, extra);
+      this.books.finishIgnored(operation, ticket, latencyMs, extra);
     } else {
-      this.#finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, extra);
+      this.books.finishFailed(operation, ticket, "timeout", failure, latencyMs, nowMs, extra);
     }
   }
 
@@ -222,119 +216,21 @@ export class Settlement implements Settler, CallOwner {
     nowMs: number,
     extra: CallExtra | undefined,
   ): void {
-    const silence = Math.min(silentMs, nowMs - this.#answeredMs);
+    const silence = Math.min(silentMs, nowMs - this.books.answeredMs);
     const { slowCallMs, averageMs } = this.#guard;
     const standard = { slowCallMs, averageMs, deadlineMs: this.#deadlineMs };
     const seen = seenByLeaver({ waitedMs, silentMs: silence }, standard);
     if (seen === "timeout") {
       const failure = this.#failure("timeout", `nobody was answered for ${Math.round(silence)} ms`);
-      this.#finishFailed(operation, ticket, "timeout", failure, waitedMs, nowMs, extra);
+      this.books.finishFailed(operation, ticket, "timeout", failure, waitedMs, nowMs, extra);
       return;
     }
-    this.#settleIgnored(operation, extra, () => {
-      // Whoever waited as long as a slow call takes has seen one.
-      if (seen === "slow") this.#guard.settleOk(ticket, waitedMs, nowMs);
-      else this.#guard.settleIgnored(ticket);
-    });
-    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", waitedMs);
+    if (seen === "slow") this.books.finishSlow(operation, ticket, waitedMs, nowMs, extra);
+    else this.books.finishIgnored(operation, ticket, waitedMs, extra);
   }
 
   abandoned(change: 1 | -1): void {
-    this.abandonedCalls += change;
-  }
-
-  #finishOk(
-    operation: OperationStats,
-    ticket: Ticket,
-    latencyMs: number,
-    nowMs: number,
-    extra: CallExtra | undefined,
-  ): void {
-    this.inFlight -= 1;
-    this.#answeredMs = nowMs;
-    operation.ok += 1;
-    operation.countDuration(latencyMs);
-    const watched = extra?.watched;
-    if (watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
-    else watched.ended("ok", undefined, () => this.#settleOk(ticket, latencyMs, nowMs, extra));
-    if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
-  }
-
-  #finishFailed(
-    operation: OperationStats,
-    ticket: Ticket,
-    kind: "failed" | "timeout",
-    failure: Failure,
-    latencyMs: number,
-    nowMs: number,
-    extra: CallExtra | undefined,
-  ): void {
-    this.inFlight -= 1;
-    if (kind === "failed") this.#answeredMs = nowMs;
-    operation[kind] += 1;
-    operation.countDuration(latencyMs);
-    const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
-    if (extra?.watched === undefined) settle();
-    else extra.watched.ended(kind, failure.message, settle);
-    if (this.#emitter.hears("failed")) {
-      this.#emitter.emit({
-        type: "failed",
-        upstream: this.#guard.name,
-        operation: operation.name,
-        outcome: kind,
-        error: failure.message,
-        latencyMs,
-        endpoint: extra?.endpoint?.name,
-        at: this.#clock.now(),
-      });
-    }
-    if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
-  }
-
-  #finishIgnored(
-    operation: OperationStats,
-    ticket: Ticket,
-    latencyMs: number,
-    extra: CallExtra | undefined,
-  ): void {
-    this.#settleIgnored(operation, extra, () => this.#guard.settleIgnored(ticket));
-    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", latencyMs);
-  }
-
-  #settleIgnored(
-    operation: OperationStats,
-    extra: CallExtra | undefined,
-    settle: () => void,
-  ): void {
-    this.inFlight -= 1;
-    operation.ignored += 1;
-    const settleBoth = (): void => {
-      settle();
-      if (extra?.endpoint === undefined) return;
-      this.#endpoints?.settleIgnored(extra.endpoint, extra.ticket, this.#clock.monotonic());
-    };
-    if (extra?.watched === undefined) settleBoth();
-    else extra.watched.ended("ignored", undefined, settleBoth);
-  }
-
-  /** The upstream's own breaker, then that of the endpoint it went to. */
-  #settleOk(ticket: Ticket, latencyMs: number, nowMs: number, extra: CallExtra | undefined): void {
-    this.#guard.settleOk(ticket, latencyMs, nowMs);
-    if (extra?.endpoint === undefined) return;
-    this.#endpoints?.settleOk(extra.endpoint, extra.ticket, latencyMs, nowMs);
-  }
-
-  #settleFailed(
-    ticket: Ticket,
-    failure: Failure,
-    latencyMs: number,
-    nowMs: number,
-    extra: CallExtra | undefined,
-  ): void {
-    this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
-    if (extra?.endpoint === undefined) return;
-    const at = { nowMs, wallMs: this.#clock.now() };
-    this.#endpoints?.settleFailed(extra.endpoint, extra.ticket, failure, latencyMs, at);
+    this.books.abandoned += change;
   }
 
   #failure(kind: "failed" | "timeout", error: unknown): Failure {
@@ -345,17 +241,6 @@ export class Settlement implements Settler, CallOwner {
       message: error === undefined ? "no reason given" : errorText(error),
       retryAfterMs: retryAfterOf(error),
     };
-  }
-
-  #tell(operation: OperationStats, outcome: "ok" | ErrorClass, latencyMs: number): void {
-    this.#emitter.emit({
-      type: "settled",
-      upstream: this.#guard.name,
-      operation: operation.name,
-      outcome,
-      latencyMs,
-      at: this.#clock.now(),
-    });
   }
 }
 

@@ -16,6 +16,7 @@ import type { ModeOrder, ResetOrder, TripOrder } from "../orders.ts";
 import type { Clock } from "../ports.ts";
 import type { Admission, CallOptions } from "./admission.ts";
 import { AdmittedCall } from "./admissions.ts";
+import type { CallBooks } from "./books.ts";
 import { BoundedCall } from "./bounded-call.ts";
 import { PlainContext, type CallContext } from "./context.ts";
 import type { DeadlineQueue } from "./deadline.ts";
@@ -53,6 +54,7 @@ export class Upstream {
   readonly #clock: Clock;
   #deadlineMs: number | undefined;
   readonly #settlement: Settlement;
+  readonly #books: CallBooks;
   readonly #operations: OperationTable;
   readonly #door: Door;
 
@@ -68,6 +70,7 @@ export class Upstream {
     this.#emitter = emitter;
     this.#deadlineMs = settings.deadlineMs;
     this.#settlement = new Settlement(guard, emitter, ports.clock, settings, endpoints);
+    this.#books = this.#settlement.books;
     this.#ports = ports;
     this.#door = new Door(guard, emitter, ports, endpoints);
     this.#clock = ports.clock;
@@ -101,7 +104,7 @@ export class Upstream {
         ? door.admit(operation, options.load)
         : door.admitWatched(watcher, operation, options);
     if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, options.load));
-    this.#settlement.inFlight += 1;
+    this.#books.inFlight += 1;
     const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
     const { extra } = door;
     if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
@@ -159,7 +162,7 @@ export class Upstream {
         ? door.admit(operation, options.load)
         : door.admitWatched(watcher, operation, options);
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
-    this.#settlement.inFlight += 1;
+    this.#books.inFlight += 1;
     const startMs = this.#clock.monotonic();
     return new AdmittedCall(this.#settlement, operation, ticket, startMs, door.extra);
   }
@@ -221,8 +224,8 @@ export class Upstream {
       failureThreshold: policy.failureThreshold,
       cooldownRemainingMs: this.#guard.cooldownRemainingMs(),
       persisted: this.#guard.isSaved,
-      inFlight: this.#settlement.inFlight,
-      abandoned: this.#settlement.abandonedCalls,
+      inFlight: this.#books.inFlight,
+      abandoned: this.#books.abandoned,
       endpoints:
         this.#door.endpoints === undefined
           ? []
@@ -262,18 +265,16 @@ export class Upstream {
   }
 
   get inFlight(): number {
-    return this.#settlement.inFlight;
+    return this.#books.inFlight;
   }
 
   get abandoned(): number {
-    return this.#settlement.abandonedCalls;
+    return this.#books.abandoned;
   }
 
   /** Whether forgetting this upstream would lose nothing. */
   get isIdle(): boolean {
-    return (
-      this.#guard.isIdle && this.#settlement.inFlight === 0 && this.#settlement.abandonedCalls === 0
-    );
+    return this.#guard.isIdle && this.#books.inFlight === 0 && this.#books.abandoned === 0;
   }
 
   #runBounded<Result>(

@@ -1,0 +1,147 @@
+// The books of one upstream's calls: each outcome is counted once, told to the breakers of the upstream and
+// of the endpoint that the call went to, and then to whoever listens. What it was, settlement has decided.
+
+import type { ErrorClass } from "../../core/classify.ts";
+import type { Failure, Ticket } from "../../core/breaker/machine.ts";
+import type { BreakerGuard } from "../breaker/guard.ts";
+import type { Emitter } from "../emitter.ts";
+import type { EndpointSet } from "../endpoints/set.ts";
+import type { Clock } from "../ports.ts";
+import type { CallExtra } from "./extra.ts";
+import type { OperationStats } from "./stats.ts";
+
+export class CallBooks {
+  /** Calls whose callers wait. */
+  inFlight = 0;
+  /** Calls that ended for their callers and still run. */
+  abandoned = 0;
+  /** When the upstream last answered anybody, on the monotonic clock. */
+  answeredMs = Number.NEGATIVE_INFINITY;
+  endpoints: EndpointSet | undefined;
+  readonly #guard: BreakerGuard;
+  readonly #emitter: Emitter;
+  readonly #clock: Clock;
+
+  constructor(guard: BreakerGuard, emitter: Emitter, clock: Clock) {
+    this.#guard = guard;
+    this.#emitter = emitter;
+    this.#clock = clock;
+  }
+
+  finishOk(
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.inFlight -= 1;
+    this.answeredMs = nowMs;
+    operation.ok += 1;
+    operation.countDuration(latencyMs);
+    const watched = extra?.watched;
+    if (watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
+    else watched.ended("ok", undefined, () => this.#settleOk(ticket, latencyMs, nowMs, extra));
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
+  }
+
+  finishFailed(
+    operation: OperationStats,
+    ticket: Ticket,
+    kind: "failed" | "timeout",
+    failure: Failure,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.inFlight -= 1;
+    if (kind === "failed") this.answeredMs = nowMs;
+    operation[kind] += 1;
+    operation.countDuration(latencyMs);
+    const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
+    if (extra?.watched === undefined) settle();
+    else extra.watched.ended(kind, failure.message, settle);
+    if (this.#emitter.hears("failed")) {
+      this.#emitter.emit({
+        type: "failed",
+        upstream: this.#guard.name,
+        operation: operation.name,
+        outcome: kind,
+        error: failure.message,
+        latencyMs,
+        endpoint: extra?.endpoint?.name,
+        at: this.#clock.now(),
+      });
+    }
+    if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
+  }
+
+  finishIgnored(
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.#settleIgnored(operation, extra, () => this.#guard.settleIgnored(ticket));
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", latencyMs);
+  }
+
+  /** Whoever waited as long as a slow call takes has seen one; to its caller it ended without an answer. */
+  finishSlow(
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.#settleIgnored(operation, extra, () => this.#guard.settleOk(ticket, latencyMs, nowMs));
+    if (this.#emitter.hears("settled")) this.#tell(operation, "ignored", latencyMs);
+  }
+
+  #settleIgnored(
+    operation: OperationStats,
+    extra: CallExtra | undefined,
+    settle: () => void,
+  ): void {
+    this.inFlight -= 1;
+    operation.ignored += 1;
+    const settleBoth = (): void => {
+      settle();
+      if (extra?.endpoint === undefined) return;
+      this.endpoints?.settleIgnored(extra.endpoint, extra.ticket, this.#clock.monotonic());
+    };
+    if (extra?.watched === undefined) settleBoth();
+    else extra.watched.ended("ignored", undefined, settleBoth);
+  }
+
+  /** The upstream's own breaker, then that of the endpoint it went to. */
+  #settleOk(ticket: Ticket, latencyMs: number, nowMs: number, extra: CallExtra | undefined): void {
+    this.#guard.settleOk(ticket, latencyMs, nowMs);
+    if (extra?.endpoint === undefined) return;
+    this.endpoints?.settleOk(extra.endpoint, extra.ticket, latencyMs, nowMs);
+  }
+
+  #settleFailed(
+    ticket: Ticket,
+    failure: Failure,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+    if (extra?.endpoint === undefined) return;
+    const at = { nowMs, wallMs: this.#clock.now() };
+    this.endpoints?.settleFailed(extra.endpoint, extra.ticket, failure, latencyMs, at);
+  }
+
+  #tell(operation: OperationStats, outcome: "ok" | ErrorClass, latencyMs: number): void {
+    this.#emitter.emit({
+      type: "settled",
+      upstream: this.#guard.name,
+      operation: operation.name,
+      outcome,
+      latencyMs,
+      at: this.#clock.now(),
+    });
+  }
+}
