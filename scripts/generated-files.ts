@@ -108,6 +108,10 @@ JSON lines on standard output, or Hyper-Bun's format with \`logging.format: hype
 \`code\`; \`attachLogging(gear, logger)\` of \`switchgear/pino\` writes the same from your own service. Trace
 and span ids are added while there is a span.
 
+Refused calls of one upstream, operation and reason have at most one line in a second; \`suppressed\` says how
+many more like it there were, and a last line those of the last second. \`rejectionIntervalMs\` of \`logging\`
+and of \`attachLogging\` is another time, and 0 logs every one.
+
 | Code | Level | When |
 | --- | --- | --- |
 | \`HBCB-001\` | info | the probe succeeded and the breaker closed by itself |

@@ -48,7 +48,9 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const cache = new UpstreamOptionsCache();
   const gear = gearOf(config, cache, () => pending());
   const sdk = await startSdk(gear, env, version, logger);
-  attachLogging(gear, logger, { rejectionSampling: config.logging.rejectionSampling });
+  const endLogging = attachLogging(gear, logger, {
+    rejectionIntervalMs: config.logging.rejectionIntervalMs,
+  });
 
   let isShuttingDown = false;
   const admin = await listening("admin", config.admin, () =>
@@ -109,6 +111,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   await admin.stop();
   await gear.close();
   await sdk?.shutdown();
+  endLogging();
   logger.info("stopped");
   process.exitCode = EXIT.done;
   clearTimeout(hurry);

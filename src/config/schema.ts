@@ -173,14 +173,10 @@ const logging = z
       values: ["json", "hyper-bun"],
       byDefault: "json",
     }),
-    rejectionSampling: number({
+    rejectionIntervalMs: duration({
       meaning:
-        "Logs the first of so many refused calls of each upstream and reason, with the number left out; 1 logs every one.",
-      unit: "calls",
-      min: 1,
-      max: 1_000_000,
-      isWhole: true,
-      byDefault: 1,
+        "Refused calls of one upstream, operation and reason are logged at most once in this time, with the number left out; 0 logs every one.",
+      byDefault: 1000,
     }),
   })
   .prefault({})

@@ -2,12 +2,8 @@
 // A logger that throws, or answers with a promise that rejects, harms nobody.
 
 import type { Switchgear } from "../index.ts";
-import {
-  attachLogging,
-  LOG_CODES,
-  logAlertFailure,
-  type PinoLike,
-} from "../telemetry/log/lines.ts";
+import { attachLogging } from "../telemetry/log/attach.ts";
+import { LOG_CODES, logAlertFailure, type PinoLike } from "../telemetry/log/lines.ts";
 import { hyperBunFormat } from "../telemetry/log/format.ts";
 import { oneLine } from "../telemetry/log/escape.ts";
 
@@ -49,7 +45,8 @@ export class HostLog {
 
   /** Logs what happens in the registry from now on, and how its database was found. */
   attach(gear: Switchgear, logger: HostLogger | undefined): void {
-    attachLogging(gear, this.#logger);
+    // Every event is logged (specification A-14).
+    attachLogging(gear, this.#logger, { rejectionIntervalMs: 0 });
     const { ok, lastError } = gear.storeHealth();
     if (!ok) this.#unusable(lastError ?? "unknown");
     if (logger?.logCircuitBreakerState === undefined) return;

@@ -10,7 +10,7 @@ import {
   type MonitoringTask,
 } from "../../src/pipeline/tasks/monitor.ts";
 import { createSwitchgear } from "../../src/index.ts";
-import { attachLogging } from "../../src/telemetry/log/lines.ts";
+import { attachLogging } from "../../src/telemetry/log/attach.ts";
 import { Recorder } from "../../src/telemetry/series/recorder.ts";
 import { RecordingSink, VirtualClock } from "../../src/testing/index.ts";
 import { CURRENT_RUNTIME, runProgram } from "../bench/support/runtimes.ts";

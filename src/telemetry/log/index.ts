@@ -1,7 +1,9 @@
 // `switchgear/pino`: the log lines of breakers, and pino as the process's own logger for them.
 
-export { LOG_CODES, attachLogging, logAlertFailure } from "./lines.ts";
-export type { LoggingOptions, LoggingSource, PinoLike } from "./lines.ts";
+export { attachLogging } from "./attach.ts";
+export type { LoggingOptions, LoggingSource } from "./attach.ts";
+export { LOG_CODES, logAlertFailure } from "./lines.ts";
+export type { PinoLike } from "./lines.ts";
 export { createLogger, hyperBunStream } from "./pino-logger.ts";
 export type { LogDestination, LoggerOptions, SwitchgearLogger } from "./pino-logger.ts";
 export { hyperBunFormat } from "./format.ts";

@@ -2,24 +2,12 @@
 // loaded for it.
 //
 // The texts are an interface: people search for them and alerts match them, so they change like one.
-// A logger that throws harms nobody: the registry contains its listeners' errors and counts them.
 
 import { percent } from "../../core/errors.ts";
-import type {
-  AnyTripEvidence,
-  EventOf,
-  EventType,
-  TransitionCause,
-  TaskStep,
-} from "../../core/events.ts";
-import { activeTrace, loadTraceApi } from "./active-trace.ts";
+import type { AnyTripEvidence, EventOf, TransitionCause, TaskStep } from "../../core/events.ts";
+import { activeTrace, type TraceFields } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
-
-/** What is listened to: a registry. */
-export interface LoggingSource {
-  on<Type extends EventType>(type: Type, listener: (event: EventOf<Type>) => unknown): () => void;
-  storeHealth(): { readonly location: string; readonly recoveredFrom: string | null };
-}
+import type { RefusedEvent } from "./refusals.ts";
 
 type LogMethod = (fields: Record<string, unknown>, message: string) => unknown;
 
@@ -29,14 +17,6 @@ export interface PinoLike {
   readonly error: LogMethod;
   readonly warn: LogMethod;
   readonly info: LogMethod;
-}
-
-export interface LoggingOptions {
-  /**
-   * Logs the first of so many rejections of each upstream and reason, with the number left out as
-   * `suppressed`. A whole number from 1 on. Default 1: every rejection is logged.
-   */
-  readonly rejectionSampling?: number | undefined;
 }
 
 /** `HBCB-…` are Hyper-Bun's own codes; the others are ours. */
@@ -64,36 +44,6 @@ const REFUSED_WORDS = {
 
 const PREFIX = "[CIRCUIT_BREAKER]";
 
-/** Upstreams whose rejections are sampled apart; the rest share one count. */
-const SAMPLED_MAX = 1000;
-
-/** Logs what happens in the registry from now on. The answer ends it. */
-export function attachLogging(
-  gear: LoggingSource,
-  logger: PinoLike,
-  options: LoggingOptions = {},
-): () => void {
-  const log = new BreakerLog(logger, new Sampling(options.rejectionSampling ?? 1));
-  void loadTraceApi();
-  log.start(gear.storeHealth());
-  const ends = [
-    gear.on("trip", (event) => log.trip(event)),
-    gear.on("reset", (event) => log.reset(event)),
-    gear.on("reset-denied", (event) => log.resetDenied(event)),
-    gear.on("transition", (event) => log.transition(event)),
-    gear.on("endpoint", (event) => log.endpoint(event)),
-    gear.on("recovery", (event) => log.recovery(event)),
-    gear.on("refused", (event) => log.refused(event)),
-    gear.on("mode", (event) => log.mode(event)),
-    gear.on("task", (event) => log.task(event)),
-    gear.on("store-error", (event) => log.storeError(event)),
-    gear.on("store-recovered", (event) => log.storeRecovered(event)),
-  ];
-  return () => {
-    for (const end of ends) end();
-  };
-}
-
 /** For hosts with an alert callback of their own: says that it failed (HBCB-007). Never throws. */
 export function logAlertFailure(logger: PinoLike, upstream: string, error: unknown): void {
   const why = oneLine(error instanceof Error ? error.message : String(error));
@@ -105,13 +55,11 @@ export function logAlertFailure(logger: PinoLike, upstream: string, error: unkno
   }
 }
 
-class BreakerLog {
+export class BreakerLog {
   readonly #logger: PinoLike;
-  readonly #sampling: Sampling;
 
-  constructor(logger: PinoLike, sampling: Sampling) {
+  constructor(logger: PinoLike) {
     this.#logger = logger;
-    this.#sampling = sampling;
   }
 
   start(store: { readonly location: string; readonly recoveredFrom: string | null }): void {
@@ -181,10 +129,8 @@ class BreakerLog {
     );
   }
 
-  refused(event: EventOf<"refused">): void {
+  refused(event: RefusedEvent, suppressed: number, isLate: boolean): void {
     const { upstream, operation, reason, shadow, manual } = event;
-    const suppressed = this.#sampling.take(upstream, reason);
-    if (suppressed === undefined) return;
     const fields = {
       code: reason === "load_shed" ? LOG_CODES.loadShed : LOG_CODES.rejected,
       bookmaker: upstream,
@@ -192,23 +138,28 @@ class BreakerLog {
       reason,
       ...(suppressed === 0 ? {} : { suppressed }),
     };
+    // Whatever runs when the time is over is no part of the call.
+    const trace = isLate ? {} : activeTrace();
     const call = `${operation} for ${upstream}`;
+    const more = moreLikeIt(suppressed);
     if (reason === "load_shed") {
       const { systemLoad = 0, operationLoad = 0 } = event;
       this.#write(
         "warn",
         { ...fields, systemLoad, operationLoad },
-        `Load shed ${call}: system load ${percent(systemLoad)}, operation load ${operationLoad}`,
+        `Load shed ${call}: system load ${percent(systemLoad)}, operation load ${operationLoad}${more}`,
+        trace,
       );
     } else if (reason === "closing") {
-      this.#write("warn", fields, `Rejected ${call}: closing`);
+      this.#write("warn", fields, `Rejected ${call}: closing${more}`, trace);
     } else {
       const remainingMs = wholeMs(event.remainingMs);
-      const why = `${REFUSED_WORDS[reason]} (${remainingMs}ms remaining)`;
+      const why = `${REFUSED_WORDS[reason]} (${remainingMs}ms remaining)${more}`;
       this.#write(
         shadow ? "info" : "warn",
         { ...fields, manual, remainingMs, ...(shadow ? { shadow } : {}) },
         shadow ? `Shadow mode admitted ${call}: ${why}` : `Rejected ${call}: ${why}`,
+        trace,
       );
     }
   }
@@ -241,11 +192,10 @@ class BreakerLog {
   }
 
   storeError({ op, code, message, suppressed }: EventOf<"store-error">): void {
-    const more = suppressed === 0 ? "" : ` ${suppressed} more like it were not logged.`;
     this.#write(
       "error",
       { code: LOG_CODES.store, op, storeCode: code, ...(suppressed === 0 ? {} : { suppressed }) },
-      `Store ${op} failed: ${code}: ${message}. Breakers go on from memory.${more}`,
+      `Store ${op} failed: ${code}: ${message}. Breakers go on from memory${moreLikeIt(suppressed) || "."}`,
     );
   }
 
@@ -287,12 +237,17 @@ class BreakerLog {
     );
   }
 
-  #write(level: keyof PinoLike, fields: Record<string, unknown>, message: string): void {
+  #write(
+    level: keyof PinoLike,
+    fields: Record<string, unknown>,
+    message: string,
+    trace: TraceFields = activeTrace(),
+  ): void {
     const safe: Record<string, unknown> = {};
     for (const [key, value] of Object.entries(fields)) {
       safe[key] = typeof value === "string" ? oneLine(value) : value;
     }
-    this.#logger[level]({ ...safe, ...activeTrace() }, `${PREFIX} ${oneLine(message)}`);
+    this.#logger[level]({ ...safe, ...trace }, `${PREFIX} ${oneLine(message)}`);
   }
 }
 
@@ -333,26 +288,7 @@ function wholeMs(ms: number): number {
   return Number.isFinite(ms) ? Math.max(0, Math.ceil(ms)) : 0;
 }
 
-/** Counts rejections, and picks the first of each `every`. */
-class Sampling {
-  readonly #every: number;
-  readonly #seen = new Map<string, number>();
-
-  constructor(every: number) {
-    if (!Number.isInteger(every) || every < 1) {
-      throw new RangeError(`rejectionSampling must be a whole number from 1 on, not ${every}`);
-    }
-    this.#every = every;
-  }
-
-  /** How many were left out since the last one picked; undefined when this one is left out. */
-  take(upstream: string, reason: string): number | undefined {
-    if (this.#every === 1) return 0;
-    const own = `${reason} ${upstream}`;
-    const key = this.#seen.has(own) || this.#seen.size < SAMPLED_MAX ? own : reason;
-    const seen = this.#seen.get(key) ?? 0;
-    this.#seen.set(key, seen + 1);
-    if (seen % this.#every !== 0) return undefined;
-    return seen === 0 ? 0 : this.#every - 1;
-  }
+/** What follows a message of which others like it were left out. */
+function moreLikeIt(suppressed: number): string {
+  return suppressed === 0 ? "" : `. ${suppressed} more like it were not logged.`;
 }

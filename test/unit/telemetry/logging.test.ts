@@ -53,6 +53,7 @@ interface Subject {
   readonly gear: Switchgear;
   readonly clock: VirtualClock;
   readonly lines: Line[];
+  readonly detach: () => void;
 }
 
 function makeSubject(
@@ -72,8 +73,8 @@ function makeSubject(
     clock,
   });
   const sink = new Sink();
-  attachLogging(gear, sink, options.logging);
-  return { gear, clock, lines: sink.lines };
+  const detach = attachLogging(gear, sink, options.logging);
+  return { gear, clock, lines: sink.lines, detach };
 }
 
 describe("attachLogging", () => {
@@ -190,7 +191,7 @@ describe("attachLogging", () => {
       on: (type, listener) => emitter.on(type, listener),
       storeHealth: () => ({ location: "memory", recoveredFrom: null }),
     };
-    attachLogging(source, sink);
+    attachLogging(source, sink, { rejectionIntervalMs: 0 });
     const waits = [-0.5, -1e9, 0.1, Number.NaN, Number.POSITIVE_INFINITY];
     for (const remainingMs of waits) {
       emitter.emit({
@@ -380,24 +381,6 @@ describe("attachLogging", () => {
     }
   });
 
-  test("every rejection is logged, unless sampled", () => {
-    const all = makeSubject();
-    const some = makeSubject({ logging: { rejectionSampling: 10 } });
-    for (const { gear } of [all, some]) {
-      const dk = gear.upstream("draftkings");
-      dk.trip({ reason: "x" });
-      for (let n = 0; n < 25; n += 1) dk.tryAcquire({ operation: "odds" });
-    }
-
-    assert.equal(all.lines.filter(({ code }) => code === "HBCB-003").length, 25);
-    const sampled = some.lines.filter(({ code }) => code === "HBCB-003");
-    assert.deepEqual(
-      sampled.map(({ suppressed }) => suppressed),
-      [undefined, 9, 9],
-    );
-    assert.throws(() => makeSubject({ logging: { rejectionSampling: 0 } }), RangeError);
-  });
-
   test("a logger that throws affects no call", async () => {
     const gear = createSwitchgear({
       upstreams: { dk: { breaker: latching({ failureThreshold: 1 }) } },
@@ -446,20 +429,29 @@ describe("attachLogging", () => {
   test("the span in which it happens is named", async () => {
     await loadTraceApi();
     context.setGlobalContextManager(new StorageContextManager());
-    const { gear, lines } = makeSubject();
+    const { gear, lines, detach } = makeSubject();
     const span = trace.wrapSpanContext({
       traceId: "0af7651916cd43dd8448eb211c80319c",
       spanId: "b7ad6b7169203331",
       traceFlags: 1,
     });
 
-    context.with(trace.setSpan(ROOT_CONTEXT, span), () => gear.upstream("draftkings").trip());
+    const inSpan = trace.setSpan(ROOT_CONTEXT, span);
+    context.with(inSpan, () => gear.upstream("draftkings").trip());
     gear.upstream("draftkings").reset({ force: true });
+    gear.upstream("draftkings").trip();
+    gear.upstream("draftkings").tryAcquire();
+    gear.upstream("draftkings").tryAcquire();
+    context.with(inSpan, detach);
     context.disable();
 
     assert.equal(lines[0]?.["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     assert.equal(lines[0]?.["span_id"], "b7ad6b7169203331");
     assert.equal(lines[1]?.["trace_id"], undefined);
+    // What was left out belongs to no call, whatever runs when it is told.
+    const late = lines.at(-1);
+    assert.equal(late?.["code"], "HBCB-003");
+    assert.equal(late["trace_id"], undefined);
   });
 });
 
