@@ -112,6 +112,11 @@ Refused calls of one upstream, operation and reason have at most one line in a s
 many more like it there were, and a last line those of the last second. \`rejectionIntervalMs\` of \`logging\`
 and of \`attachLogging\` is another time, and 0 logs every one.
 
+Nothing waits for whoever reads the log. 256 KiB of lines wait for a reader that is slow; beyond them lines
+are dropped and counted, and a line says where they are missing. A reader that is gone and a disk that is
+full are told of once on standard error, and the log is tried again every ten seconds. \`createLogger\` does
+the same in your own service.
+
 | Code | Level | When |
 | --- | --- | --- |
 | \`HBCB-001\` | info | the probe succeeded and the breaker closed by itself |
@@ -125,6 +130,7 @@ and of \`attachLogging\` is another time, and 0 logs every one.
 | \`SG_STATE\` | info or warn | a breaker that recovers by itself sent probes, closed, or found its upstream still down |
 | \`SG_TASK\` | info, warn or error | a monitoring task started, ended, or had to be ended |
 | \`SG_STORE\` | error, info or fatal | the store fails, works again, or was found broken and put aside |
+| \`SG_LOG\` | warn | log lines are missing before this one |
 `;
 }
 

@@ -6,4 +6,5 @@ export { LOG_CODES, logAlertFailure } from "./lines.ts";
 export type { PinoLike } from "./lines.ts";
 export { createLogger, hyperBunStream } from "./pino-logger.ts";
 export type { LogDestination, LoggerOptions, SwitchgearLogger } from "./pino-logger.ts";
+export type { LogHealth } from "./output.ts";
 export { hyperBunFormat } from "./format.ts";

@@ -32,6 +32,7 @@ export const LOG_CODES = {
   state: "SG_STATE",
   task: "SG_TASK",
   store: "SG_STORE",
+  log: "SG_LOG",
 } as const;
 
 /** The mandated word for a trip; the other two are states that the source system has not. */
@@ -53,6 +54,12 @@ export function logAlertFailure(logger: PinoLike, upstream: string, error: unkno
   } catch {
     // There is nobody left to tell.
   }
+}
+
+/** What stands in the log where lines are missing. */
+export function gapMessage(dropped: number): string {
+  const lines = dropped === 1 ? "1 log line is" : `${dropped} log lines are`;
+  return `${lines} missing here: not written in time`;
 }
 
 export class BreakerLog {

@@ -2,22 +2,35 @@
 
 import { pino, type DestinationStream, type Logger } from "pino";
 import { hyperBunFormat } from "./format.ts";
+import { gapMessage, LOG_CODES } from "./lines.ts";
+import type { LogHealth } from "./output.ts";
+import { standardOutput } from "./standard-output.ts";
 
 /** Where lines go. */
 export interface LogDestination {
   write(line: string): unknown;
+  /** Calls back when everything is written. */
+  flush?(done?: () => void): unknown;
 }
+
+type Level = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
 export interface LoggerOptions {
   /** Default `info`. */
-  readonly level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent" | undefined;
+  readonly level?: Level | undefined;
   /** `json` (default): a JSON object per line. `hyper-bun`: `DATE TIME | LEVEL | CODE | SOURCE | MESSAGE`. */
   readonly format?: "json" | "hyper-bun" | undefined;
-  /** Default: standard output, with rejections gathered for up to a second; see below. */
+  /**
+   * Default: standard output, for which nobody waits. 256 KiB wait for a slow reader; beyond them, and
+   * while writing fails, lines are dropped and counted, and a line says how many are missing.
+   */
   readonly destination?: LogDestination | undefined;
 }
 
-export type SwitchgearLogger = Logger;
+export type SwitchgearLogger = Logger & {
+  /** Of standard output; undefined for a logger with a destination of its own. */
+  logHealth(): LogHealth | undefined;
+};
 
 const SECRET_KEYS = [
   "token",
@@ -41,11 +54,17 @@ const REDACTED_PATHS: readonly string[] = SECRET_KEYS.flatMap((key) =>
   REDACTED_PLACES.map((place) => `${place}["${key}"]`),
 );
 
-const STANDARD_OUTPUT = 1;
-
 export function createLogger(options: LoggerOptions = {}): SwitchgearLogger {
-  const { level = "info", format = "json" } = options;
-  const output: DestinationStream = destinationOf(options.destination);
+  const { level = "info", format = "json", destination } = options;
+  const shaped = (to: LogDestination): LogDestination =>
+    format === "json" ? to : hyperBunStream(to);
+  const output = destination === undefined ? standardOutput() : undefined;
+  const logger = loggerTo(shaped(destination ?? standardOutput()), level);
+  if (output !== undefined) output.gapLine = gapLines(shaped);
+  return Object.assign(logger, { logHealth: () => output?.health() });
+}
+
+function loggerTo(destination: LogDestination, level: Level): Logger {
   return pino(
     {
       level,
@@ -53,61 +72,29 @@ export function createLogger(options: LoggerOptions = {}): SwitchgearLogger {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: [...REDACTED_PATHS], censor: "***" },
     },
-    format === "json" ? output : hyperBunStream(output),
+    destination,
   );
 }
 
-function destinationOf(destination: LogDestination | undefined): DestinationStream {
-  if (destination !== undefined) return { write: (line) => void destination.write(line) };
-  return gathered(
-    pino.destination({ dest: STANDARD_OUTPUT, sync: true, minLength: GATHERED_BYTES }),
-  );
-}
-
-/**
- * Written when as much is gathered, or after the delay below, whichever is first. Below the 16 KiB
- * that pino's output writes at once.
- */
-const GATHERED_BYTES = 8192;
-const GATHERED_MS = 1000;
-
-const REJECTION = /"code":"HBCB-00[34]"| \| HBCB-00[34] \| /;
-
-interface BlockOutput {
-  write(line: string): unknown;
-  flushSync(): void;
-}
-
-/**
- * Rejections come in thousands a second, and a system call for each costs more than the rejection:
- * they are written in blocks. Everything else is written at once, after what was gathered before
- * it, so that the last line of a dying process is seen and the order is kept.
- */
-export function gathered(output: BlockOutput): DestinationStream & { flush(): void } {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const flush = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-    output.flushSync();
-  };
-  return {
-    flush,
-    write(line: string): void {
-      output.write(line);
-      if (!REJECTION.test(line)) flush();
-      else if (timer === undefined) {
-        timer = setTimeout(flush, GATHERED_MS);
-        timer.unref();
-      }
-    },
+/** The line after a gap, in the logger's own shape and whatever its level is. */
+function gapLines(shaped: (to: LogDestination) => LogDestination): (dropped: number) => string {
+  let written = "";
+  const logger = loggerTo(shaped({ write: (line) => (written = line) }), "warn");
+  return (dropped) => {
+    logger.warn({ code: LOG_CODES.log, dropped }, gapMessage(dropped));
+    return written;
   };
 }
 
 /** A pino destination that rewrites each line as `hyperBunFormat` does. */
-export function hyperBunStream(destination: LogDestination): DestinationStream {
+export function hyperBunStream(destination: LogDestination): DestinationStream & LogDestination {
   return {
     write(line: string): void {
       destination.write(`${hyperBunFormat(line)}\n`);
+    },
+    flush(done: () => void = () => {}): void {
+      if (destination.flush === undefined) done();
+      else destination.flush(done);
     },
   };
 }

@@ -22,7 +22,6 @@ import {
   type LoggingSource,
   type PinoLike,
 } from "../../../src/telemetry/log/index.ts";
-import { gathered } from "../../../src/telemetry/log/pino-logger.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
 
 interface Line {
@@ -541,6 +540,26 @@ describe("createLogger", () => {
     assert.equal(hyperBunFormat("no json\n"), "no json");
   });
 
+  test("a flush is the destination's, whatever the format; without one there is nothing to wait for", () => {
+    for (const format of ["json", "hyper-bun"] as const) {
+      let flushes = 0;
+      let calls = 0;
+      const flush = (done?: () => void): void => {
+        flushes += 1;
+        done?.();
+      };
+      const write = (): void => {};
+      createLogger({ format, destination: { write, flush } }).flush(() => (calls += 1));
+      assert.deepEqual([flushes, calls], [1, 1]);
+      createLogger({ format, destination: { write } }).flush(() => (calls += 1));
+      assert.deepEqual([flushes, calls], [1, 2]);
+    }
+  });
+
+  test("of a host's own destination nothing is known", () => {
+    assert.equal(capture().logger.logHealth(), undefined);
+  });
+
   test("secrets are not written", () => {
     const { logger, text } = capture();
     logger.info({
@@ -552,41 +571,5 @@ describe("createLogger", () => {
 
     assert.doesNotMatch(text(), /hunter2/);
     assert.match(text(), /"accept":"json"/);
-  });
-});
-
-describe("gathered output", () => {
-  const rejection = '{"level":"warn","code":"HBCB-003"}\n';
-  const trip = '{"level":"error","code":"HBCB-002"}\n';
-
-  function recorded(): { stream: ReturnType<typeof gathered>; written: string[] } {
-    const written: string[] = [];
-    const stream = gathered({
-      write: (line) => written.push(line),
-      flushSync: () => written.push("flush"),
-    });
-    return { stream, written };
-  }
-
-  test("writes rejections in blocks and everything else at once, in order", () => {
-    const { stream, written } = recorded();
-    stream.write(rejection);
-    stream.write(rejection);
-    assert.deepEqual(written, [rejection, rejection]);
-    stream.write(trip);
-    assert.deepEqual(written, [rejection, rejection, trip, "flush"]);
-  });
-
-  test("lets no rejection wait longer than a second", (t) => {
-    t.mock.timers.enable({ apis: ["setTimeout"] });
-    const { stream, written } = recorded();
-    stream.write(rejection);
-    t.mock.timers.tick(999);
-    stream.write(rejection);
-    assert.equal(written.includes("flush"), false);
-    t.mock.timers.tick(1);
-    assert.deepEqual(written, [rejection, rejection, "flush"]);
-    t.mock.timers.tick(5000);
-    assert.equal(written.length, 3);
   });
 });
