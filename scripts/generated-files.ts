@@ -82,6 +82,8 @@ import { registerSwitchgear } from "switchgear/prom-client";
 const { failures } = registerSwitchgear(register, gear); // families whose names were taken
 \`\`\`
 
+Where the logger is one of \`createLogger\`, \`{ log: logger }\` adds how its lines fare, to either of them.
+
 One history through both gives the same lines (\`test/contract/prom-client.test.ts\`).
 
 ## Traces, and OTLP
@@ -113,9 +115,9 @@ many more like it there were, and a last line those of the last second. \`reject
 and of \`attachLogging\` is another time, and 0 logs every one.
 
 Nothing waits for whoever reads the log. 256 KiB of lines wait for a reader that is slow; beyond them lines
-are dropped and counted, and a line says where they are missing. A reader that is gone and a disk that is
-full are told of once on standard error, and the log is tried again every ten seconds. \`createLogger\` does
-the same in your own service.
+are dropped and counted in \`switchgear_log_lines_dropped_total\`, and a line says where they are missing. A
+reader that is gone and a disk that is full are told of once on standard error, \`switchgear_log_up\` shows 0,
+and the log is tried again every ten seconds. \`createLogger\` does the same in your own service.
 
 | Code | Level | When |
 | --- | --- | --- |

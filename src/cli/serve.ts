@@ -60,7 +60,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       app: createAdminApp({
         gear,
         token,
-        metrics: prometheusMetrics(gear, { version }),
+        metrics: prometheusMetrics(gear, { version, log: logger }),
         version,
         isShuttingDown: () => isShuttingDown,
         onError: (error) => logger.error({ err: error }, "an admin request failed"),

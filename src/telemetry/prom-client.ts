@@ -6,7 +6,7 @@
 import type { Metric } from "./series/catalogue.ts";
 import { METRICS } from "./series/catalogue.ts";
 import type { Labels, MetricFamily } from "./series/families.ts";
-import { Recorder, type BuildInfo, type MetricSource } from "./series/recorder.ts";
+import { Recorder, type BuildInfo, type MeteredLog, type MetricSource } from "./series/recorder.ts";
 
 /** The parts of prom-client's `Registry` that are used. */
 export interface PromRegistry {
@@ -45,13 +45,19 @@ export interface Registration {
   unregister(): void;
 }
 
+export interface PromOptions extends Partial<BuildInfo> {
+  /** A logger of `createLogger`, whose dropped lines are counted; without it those series are left out. */
+  readonly log?: MeteredLog | undefined;
+}
+
 /** Shows a registry of upstreams in one of prom-client. */
 export function registerSwitchgear(
   registry: PromRegistry,
   gear: MetricSource,
-  build?: BuildInfo,
+  { version, runtime, log }: PromOptions = {},
 ): Registration {
-  const recorder = new Recorder(gear, build);
+  const build = version === undefined || runtime === undefined ? undefined : { version, runtime };
+  const recorder = new Recorder(gear, { build, log });
   const all = Object.values(METRICS);
   const registration = registerFamilies(registry, all, () => recorder.collect());
   recorder.registrationFailures = registration.failures;

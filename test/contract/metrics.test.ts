@@ -75,7 +75,8 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
 
   assert.equal(gear.monitors.active, 0);
 
-  const page = await prometheusMetrics(gear, { version: "1.2.3" }).collect();
+  const log = { logHealth: () => ({ isUp: true, linesDropped: 0 }) };
+  const page = await prometheusMetrics(gear, { version: "1.2.3", log }).collect();
 
   assert.equal(page.contentType, "text/plain; version=0.0.4; charset=utf-8");
   const families = parseExposition(page.body);
@@ -267,7 +268,12 @@ test("the producer serves any reader, without units, and asks for no global prov
   const reader = new PeriodicExportingMetricReader({
     exporter,
     exportIntervalMillis: 3_600_000,
-    metricProducers: [switchgearMetricProducer(gear, { version: "1.2.3" })],
+    metricProducers: [
+      switchgearMetricProducer(gear, {
+        version: "1.2.3",
+        log: { logHealth: () => ({ isUp: false, linesDropped: 7 }) },
+      }),
+    ],
   });
   const provider = new MeterProvider({ readers: [reader] });
 
@@ -280,6 +286,10 @@ test("the producer serves any reader, without units, and asks for no global prov
     assert.equal(metric.descriptor.unit, "", metric.descriptor.name);
     assert.ok(metric.dataPoints.length > 0, metric.descriptor.name);
   }
+  const valueOf = (name: string): unknown =>
+    scope.metrics.find(({ descriptor }) => descriptor.name === name)?.dataPoints[0]?.value;
+  assert.equal(valueOf("switchgear_log_up"), 0);
+  assert.equal(valueOf("switchgear_log_lines_dropped_total"), 7);
   assert.equal(otelMetrics.getMeterProvider() instanceof MeterProvider, false);
   await provider.shutdown();
 });

@@ -53,8 +53,10 @@ function lines(text: string): string[] {
 test("one history gives the same series through both exporters", async () => {
   const gear = history();
   const registry = new Registry();
-  const { failures } = registerSwitchgear(registry, gear, { version: "1.2.3", runtime: "test 1" });
-  const otel = prometheusMetrics(gear, { version: "1.2.3" });
+  const log = { logHealth: () => ({ isUp: true, linesDropped: 7 }) };
+  const build = { version: "1.2.3", runtime: "test 1" };
+  const { failures } = registerSwitchgear(registry, gear, { ...build, log });
+  const otel = prometheusMetrics(gear, { version: "1.2.3", log });
 
   const ours = lines(await registry.metrics());
   const theirs = lines((await otel.collect()).body);
@@ -63,6 +65,8 @@ test("one history gives the same series through both exporters", async () => {
   const withoutRuntime = (line: string): string => line.replace(/runtime="[^"]*"/, 'runtime=""');
   assert.deepEqual(ours.map(withoutRuntime), theirs.map(withoutRuntime));
   assert.ok(ours.length > 100, `${ours.length} series`);
+  assert.ok(ours.includes("switchgear_log_lines_dropped_total 7"));
+  assert.ok(ours.includes("switchgear_log_up 1"));
 });
 
 test("families of one scrape are read once, and gone after unregistering", async () => {

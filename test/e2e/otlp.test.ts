@@ -66,6 +66,7 @@ test("a collector hears of each call and of every series; one that is away holds
   }
   assert.ok(isThere("/v1/traces", "name", "draftkings unknown"), "the call's span");
   assert.ok(isThere("/v1/metrics", "name", "circuit_breaker_tripped"), "the series");
+  assert.ok(isThere("/v1/metrics", "name", "switchgear_log_up"), "the log's own");
   assert.ok(isThere("/v1/metrics", "stringValue", "switchgear-test"), "the service's name");
 
   collector.closeAllConnections();

@@ -6,15 +6,17 @@
 import type { CollectionResult, MetricData, MetricProducer } from "@opentelemetry/sdk-metrics";
 import { metricData } from "./data.ts";
 import { NO_RESOURCE, Page } from "./page.ts";
-import { Recorder, type MetricSource } from "../series/recorder.ts";
+import { Recorder, type MeteredLog, type MetricSource } from "../series/recorder.ts";
 
-export type { MetricSource } from "../series/recorder.ts";
+export type { MeteredLog, MetricSource } from "../series/recorder.ts";
 export { headerTracing, traceCalls } from "./tracing.ts";
 export type { HeaderTracing, TracingOptions, TracingSource } from "./tracing.ts";
 
 export interface OtelOptions {
   /** Shown in `switchgear_build_info`, which is left out without it. */
   readonly version?: string | undefined;
+  /** A logger of `createLogger`, whose dropped lines are counted; without it those series are left out. */
+  readonly log?: MeteredLog | undefined;
 }
 
 /** What `/metrics` answers. */
@@ -72,11 +74,9 @@ export function prometheusMetrics(gear: MetricSource, options: OtelOptions = {})
   return { collect: oneAtATime(collect) };
 }
 
-function recorderOf(gear: MetricSource, { version }: OtelOptions): Recorder {
-  return new Recorder(
-    gear,
-    version === undefined ? undefined : { version, runtime: runtimeName() },
-  );
+function recorderOf(gear: MetricSource, { version, log }: OtelOptions): Recorder {
+  const build = version === undefined ? undefined : { version, runtime: runtimeName() };
+  return new Recorder(gear, { build, log });
 }
 
 /**

@@ -7,7 +7,7 @@
 
 import { diag } from "@opentelemetry/api";
 import type { PushMetricExporter } from "@opentelemetry/sdk-metrics";
-import type { MetricSource } from "../series/recorder.ts";
+import type { MeteredLog, MetricSource } from "../series/recorder.ts";
 import { switchgearMetricProducer } from "./index.ts";
 import { tellSdkTroubles, type SdkLog } from "./sdk-diagnostics.ts";
 import { headerTracing, traceCalls, type HeaderTracing, type TracingSource } from "./tracing.ts";
@@ -90,7 +90,7 @@ export async function startSdk(
   gear: MetricSource & TracingSource,
   env: Environment,
   version: string,
-  log: SdkLog,
+  log: SdkLog & MeteredLog,
 ): Promise<RunningSdk | undefined> {
   if (!isSdkWanted(env)) return undefined;
   tellSdkTroubles(log);
@@ -98,7 +98,7 @@ export async function startSdk(
     import("@opentelemetry/sdk-node"),
     import("@opentelemetry/sdk-metrics"),
   ]);
-  const producer = switchgearMetricProducer(gear, { version });
+  const producer = switchgearMetricProducer(gear, { version, log });
   const exportIntervalMillis = exportIntervalMs(env);
   const sdk = new NodeSDK({
     serviceName: env["OTEL_SERVICE_NAME"] ?? "switchgear",

@@ -248,6 +248,17 @@ export const METRICS = {
     [],
     `Idle upstreams, created from traffic, that were forgotten to make room for others. ${SINCE_START}`,
   ),
+  logUp: gauge(
+    "switchgear_log_up",
+    [],
+    "1 while log lines can be written; 0 while writing fails, because the reader is gone or the disk is full. A reader that is only stuck shows in the lines dropped. Absent where the logger is not this package's own.",
+    "max",
+  ),
+  logLinesDropped: counter(
+    "switchgear_log_lines_dropped_total",
+    [],
+    `Log lines that were not written, because whoever reads them was too slow or writing failed; refusals that are left out by intent are not among them. ${SINCE_START}`,
+  ),
   systemLoad: gauge(
     "switchgear_system_load",
     [],

@@ -70,6 +70,16 @@ export interface BuildInfo {
   readonly runtime: string;
 }
 
+/** A logger of `createLogger`; undefined for one that writes elsewhere. */
+export interface MeteredLog {
+  logHealth(): { readonly isUp: boolean; readonly linesDropped: number } | undefined;
+}
+
+export interface RecorderOptions {
+  readonly build?: BuildInfo | undefined;
+  readonly log?: MeteredLog | undefined;
+}
+
 /** Upstreams with series of their own (G-7). */
 const UPSTREAMS_MAX = 1000;
 
@@ -98,6 +108,7 @@ interface Member {
 export class Recorder {
   readonly #source: MetricSource;
   readonly #build: BuildInfo | undefined;
+  readonly #log: MeteredLog | undefined;
   readonly #members = new Map<string, Member>();
   /** By the label that shows the upstream. */
   readonly #labelSets = new Map<string, LabelSets>();
@@ -108,9 +119,10 @@ export class Recorder {
   #pairs = 0;
   #scrape = 0;
 
-  constructor(source: MetricSource, build?: BuildInfo) {
+  constructor(source: MetricSource, { build, log }: RecorderOptions = {}) {
     this.#source = source;
     this.#build = build;
+    this.#log = log;
   }
 
   /** Everything as of now. */
@@ -231,6 +243,11 @@ export class Recorder {
     families.add("auditsDropped", {}, health.auditsDropped);
     families.add("listenerErrors", {}, listenerErrors);
     families.add("evicted", {}, evicted);
+    const log = this.#log?.logHealth();
+    if (log !== undefined) {
+      families.add("logUp", {}, log.isUp ? 1 : 0);
+      families.add("logLinesDropped", {}, log.linesDropped);
+    }
     const load = this.#source.systemLoad();
     // Not a number is no sample: parsers disagree about its spelling.
     families.add("systemLoad", {}, Number.isFinite(load) ? Math.min(Math.max(load, 0), 1) : 0);

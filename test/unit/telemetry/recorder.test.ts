@@ -9,6 +9,7 @@ import {
   Recorder,
   type MeteredUpstream,
   type MetricSource,
+  type MeteredLog,
 } from "../../../src/telemetry/series/recorder.ts";
 import type { MeteredEndpoint } from "../../../src/telemetry/series/rows.ts";
 import { OperationStats } from "../../../src/pipeline/call/stats.ts";
@@ -94,7 +95,10 @@ describe("recorder", () => {
     call(dk, "odds", "failed", 3);
     dk.tryAcquire({ operation: "odds" });
 
-    const families = new Recorder(gear, { version: "1.2.3", runtime: "node 24" }).collect();
+    const families = new Recorder(gear, {
+      build: { version: "1.2.3", runtime: "node 24" },
+      log: { logHealth: () => ({ isUp: true, linesDropped: 0 }) },
+    }).collect();
 
     for (const { metric, samples } of families) {
       for (const { labels } of samples) assert.deepEqual(Object.keys(labels), metric.labels);
@@ -119,6 +123,22 @@ describe("recorder", () => {
       "circuit_breaker_orphaned_tasks",
       "switchgear_shadow_refused_total",
     ]);
+  });
+
+  test("the log's own fate, where it is known", () => {
+    const gear = makeGear(["dk"]);
+    let health: ReturnType<MeteredLog["logHealth"]> = { isUp: true, linesDropped: 0 };
+    const recorder = new Recorder(gear, { log: { logHealth: () => health } });
+    const shown = (): (number | undefined)[] => {
+      const seen = series(recorder.collect());
+      return [seen.get("switchgear_log_up{}"), seen.get("switchgear_log_lines_dropped_total{}")];
+    };
+    assert.deepEqual(shown(), [1, 0]);
+    health = { isUp: false, linesDropped: 7 };
+    assert.deepEqual(shown(), [0, 7]);
+    // A host's own destination.
+    health = undefined;
+    assert.deepEqual(shown(), [undefined, undefined]);
   });
 
   test("counters and states of one upstream", () => {
