@@ -117,7 +117,8 @@ and of \`attachLogging\` is another time, and 0 logs every one.
 Nothing waits for whoever reads the log. 256 KiB of lines wait for a reader that is slow; beyond them lines
 are dropped and counted in \`switchgear_log_lines_dropped_total\`, and a line says where they are missing. A
 reader that is gone and a disk that is full are told of once on standard error, \`switchgear_log_up\` shows 0,
-and the log is tried again every ten seconds. \`createLogger\` does the same in your own service.
+and the log is tried again every ten seconds. A process that a defect ends says so in its last line; warnings
+of the runtime are lines, too. \`createLogger\` does the same in your own service.
 
 | Code | Level | When |
 | --- | --- | --- |

@@ -21,6 +21,7 @@ import { UpstreamOptionsCache } from "./breakers.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
 import { gatewayConnections, gatewayUpstreams } from "./gateway-upstreams.ts";
 import { startReloading } from "./reload.ts";
+import { logProcess } from "./process-log.ts";
 import { packageVersion } from "./version.ts";
 
 /** Calls in flight get this long to end; the whole stop stays within seven seconds after the pause. */
@@ -29,7 +30,7 @@ const DRAIN_MS = 5000;
 /** A stop that hangs in spite of all bounds must still end. */
 const STOP_MS_MAX = 7000;
 
-/** For what was written to reach its pipe. */
+/** For what was written to reach its socket. */
 const LAST_WORDS_MS = 100;
 
 /** One Ctrl-C arrives twice: from the terminal, and from npm, which passes it on. */
@@ -42,6 +43,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const token = adminTokenFromEnv(env);
   const version = packageVersion();
   const logger = createLogger(config.logging);
+  logProcess(logger);
 
   // Known once the gateway runs; until then nothing is pending.
   let pending = (): number => 0;

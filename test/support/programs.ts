@@ -26,13 +26,24 @@ export interface Program {
 /** Nothing a test starts outlives this. */
 const PROGRAM_MS_MAX = 60_000;
 
+export interface StartOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Descriptors that it writes to; what it is not given is read here. */
+  readonly stdout?: number;
+  readonly stderr?: number;
+  /** What starts it, such as a shell that closes a descriptor. */
+  readonly through?: readonly [string, ...string[]];
+}
+
 export function start(
   command: readonly [string, ...string[]],
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+  options: StartOptions = {},
 ): Program {
-  const [program, ...args] = command;
+  const [program, ...args] =
+    options.through === undefined ? command : [...options.through, ...command];
   const child = spawn(program, args, {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", options.stdout ?? "pipe", options.stderr ?? "pipe"],
     timeout: PROGRAM_MS_MAX,
     killSignal: "SIGKILL",
     cwd: options.cwd ?? ROOT,
@@ -40,8 +51,8 @@ export function start(
   });
   let stdout = "";
   let stderr = "";
-  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stdout?.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   const ended = new Promise<Ended>((done, fail) => {
     child.on("error", fail);
     child.on("close", (code) => done({ code, stdout, stderr }));
@@ -50,10 +61,7 @@ export function start(
 }
 
 /** The command line itself, on this runtime. */
-export function switchgear(
-  args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
-): Program {
+export function switchgear(args: readonly string[], options: StartOptions = {}): Program {
   return start([process.execPath, join(ROOT, "src/cli/main.ts"), ...args], options);
 }
 
@@ -122,11 +130,13 @@ export async function serve(
   folder: string,
   config: string,
   env: Readonly<Record<string, string>> = {},
+  how: Pick<StartOptions, "stdout" | "stderr" | "through"> = {},
 ): Promise<Serving> {
   const [port = 0, adminPort = 0] = await freePorts(2);
   const file = join(folder, "switchgear.yaml");
   writeFileSync(file, config);
   const program = switchgear(["serve", "--config", file], {
+    ...how,
     cwd: folder,
     env: {
       SWITCHGEAR_PORT: String(port),
