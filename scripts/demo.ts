@@ -13,6 +13,10 @@ const STOP_MS_MAX = 7000;
 
 const { env } = process;
 
+// Whoever reads what is said here may be gone (`make run 2>&1 | head -1`): the demo goes on, and does not
+// leave its server alone.
+process.stderr.on("error", () => {});
+
 function fail(sentence: string): never {
   process.stderr.write(`demo: ${sentence}\n`);
   process.exit(1);
@@ -118,4 +122,5 @@ const ended = new Promise<number>((done) => {
 if (await whenReady()) process.stderr.write(instructions());
 const code = await ended;
 await Promise.all([draftkings.close(), fanduel.close()]);
-process.exitCode = code;
+// What a reader that is stuck has not read by now is not waited for.
+process.exit(code);

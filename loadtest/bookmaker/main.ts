@@ -87,5 +87,7 @@ function stop(): void {
 }
 process.on("SIGTERM", stop);
 process.on("SIGINT", stop);
+// A reader that is gone is no reason to end.
+process.stdout.on("error", () => {});
 // Last: whoever reads this line may stop us at once.
 process.stdout.write(`bookmaker ${options.name} on ${bookmaker.url}\n`);

@@ -5,10 +5,12 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { ConfigError } from "../config/fault.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
+import { standardError, tellPeople } from "../telemetry/log/standard-output.ts";
 import { adminClient } from "./admin-client.ts";
 import { historyCommand, resetCommand, statusCommand, tripCommand } from "./breaker-commands.ts";
 import { checkCommand } from "./check.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
+import { print } from "./print.ts";
 import { serveCommand } from "./serve.ts";
 import { packageVersion } from "./version.ts";
 
@@ -37,6 +39,7 @@ function program(): Command {
       "after",
       "\nExit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 refused, 4 server unreachable",
     )
+    .configureOutput({ writeOut: print, writeErr: (text) => standardError().write(text) })
     // Wrong use is exit code 2, and commander's own is 1.
     .exitOverride();
 
@@ -106,7 +109,7 @@ function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUse;
   const isKnown = error instanceof CommandError || error instanceof ConfigError;
   const text = isKnown || error instanceof InvalidOptionsError ? error.message : describe(error);
-  process.stderr.write(`switchgear: ${text}\n`);
+  tellPeople(text);
   if (error instanceof CommandError) return error.exitCode;
   return isKnown || error instanceof InvalidOptionsError ? EXIT.wrongUse : EXIT.failed;
 }

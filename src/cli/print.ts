@@ -1,6 +1,25 @@
-// Tables for people. Programs take `--json`.
+// Answers on standard output: tables for people, JSON for programs.
 
 import Table from "cli-table3";
+import { tellPeople } from "../telemetry/log/standard-output.ts";
+import { EXIT } from "./exit-codes.ts";
+
+let isHeard = false;
+
+/** Waits for a reader that is slow, for this process is there for its answer. */
+export function print(text: string): void {
+  // Not before somebody prints: to look at the stream changes how the descriptor is open.
+  if (!isHeard) process.stdout.on("error", printFailed);
+  isHeard = true;
+  process.stdout.write(text);
+}
+
+function printFailed({ code, message }: NodeJS.ErrnoException): void {
+  // A reader that has seen enough, as `head` does, is no fault.
+  if (code === "EPIPE") return;
+  tellPeople(`the answer cannot be written: ${message}`);
+  process.exitCode = EXIT.failed;
+}
 
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   const table = new Table({
@@ -10,15 +29,15 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
     chars: PLAIN,
   });
   table.push(...rows.map((row) => row.map(printable)));
-  process.stdout.write(`${table.toString()}\n`);
+  print(`${table.toString()}\n`);
 }
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  print(`${JSON.stringify(value, null, 2)}\n`);
 }
 
 export function say(line: string): void {
-  process.stdout.write(`${printable(line)}\n`);
+  print(`${printable(line)}\n`);
 }
 
 /** Epoch milliseconds as UTC to the second, or a dash. */

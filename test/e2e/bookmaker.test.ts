@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 
 import type { Bookmaker, BookmakerOptions } from "../../loadtest/bookmaker/server.ts";
 import { startBookmaker } from "../../loadtest/bookmaker/server.ts";
+import { freePorts, ready, start as startProgram } from "../support/programs.ts";
 
 interface Answer {
   readonly status: number;
@@ -398,6 +399,18 @@ for (const signal of ["SIGTERM", "SIGINT"] as const)
     assert.ok(performance.now() - startMs < 1000);
     assert.deepEqual([code, output.trimEnd(), errors], [0, line, ""]);
   });
+
+test("the command goes on when nobody reads its line", async (t) => {
+  const [port = 0] = await freePorts(1);
+  const program = startProgram([process.execPath, MAIN, "--port", String(port)]);
+  t.after(() => program.child.kill("SIGKILL"));
+  program.child.stdout?.destroy();
+  await ready(program, `http://127.0.0.1:${port}/odds`);
+  await ready(program, `http://127.0.0.1:${port}/odds`);
+
+  program.child.kill("SIGTERM");
+  assert.deepEqual(await program.ended, { code: 0, stdout: "", stderr: "" });
+});
 
 test("a port in use is one sentence", () =>
   withBookmaker({}, async (bookmaker) => {

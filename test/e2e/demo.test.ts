@@ -7,6 +7,7 @@ import {
   ROOT,
   freePortPair,
   freePorts,
+  ready,
   start,
   temporaryFolder,
   type Ended,
@@ -58,6 +59,28 @@ test("the printed commands work when pasted, and Ctrl-C ends it", { skip }, asyn
   demo.child.kill("SIGINT");
   assert.equal((await demo.ended).code, 0);
   assert.ok(performance.now() - started < 7000);
+});
+
+test("the demo goes on when nobody reads what it says", { skip }, async (t) => {
+  const [port = 0, adminPort = 0] = await freePorts(2);
+  const demo = start([process.execPath, join(ROOT, "scripts/demo.ts")], {
+    cwd: temporaryFolder(t),
+    env: {
+      SWITCHGEAR_PORT: String(port),
+      SWITCHGEAR_ADMIN_PORT: String(adminPort),
+      SWITCHGEAR_DEMO_BASE_PORT: String(await freePortPair()),
+    },
+  });
+  t.after(() => demo.child.kill("SIGKILL"));
+  demo.child.stdout?.destroy();
+  demo.child.stderr?.destroy();
+  await ready(demo, `http://127.0.0.1:${adminPort}/readyz`);
+  const answer = await fetch(`http://127.0.0.1:${port}/draftkings/odds`);
+  assert.equal(answer.status, 200);
+  assert.equal(((await answer.json()) as { bookmaker: string }).bookmaker, "draftkings");
+
+  demo.child.kill("SIGINT");
+  assert.equal((await demo.ended).code, 0);
 });
 
 test("a bookmaker's port in use is a sentence", { skip }, async (t) => {
