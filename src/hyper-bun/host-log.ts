@@ -4,8 +4,8 @@
 import type { Switchgear } from "../index.ts";
 import { attachLogging } from "../telemetry/log/attach.ts";
 import { LOG_CODES, logAlertFailure, type PinoLike } from "../telemetry/log/lines.ts";
-import { hyperBunFormat } from "../telemetry/log/format.ts";
 import { oneLine } from "../telemetry/log/escape.ts";
+import { printLine } from "./console-line.ts";
 
 type LogMethod = (fields: Record<string, unknown>, message: string) => unknown;
 
@@ -111,15 +111,9 @@ function contained(logger: HostLogger): PinoLike {
   return { fatal: level("fatal"), error: level("error"), warn: level("warn"), info: level("info") };
 }
 
-/* oxlint-disable no-console -- the host's console is where its lines belong without a logger */
 const consoleLogger: PinoLike = contained({
-  fatal: (fields, message) => console.error(line("fatal", fields, message)),
-  error: (fields, message) => console.error(line("error", fields, message)),
-  warn: (fields, message) => console.warn(line("warn", fields, message)),
-  info: (fields, message) => console.info(line("info", fields, message)),
+  fatal: (fields, message) => printLine("fatal", fields, message),
+  error: (fields, message) => printLine("error", fields, message),
+  warn: (fields, message) => printLine("warn", fields, message),
+  info: (fields, message) => printLine("info", fields, message),
 });
-/* oxlint-enable no-console */
-
-function line(level: string, fields: Record<string, unknown>, message: string): string {
-  return hyperBunFormat(JSON.stringify({ ...fields, level, time: Date.now(), msg: message }));
-}
