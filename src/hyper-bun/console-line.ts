@@ -3,7 +3,8 @@
 // the runtime's, lines go to the same place without waiting. One that the host has put there is called.
 
 import { hyperBunFormat } from "../telemetry/log/format.ts";
-import { gapMessage, LOG_CODES } from "../telemetry/log/lines.ts";
+import { LOG_CODES } from "../telemetry/log/lines.ts";
+import { gapMessage } from "../telemetry/log/output.ts";
 import { standardError, standardOutput } from "../telemetry/log/standard-output.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

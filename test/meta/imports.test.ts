@@ -88,7 +88,7 @@ const RULES: readonly Rule[] = [
       /^src\/index\.ts$/,
       /^src\/store\/sqlite/,
       /^src\/runtime\//,
-      /^src\/telemetry\/(log\/(attach|lines|format|escape|standard-output)|series\/(catalogue|label))\.ts$/,
+      /^src\/telemetry\/(log\/(attach|lines|format|escape|output|standard-output)|series\/(catalogue|label))\.ts$/,
       /^src\/hyper-bun\//,
     ],
   },

@@ -56,12 +56,6 @@ export function logAlertFailure(logger: PinoLike, upstream: string, error: unkno
   }
 }
 
-/** What stands in the log where lines are missing. */
-export function gapMessage(dropped: number): string {
-  const lines = dropped === 1 ? "1 log line is" : `${dropped} log lines are`;
-  return `${lines} missing here: not written in time`;
-}
-
 export class BreakerLog {
   readonly #logger: PinoLike;
 

@@ -50,6 +50,12 @@ const END_MS_MAX = 250;
 /** Who asks beyond these while a pipe is full is not kept waiting. */
 const FLUSHES_MAX = 100;
 
+/** What stands in the log where lines are missing. */
+export function gapMessage(dropped: number): string {
+  const lines = dropped === 1 ? "1 log line is" : `${dropped} log lines are`;
+  return `${lines} missing here: not written in time`;
+}
+
 export class BoundedOutput {
   /** The line that tells how many are missing; without it nothing does. */
   gapLine: ((dropped: number) => string) | undefined;

@@ -2,8 +2,8 @@
 
 import { pino, type DestinationStream, type Logger } from "pino";
 import { hyperBunFormat } from "./format.ts";
-import { gapMessage, LOG_CODES } from "./lines.ts";
-import type { LogHealth } from "./output.ts";
+import { LOG_CODES } from "./lines.ts";
+import { gapMessage, type LogHealth } from "./output.ts";
 import { standardOutput } from "./standard-output.ts";
 
 /** Where lines go. */
