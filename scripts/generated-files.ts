@@ -110,9 +110,10 @@ JSON lines on standard output, or Hyper-Bun's format with \`logging.format: hype
 \`code\`; \`attachLogging(gear, logger)\` of \`switchgear/pino\` writes the same from your own service. Trace
 and span ids are added while there is a span.
 
-Refused calls of one upstream, operation and reason have at most one line in a second; \`suppressed\` says how
-many more like it there were, and a last line those of the last second. \`rejectionIntervalMs\` of \`logging\`
-and of \`attachLogging\` is another time, and 0 logs every one.
+Refused calls of one upstream, operation and reason have at most one line in a second, and so have failed calls
+of one upstream, operation and outcome, with the cause of one of them; \`suppressed\` says how many more like it
+there were, and a last line those of the last second. \`rejectionIntervalMs\` and \`failureIntervalMs\` of
+\`logging\` and of \`attachLogging\` are other times, and 0 logs every one.
 
 Nothing waits for whoever reads the log. 256 KiB of lines wait for a reader that is slow; beyond them lines
 are dropped and counted in \`switchgear_log_lines_dropped_total\`, and a line says where they are missing. A
@@ -129,6 +130,7 @@ of the runtime are lines, too. \`createLogger\` does the same in your own servic
 | \`HBCB-005\` | info, or warn when denied | somebody reset the breaker, or tried to |
 | \`HBCB-006\` | warn | somebody tripped the breaker |
 | \`HBCB-007\` | error | an alert callback failed |
+| \`SG_CALL\` | warn | a call failed or timed out: its cause |
 | \`SG_MODE\` | warn | somebody changed the breaker's mode |
 | \`SG_STATE\` | info or warn | a breaker that recovers by itself sent probes, closed, or found its upstream still down |
 | \`SG_TASK\` | info, warn or error | a monitoring task started, ended, or had to be ended |

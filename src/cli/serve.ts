@@ -50,9 +50,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const cache = new UpstreamOptionsCache();
   const gear = gearOf(config, cache, () => pending());
   const sdk = await startSdk(gear, env, version, logger);
-  const endLogging = attachLogging(gear, logger, {
-    rejectionIntervalMs: config.logging.rejectionIntervalMs,
-  });
+  const endLogging = attachLogging(gear, logger, config.logging);
 
   let isShuttingDown = false;
   const admin = await listening("admin", config.admin, () =>

@@ -178,6 +178,11 @@ const logging = z
         "Refused calls of one upstream, operation and reason are logged at most once in this time, with the number left out; 0 logs every one.",
       byDefault: 1000,
     }),
+    failureIntervalMs: duration({
+      meaning:
+        "Failed calls of one upstream, operation and outcome are logged with their cause at most once in this time, with the number left out; 0 logs every one.",
+      byDefault: 1000,
+    }),
   })
   .prefault({})
   .describe("The log on standard output. Default: {}.");

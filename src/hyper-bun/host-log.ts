@@ -45,8 +45,8 @@ export class HostLog {
 
   /** Logs what happens in the registry from now on, and how its database was found. */
   attach(gear: Switchgear, logger: HostLogger | undefined): void {
-    // Every event is logged (specification A-14).
-    attachLogging(gear, this.#logger, { rejectionIntervalMs: 0 });
+    // Every event of specification A-14 is logged, and no other.
+    attachLogging(gear, this.#logger, { rejectionIntervalMs: 0, failureIntervalMs: null });
     const { ok, lastError } = gear.storeHealth();
     if (!ok) this.#unusable(lastError ?? "unknown");
     if (logger?.logCircuitBreakerState === undefined) return;

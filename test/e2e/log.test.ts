@@ -30,7 +30,7 @@ upstreams:
   dead: { url: "http://127.0.0.1:9", breaker: { kind: latching, failureThreshold: 2 } }
 `;
 
-const EVERY_ONE = "logging: { rejectionIntervalMs: 0 }";
+const EVERY_ONE = "logging: { rejectionIntervalMs: 0, failureIntervalMs: 3600000 }";
 
 async function status(url: string): Promise<number> {
   const answer = await fetch(url, { signal: AbortSignal.timeout(3000) });
@@ -114,6 +114,9 @@ test("a reader that is stuck holds up nothing, and learns what it missed", async
   assert.equal(gap["code"], "SG_LOG");
   const told = lines.filter(({ code }) => code === "HBCB-003").length;
   assert.equal(told + dropped, refused, "every line is there, or counted");
+  const causes = lines.filter(({ code }) => code === "SG_CALL").map(({ error }) => String(error));
+  assert.equal(causes.length, 1);
+  assert.match(causes[0] ?? "", /ECONNREFUSED|Unable to connect/);
   const times = lines.map(({ time }) => String(time));
   assert.deepEqual(times, times.toSorted());
 

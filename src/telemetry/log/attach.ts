@@ -4,8 +4,8 @@
 
 import type { EventOf, EventType } from "../../core/events.ts";
 import { loadTraceApi } from "./active-trace.ts";
+import { LineLimit, type LineLimitOptions } from "./line-limit.ts";
 import { BreakerLog, type PinoLike } from "./lines.ts";
-import { RefusalLimit } from "./refusals.ts";
 
 /** What is listened to: a registry. */
 export interface LoggingSource {
@@ -20,10 +20,15 @@ export interface LoggingOptions {
    * From 0 on, where 0 logs every one. Default 1000: in an outage they come in thousands a second.
    */
   readonly rejectionIntervalMs?: number | undefined;
+  /**
+   * The same for failed calls of one upstream, operation and outcome, each with its cause; `null` logs
+   * none. Default 1000.
+   */
+  readonly failureIntervalMs?: number | null | undefined;
 }
 
-/** An outage refuses thousands of calls a second, and one line says as much. */
-const REJECTION_INTERVAL_MS = 1000;
+/** An outage ends thousands of calls a second, and one line says as much. */
+const INTERVAL_MS = 1000;
 
 /** Logs what happens in the registry from now on. The answer ends it. */
 export function attachLogging(
@@ -32,12 +37,24 @@ export function attachLogging(
   options: LoggingOptions = {},
 ): () => void {
   const log = new BreakerLog(logger);
-  const limit = {
-    intervalMs: options.rejectionIntervalMs ?? REJECTION_INTERVAL_MS,
+  const refusals: LineLimitOptions<EventOf<"refused">> = {
+    option: "rejectionIntervalMs",
+    intervalMs: options.rejectionIntervalMs ?? INTERVAL_MS,
+    kindOf: ({ reason }) => reason,
     tell: log.refused.bind(log),
   };
-  const refused = new RefusalLimit(limit);
-  const admittedInShadow = new RefusalLimit(limit);
+  const refused = new LineLimit(refusals);
+  const admittedInShadow = new LineLimit(refusals);
+  const { failureIntervalMs = INTERVAL_MS } = options;
+  const failed =
+    failureIntervalMs === null
+      ? undefined
+      : new LineLimit<EventOf<"failed">>({
+          option: "failureIntervalMs",
+          intervalMs: failureIntervalMs,
+          kindOf: ({ outcome }) => outcome,
+          tell: log.failed.bind(log),
+        });
   void loadTraceApi();
   log.start(gear.storeHealth());
   const ends = [
@@ -48,6 +65,7 @@ export function attachLogging(
     gear.on("endpoint", (event) => log.endpoint(event)),
     gear.on("recovery", (event) => log.recovery(event)),
     gear.on("refused", (event) => (event.shadow ? admittedInShadow : refused).take(event)),
+    ...(failed === undefined ? [] : [gear.on("failed", (event) => failed.take(event))]),
     gear.on("mode", (event) => log.mode(event)),
     gear.on("task", (event) => log.task(event)),
     gear.on("store-error", (event) => log.storeError(event)),
@@ -57,5 +75,6 @@ export function attachLogging(
     for (const end of ends) end();
     refused.end();
     admittedInShadow.end();
+    failed?.end();
   };
 }

@@ -7,7 +7,6 @@ import { percent } from "../../core/errors.ts";
 import type { AnyTripEvidence, EventOf, TransitionCause, TaskStep } from "../../core/events.ts";
 import { activeTrace, type TraceFields } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
-import type { RefusedEvent } from "./refusals.ts";
 
 type LogMethod = (fields: Record<string, unknown>, message: string) => unknown;
 
@@ -28,6 +27,7 @@ export const LOG_CODES = {
   reset: "HBCB-005",
   trippedByHand: "HBCB-006",
   alertFailed: "HBCB-007",
+  failed: "SG_CALL",
   mode: "SG_MODE",
   state: "SG_STATE",
   task: "SG_TASK",
@@ -130,7 +130,7 @@ export class BreakerLog {
     );
   }
 
-  refused(event: RefusedEvent, suppressed: number, isLate: boolean): void {
+  refused(event: EventOf<"refused">, suppressed: number, isLate: boolean): void {
     const { upstream, operation, reason, shadow, manual } = event;
     const fields = {
       code: reason === "load_shed" ? LOG_CODES.loadShed : LOG_CODES.rejected,
@@ -163,6 +163,26 @@ export class BreakerLog {
         trace,
       );
     }
+  }
+
+  failed(event: EventOf<"failed">, suppressed: number, isLate: boolean): void {
+    const { upstream, operation, outcome, error, endpoint, latencyMs } = event;
+    const elapsedMs = wholeMs(latencyMs);
+    this.#write(
+      "warn",
+      {
+        code: LOG_CODES.failed,
+        bookmaker: upstream,
+        ...(endpoint === undefined ? {} : { endpoint }),
+        operation,
+        outcome,
+        error,
+        elapsedMs,
+        ...(suppressed === 0 ? {} : { suppressed }),
+      },
+      `Failed ${operation} for ${upstream} after ${elapsedMs}ms: ${error}${moreLikeIt(suppressed)}`,
+      isLate ? {} : activeTrace(),
+    );
   }
 
   mode({ upstream, from, to, actor, reason }: EventOf<"mode">): void {

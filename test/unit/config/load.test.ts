@@ -49,7 +49,7 @@ test("fills in every default of an empty file", () => {
     },
     admin: { host: "0.0.0.0", port: 9464 },
     store: { kind: "sqlite", path: "./data/circuit_breaker.db" },
-    logging: { level: "info", format: "json", rejectionIntervalMs: 1000 },
+    logging: { level: "info", format: "json", rejectionIntervalMs: 1000, failureIntervalMs: 1000 },
     loadShedding: { threshold: 0.85, operationLoad: 100, mode: "weighted", maxPending: 1000 },
     limits: { upstreams: 1000, operations: 200 },
     upstreams: {},

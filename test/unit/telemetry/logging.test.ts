@@ -397,7 +397,7 @@ describe("attachLogging", () => {
     );
     dk.reset({ force: true });
     assert.equal(await dk.execute(() => 1), 1);
-    assert.equal(gear.counters().listenerErrors, 3);
+    assert.equal(gear.counters().listenerErrors, 4);
   });
 
   test("the answer ends it", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
-import type { RefusedEvent } from "../../../src/telemetry/log/refusals.ts";
+import type { EventOf } from "../../../src/core/events.ts";
 import { Emitter } from "../../../src/pipeline/emitter.ts";
 import { createSwitchgear, latching } from "../../../src/index.ts";
 import {
@@ -15,7 +15,9 @@ type Fields = Readonly<Record<string, unknown>>;
 interface Subject {
   readonly lines: (Fields & { readonly msg: string })[];
   /** Says that a call was refused at this time of the registry's clock. */
-  readonly refuse: (event?: Partial<RefusedEvent>) => void;
+  readonly refuse: (event?: Partial<EventOf<"refused">>) => void;
+  /** Says that a call failed. */
+  readonly fail: (event?: Partial<EventOf<"failed">>) => void;
   readonly detach: () => void;
 }
 
@@ -44,6 +46,18 @@ function makeSubject(t: TestContext, options?: LoggingOptions): Subject {
         systemLoad: undefined,
         operationLoad: undefined,
         shadow: false,
+        at: 0,
+        ...event,
+      }),
+    fail: (event = {}) =>
+      emitter.emit({
+        type: "failed",
+        upstream: "dk",
+        operation: "odds",
+        outcome: "failed",
+        error: "connect ECONNREFUSED",
+        latencyMs: 1.5,
+        endpoint: undefined,
         at: 0,
         ...event,
       }),
@@ -215,5 +229,79 @@ describe("refusals in the log", () => {
     dk.tryAcquire();
     t.mock.timers.tick(1000);
     assert.equal(times, 3);
+  });
+});
+
+describe("failed calls in the log", () => {
+  test("one line in a second with a cause, and the number of those left out", (t) => {
+    const { lines, fail } = makeSubject(t);
+    fail();
+    for (let at = 1; at < 5; at += 1) fail({ at, error: `HTTP 50${at}`, endpoint: "odds/v2" });
+    assert.deepEqual(lines, [
+      {
+        code: "SG_CALL",
+        bookmaker: "dk",
+        operation: "odds",
+        outcome: "failed",
+        error: "connect ECONNREFUSED",
+        elapsedMs: 2,
+        msg: "[CIRCUIT_BREAKER] Failed odds for dk after 2ms: connect ECONNREFUSED",
+      },
+    ]);
+    t.mock.timers.tick(999);
+    assert.deepEqual(lines.slice(1), [
+      {
+        code: "SG_CALL",
+        bookmaker: "dk",
+        endpoint: "odds/v2",
+        operation: "odds",
+        outcome: "failed",
+        error: "HTTP 504",
+        elapsedMs: 2,
+        suppressed: 3,
+        msg: "[CIRCUIT_BREAKER] Failed odds for dk after 2ms: HTTP 504. 3 more like it were not logged.",
+      },
+    ]);
+  });
+
+  test("upstreams, operations, failures and timeouts are told apart", (t) => {
+    const { lines, fail } = makeSubject(t);
+    for (let n = 0; n < 3; n += 1) {
+      fail();
+      fail({ outcome: "timeout" });
+      fail({ operation: "scores" });
+      fail({ upstream: "fd" });
+    }
+    assert.equal(lines.length, 4);
+  });
+
+  test("what an upstream writes cannot forge a line", (t) => {
+    const { lines, fail } = makeSubject(t);
+    fail({ error: 'HTTP 500\n{"code":"HBCB-005"}\u001b[2J' });
+    assert.equal(lines[0]?.msg.includes("\n"), false);
+    assert.equal(lines[0]["error"], 'HTTP 500\\n{"code":"HBCB-005"}\\u001b[2J');
+  });
+
+  test("every one, none, or once in another time, where that is wanted", (t) => {
+    const linesOf = (failureIntervalMs: number | null): number => {
+      const { lines, fail, detach } = makeSubject(t, { failureIntervalMs });
+      for (let at = 0; at < 20; at += 1) fail({ at });
+      const before = lines.length;
+      detach();
+      t.mock.timers.reset();
+      return before;
+    };
+    assert.equal(linesOf(0), 20);
+    assert.equal(linesOf(null), 0);
+    assert.equal(linesOf(10), 2);
+    assert.throws(() => linesOf(-1), /failureIntervalMs must be a number from 0 /);
+  });
+
+  test("the end tells what was left out", (t) => {
+    const { lines, fail, detach } = makeSubject(t);
+    for (let n = 0; n < 10; n += 1) fail();
+    detach();
+    assert.equal(lines.length, 2);
+    assert.equal(sum(lines), 10);
   });
 });

@@ -1,27 +1,34 @@
-// Which refusals are logged. In an outage they come in thousands a second and say the same: one of each
-// upstream, operation and reason is told in an interval, with the number of those left out. What the
-// last interval left out is told when it is over, so that no refusal is missing from the sum.
+// Which refused and failed calls are logged. In an outage they come in thousands a second and say the
+// same: one of each upstream, operation and kind is told in an interval, with the number of those left
+// out. What the last interval left out is told when it is over, so that no call is missing from the sum.
 
-import type { EventOf } from "../../core/events.ts";
-
-export type RefusedEvent = EventOf<"refused">;
-
-export interface RefusalLimitOptions {
-  /** 0 tells every one. */
-  readonly intervalMs: number;
-  /** `isLate` when an interval's end tells of it, and not the call. */
-  readonly tell: (event: RefusedEvent, suppressed: number, isLate: boolean) => void;
+/** What happened to a call. */
+export interface CallEvent {
+  readonly upstream: string;
+  readonly operation: string;
+  readonly at: number;
 }
 
-interface Kept {
+export interface LineLimitOptions<Event extends CallEvent> {
+  /** What the interval is called where it is set. */
+  readonly option: string;
+  /** 0 tells every one. */
+  readonly intervalMs: number;
+  /** Kinds of one upstream and operation are told apart; there are few. */
+  readonly kindOf: (event: Event) => string;
+  /** `isLate` when an interval's end tells of it, and not the call. */
+  readonly tell: (event: Event, suppressed: number, isLate: boolean) => void;
+}
+
+interface Kept<Event> {
   /** By the events' own clock. */
   toldAtMs: number;
   leftOut: number;
-  last: RefusedEvent | undefined;
+  last: Event | undefined;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
-type KeptByReason = Map<RefusedEvent["reason"], Kept>;
+type KeptByKind<Event> = Map<string, Kept<Event>>;
 
 /** Timers take no more. */
 const INTERVAL_MS_MAX = 2 ** 31 - 1;
@@ -35,23 +42,25 @@ const OPERATIONS_MAX = 1000;
 /** No upstream and no operation has it. */
 const REST = "";
 
-export class RefusalLimit {
+export class LineLimit<Event extends CallEvent> {
   readonly #intervalMs: number;
-  readonly #tell: RefusalLimitOptions["tell"];
-  readonly #upstreams = new Map<string, Map<string, KeptByReason>>();
+  readonly #kindOf: LineLimitOptions<Event>["kindOf"];
+  readonly #tell: LineLimitOptions<Event>["tell"];
+  readonly #upstreams = new Map<string, Map<string, KeptByKind<Event>>>();
   #operations = 0;
 
-  constructor({ intervalMs, tell }: RefusalLimitOptions) {
+  constructor({ option, intervalMs, kindOf, tell }: LineLimitOptions<Event>) {
     if (!(intervalMs >= 0 && intervalMs <= INTERVAL_MS_MAX)) {
       throw new RangeError(
-        `rejectionIntervalMs must be a number from 0 to ${INTERVAL_MS_MAX}, not ${intervalMs}`,
+        `${option} must be a number from 0 to ${INTERVAL_MS_MAX}, not ${intervalMs}`,
       );
     }
     this.#intervalMs = intervalMs;
+    this.#kindOf = kindOf;
     this.#tell = tell;
   }
 
-  take(event: RefusedEvent): void {
+  take(event: Event): void {
     const kept = this.#keptOf(event);
     const ageMs = event.at - kept.toldAtMs;
     // A clock that was set back must not silence anything.
@@ -70,19 +79,19 @@ export class RefusalLimit {
   /** Tells what is left out so far. */
   end(): void {
     for (const operations of this.#upstreams.values()) {
-      for (const reasons of operations.values()) {
-        for (const kept of reasons.values()) this.#tellLast(kept);
+      for (const kinds of operations.values()) {
+        for (const kept of kinds.values()) this.#tellLast(kept);
       }
     }
   }
 
-  #tellLater(kept: Kept, ms: number): Kept["timer"] {
+  #tellLater(kept: Kept<Event>, ms: number): Kept<Event>["timer"] {
     const timer = setTimeout(() => this.#tellLast(kept), ms);
     timer.unref();
     return timer;
   }
 
-  #tellLast(kept: Kept): void {
+  #tellLast(kept: Kept<Event>): void {
     const { last, leftOut, toldAtMs } = kept;
     clearTimeout(kept.timer);
     Object.assign(kept, told(toldAtMs + this.#intervalMs));
@@ -94,35 +103,36 @@ export class RefusalLimit {
     }
   }
 
-  #keptOf({ upstream, operation, reason }: RefusedEvent): Kept {
-    const reasons = this.#reasonsOf(upstream, operation);
-    let kept = reasons.get(reason);
+  #keptOf(event: Event): Kept<Event> {
+    const kinds = this.#kindsOf(event.upstream, event.operation);
+    const kind = this.#kindOf(event);
+    let kept = kinds.get(kind);
     if (kept === undefined) {
       kept = told(Number.NEGATIVE_INFINITY);
-      reasons.set(reason, kept);
+      kinds.set(kind, kept);
     }
     return kept;
   }
 
-  #reasonsOf(upstream: string, operation: string): KeptByReason {
+  #kindsOf(upstream: string, operation: string): KeptByKind<Event> {
     const operations = this.#upstreams.get(upstream);
-    return operations?.get(operation) ?? this.#newReasons(upstream, operation);
+    return operations?.get(operation) ?? this.#newKinds(upstream, operation);
   }
 
-  #newReasons(upstream: string, operation: string): KeptByReason {
+  #newKinds(upstream: string, operation: string): KeptByKind<Event> {
     const isKnown = this.#upstreams.has(upstream) || this.#upstreams.size < UPSTREAMS_MAX;
     const name = isKnown ? upstream : REST;
-    const operations = this.#upstreams.get(name) ?? new Map<string, KeptByReason>();
+    const operations = this.#upstreams.get(name) ?? new Map<string, KeptByKind<Event>>();
     this.#upstreams.set(name, operations);
     const hasRoom = isKnown && this.#operations < OPERATIONS_MAX;
     if (hasRoom) this.#operations += 1;
     const of = hasRoom ? operation : REST;
-    const reasons = operations.get(of) ?? new Map<RefusedEvent["reason"], Kept>();
-    operations.set(of, reasons);
-    return reasons;
+    const kinds = operations.get(of) ?? new Map<string, Kept<Event>>();
+    operations.set(of, kinds);
+    return kinds;
   }
 }
 
-function told(atMs: number): Kept {
+function told(atMs: number): Kept<never> {
   return { toldAtMs: atMs, leftOut: 0, last: undefined, timer: undefined };
 }
