@@ -17,50 +17,35 @@ import { gatewayConnections, gatewayUpstreams } from "./gateway-upstreams.ts";
 /** The files are looked at so often. Followed through links, as a ConfigMap's are. */
 const LOOK_MS = 2_000;
 
-/** Sections that are read at the start and never again. */
-const FIXED = ["gateway", "admin", "store", "loadShedding", "limits"] as const;
+/** Sections that are read at the start and never again, but for the log's level. */
+const FIXED = ["gateway", "admin", "store", "logging", "loadShedding", "limits"] as const;
 
 export interface ReloadOptions {
   readonly file: string | undefined;
   readonly env: Environment;
   readonly config: SwitchgearConfig;
+  /** What is shown of it; kept up to date here. */
+  readonly inForce: { isGood: boolean; takenAt: number };
   readonly gear: Switchgear;
   readonly gateway: Gateway;
   readonly logger: SwitchgearLogger;
   readonly cache: UpstreamOptionsCache;
 }
 
-export interface Reloading {
-  /** Whether the last reload was taken; true before the first. */
-  readonly isGood: boolean;
-  /** When a configuration was last taken, epoch milliseconds. */
-  readonly takenAt: number;
-  stop(): void;
-}
-
-export function startReloading(options: ReloadOptions): Reloading {
+/** Reads again from now on. The answer ends it. */
+export function startReloading(options: ReloadOptions): () => void {
   const reloading = new Reloader(options);
   const onSignal = (): void => reloading.reload("SIGHUP");
   process.on("SIGHUP", onSignal);
   const timer = setInterval(() => reloading.look(), LOOK_MS);
   timer.unref();
-  return {
-    get isGood() {
-      return reloading.isGood;
-    },
-    get takenAt() {
-      return reloading.takenAt;
-    },
-    stop() {
-      process.off("SIGHUP", onSignal);
-      clearInterval(timer);
-    },
+  return () => {
+    process.off("SIGHUP", onSignal);
+    clearInterval(timer);
   };
 }
 
 class Reloader {
-  isGood = true;
-  takenAt = Date.now();
   readonly #options: ReloadOptions;
   #config: SwitchgearConfig;
   /** What the files were like when they were last read. */
@@ -84,14 +69,14 @@ class Reloader {
   }
 
   reload(why: string): void {
-    const { logger } = this.#options;
+    const { logger, inForce } = this.#options;
     this.#read = this.#look();
     try {
       this.#take(why);
-      this.isGood = true;
-      this.takenAt = Date.now();
+      inForce.isGood = true;
+      inForce.takenAt = Date.now();
     } catch (error) {
-      this.isGood = false;
+      inForce.isGood = false;
       const isFault = error instanceof ConfigError || error instanceof InvalidOptionsError;
       const text = isFault || error instanceof Refusal ? error.message : String(error);
       logger.error({ why }, `configuration refused, the one before goes on: ${text}`);
@@ -108,12 +93,14 @@ class Reloader {
     const connections = gatewayConnections(config);
     const change = gear.configure(cache.of(config.upstreams));
     gateway.reload(gatewayUpstreams(config, connections, gear));
-    logger.level = config.logging.level;
+    const { level } = config.logging;
+    logger.level = level;
+    const old = { ...this.#config, logging: { ...this.#config.logging, level } };
     const needsRestart = FIXED.filter(
-      (section) => JSON.stringify(config[section]) !== JSON.stringify(this.#config[section]),
+      (section) => JSON.stringify(config[section]) !== JSON.stringify(old[section]),
     );
-    // Of the rest, too: it stays a difference until the restart.
-    this.#config = { ...config, ...pick(this.#config, FIXED) };
+    // It stays a difference until the restart.
+    this.#config = { ...config, ...pick(old, FIXED) };
     logger.info({ why, ...change }, "configuration taken");
     if (needsRestart.length > 0) {
       logger.warn({ sections: needsRestart }, "some of the configuration waits for a restart");

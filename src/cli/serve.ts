@@ -49,7 +49,8 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   let pending = (): number => 0;
   const cache = new UpstreamOptionsCache();
   const gear = gearOf(config, cache, () => pending());
-  const sdk = await startSdk(gear, env, version, logger);
+  const inForce = { isGood: true, takenAt: Date.now() };
+  const sdk = await startSdk(gear, env, version, logger, inForce);
   const endLogging = attachLogging(gear, logger, config.logging);
 
   let isShuttingDown = false;
@@ -60,7 +61,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       app: createAdminApp({
         gear,
         token,
-        metrics: prometheusMetrics(gear, { version, log: logger }),
+        metrics: prometheusMetrics(gear, { version, log: logger, config: inForce }),
         version,
         isShuttingDown: () => isShuttingDown,
         onError: (error) => logger.error({ err: error }, "an admin request failed"),
@@ -88,12 +89,21 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   pending = () => gateway.inFlight();
   // Before the line that says so: whoever reads it may stop us at once.
   const stopped = stopSignal();
-  const reloading = startReloading({ file, env, config, gear, gateway, logger, cache });
+  const stopReloading = startReloading({
+    file,
+    env,
+    config,
+    inForce,
+    gear,
+    gateway,
+    logger,
+    cache,
+  });
   logger.info({ gateway: gateway.url, admin: admin.url, version }, "switchgear is serving");
 
   const signal = await stopped;
   isShuttingDown = true;
-  reloading.stop();
+  stopReloading();
   // A person at a terminal has no load balancer that must hear of it first.
   const delayMs = signal === "SIGTERM" ? config.gateway.drainDelayMs : 0;
   const hurry = setTimeout(() => process.exit(EXIT.failed), delayMs + STOP_MS_MAX);

@@ -6,7 +6,13 @@
 import type { Metric } from "./series/catalogue.ts";
 import { METRICS } from "./series/catalogue.ts";
 import type { Labels, MetricFamily } from "./series/families.ts";
-import { Recorder, type BuildInfo, type MeteredLog, type MetricSource } from "./series/recorder.ts";
+import {
+  Recorder,
+  type BuildInfo,
+  type MeteredConfig,
+  type MeteredLog,
+  type MetricSource,
+} from "./series/recorder.ts";
 
 /** The parts of prom-client's `Registry` that are used. */
 export interface PromRegistry {
@@ -48,16 +54,18 @@ export interface Registration {
 export interface PromOptions extends Partial<BuildInfo> {
   /** A logger of `createLogger`, whose dropped lines are counted; without it those series are left out. */
   readonly log?: MeteredLog | undefined;
+  /** A configuration that is read again while it is in use; without it those series are left out. */
+  readonly config?: MeteredConfig | undefined;
 }
 
 /** Shows a registry of upstreams in one of prom-client. */
 export function registerSwitchgear(
   registry: PromRegistry,
   gear: MetricSource,
-  { version, runtime, log }: PromOptions = {},
+  { version, runtime, log, config }: PromOptions = {},
 ): Registration {
   const build = version === undefined || runtime === undefined ? undefined : { version, runtime };
-  const recorder = new Recorder(gear, { build, log });
+  const recorder = new Recorder(gear, { build, log, config });
   const all = Object.values(METRICS);
   const registration = registerFamilies(registry, all, () => recorder.collect());
   recorder.registrationFailures = registration.failures;

@@ -76,7 +76,8 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
   assert.equal(gear.monitors.active, 0);
 
   const log = { logHealth: () => ({ isUp: true, linesDropped: 0 }) };
-  const page = await prometheusMetrics(gear, { version: "1.2.3", log }).collect();
+  const config = { isGood: true, takenAt: 1_795_000_000_000 };
+  const page = await prometheusMetrics(gear, { version: "1.2.3", log, config }).collect();
 
   assert.equal(page.contentType, "text/plain; version=0.0.4; charset=utf-8");
   const families = parseExposition(page.body);
@@ -272,6 +273,7 @@ test("the producer serves any reader, without units, and asks for no global prov
       switchgearMetricProducer(gear, {
         version: "1.2.3",
         log: { logHealth: () => ({ isUp: false, linesDropped: 7 }) },
+        config: { isGood: false, takenAt: 1_795_000_000_500 },
       }),
     ],
   });
@@ -290,6 +292,8 @@ test("the producer serves any reader, without units, and asks for no global prov
     scope.metrics.find(({ descriptor }) => descriptor.name === name)?.dataPoints[0]?.value;
   assert.equal(valueOf("switchgear_log_up"), 0);
   assert.equal(valueOf("switchgear_log_lines_dropped_total"), 7);
+  assert.equal(valueOf("switchgear_config_last_reload_successful"), 0);
+  assert.equal(valueOf("switchgear_config_last_reload_success_timestamp_seconds"), 1_795_000_000.5);
   assert.equal(otelMetrics.getMeterProvider() instanceof MeterProvider, false);
   await provider.shutdown();
 });

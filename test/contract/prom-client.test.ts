@@ -55,8 +55,9 @@ test("one history gives the same series through both exporters", async () => {
   const registry = new Registry();
   const log = { logHealth: () => ({ isUp: true, linesDropped: 7 }) };
   const build = { version: "1.2.3", runtime: "test 1" };
-  const { failures } = registerSwitchgear(registry, gear, { ...build, log });
-  const otel = prometheusMetrics(gear, { version: "1.2.3", log });
+  const config = { isGood: false, takenAt: 1_795_000_000_500 };
+  const { failures } = registerSwitchgear(registry, gear, { ...build, log, config });
+  const otel = prometheusMetrics(gear, { version: "1.2.3", log, config });
 
   const ours = lines(await registry.metrics());
   const theirs = lines((await otel.collect()).body);

@@ -69,24 +69,43 @@ test("SIGHUP: upstreams come, go, change and come back as they went; calls under
   assert.equal((await running.stop()).code, 0);
 });
 
+/** What `/metrics` shows of the configuration. */
+async function shown({ admin }: Serving): Promise<{ isGood: number; takenAt: number }> {
+  const answer = await fetch(`${admin}/metrics`);
+  const page = await answer.text();
+  const value = (name: string): number =>
+    Number(new RegExp(`^switchgear_config_last_reload_${name} (.*)$`, "m").exec(page)?.[1]);
+  return { isGood: value("successful"), takenAt: value("success_timestamp_seconds") };
+}
+
 test("a file that is wrong is refused in words, and the one before goes on", async (t) => {
   const { url, of, dk, running, file, logged } = await scene(t);
+  const atStart = await shown(running);
+  assert.equal(atStart.isGood, 1);
+  assert.ok(Math.abs(atStart.takenAt - Date.now() / 1000) < 60);
   writeFileSync(file, of(dk, "  broken: { urll: x }"));
   signal(running);
   await eventually(logged(/configuration refused.*upstreams\.broken\.urll: unknown key/), "a word");
   assert.equal(await status(`${running.gateway}/dk/odds`), 200);
   assert.equal(await status(`${running.gateway}/broken/odds`), 404);
+  assert.deepEqual(await shown(running), { isGood: 0, takenAt: atStart.takenAt });
 
   writeFileSync(file, of(dk, `  secure: { url: ${url}, tls: { caFile: /nowhere } }`));
   signal(running);
   await eventually(logged(/configuration refused.*cannot be read: no such file/), "a word");
   assert.equal(await status(`${running.gateway}/secure/odds`), 404);
 
-  writeFileSync(file, `gateway: { maxBodyBytes: 7 }\n${of(dk, `  more: { url: ${url} }`)}`);
+  writeFileSync(
+    file,
+    `gateway: { maxBodyBytes: 7 }\nlogging: { level: debug, failureIntervalMs: 0 }\n${of(dk, `  more: { url: ${url} }`)}`,
+  );
   signal(running);
   await eventually(logged("waits for a restart"), "a warning");
-  assert.match(running.program.stdout(), /"sections":\["gateway"\]/);
+  assert.match(running.program.stdout(), /"sections":\["gateway","logging"\]/);
   assert.equal(await status(`${running.gateway}/more/odds`), 200);
+  const { isGood, takenAt } = await shown(running);
+  assert.equal(isGood, 1);
+  assert.ok(takenAt > atStart.takenAt);
 });
 
 test("a changed file is taken by itself, however it was replaced, but not while it is empty", async (t) => {

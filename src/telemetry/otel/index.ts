@@ -6,9 +6,14 @@
 import type { CollectionResult, MetricData, MetricProducer } from "@opentelemetry/sdk-metrics";
 import { metricData } from "./data.ts";
 import { NO_RESOURCE, Page } from "./page.ts";
-import { Recorder, type MeteredLog, type MetricSource } from "../series/recorder.ts";
+import {
+  Recorder,
+  type MeteredConfig,
+  type MeteredLog,
+  type MetricSource,
+} from "../series/recorder.ts";
 
-export type { MeteredLog, MetricSource } from "../series/recorder.ts";
+export type { MeteredConfig, MeteredLog, MetricSource } from "../series/recorder.ts";
 export { headerTracing, traceCalls } from "./tracing.ts";
 export type { HeaderTracing, TracingOptions, TracingSource } from "./tracing.ts";
 
@@ -17,6 +22,8 @@ export interface OtelOptions {
   readonly version?: string | undefined;
   /** A logger of `createLogger`, whose dropped lines are counted; without it those series are left out. */
   readonly log?: MeteredLog | undefined;
+  /** A configuration that is read again while it is in use; without it those series are left out. */
+  readonly config?: MeteredConfig | undefined;
 }
 
 /** What `/metrics` answers. */
@@ -74,9 +81,9 @@ export function prometheusMetrics(gear: MetricSource, options: OtelOptions = {})
   return { collect: oneAtATime(collect) };
 }
 
-function recorderOf(gear: MetricSource, { version, log }: OtelOptions): Recorder {
+function recorderOf(gear: MetricSource, { version, log, config }: OtelOptions): Recorder {
   const build = version === undefined ? undefined : { version, runtime: runtimeName() };
-  return new Recorder(gear, { build, log });
+  return new Recorder(gear, { build, log, config });
 }
 
 /**

@@ -7,7 +7,7 @@
 
 import { diag } from "@opentelemetry/api";
 import type { PushMetricExporter } from "@opentelemetry/sdk-metrics";
-import type { MeteredLog, MetricSource } from "../series/recorder.ts";
+import type { MeteredConfig, MeteredLog, MetricSource } from "../series/recorder.ts";
 import { switchgearMetricProducer } from "./index.ts";
 import { tellSdkTroubles, type SdkLog } from "./sdk-diagnostics.ts";
 import { headerTracing, traceCalls, type HeaderTracing, type TracingSource } from "./tracing.ts";
@@ -91,6 +91,7 @@ export async function startSdk(
   env: Environment,
   version: string,
   log: SdkLog & MeteredLog,
+  config: MeteredConfig,
 ): Promise<RunningSdk | undefined> {
   if (!isSdkWanted(env)) return undefined;
   tellSdkTroubles(log);
@@ -98,7 +99,7 @@ export async function startSdk(
     import("@opentelemetry/sdk-node"),
     import("@opentelemetry/sdk-metrics"),
   ]);
-  const producer = switchgearMetricProducer(gear, { version, log });
+  const producer = switchgearMetricProducer(gear, { version, log, config });
   const exportIntervalMillis = exportIntervalMs(env);
   const sdk = new NodeSDK({
     serviceName: env["OTEL_SERVICE_NAME"] ?? "switchgear",

@@ -259,6 +259,18 @@ export const METRICS = {
     [],
     `Log lines that were not written, because whoever reads them was too slow or writing failed; refusals that are left out by intent are not among them. ${SINCE_START}`,
   ),
+  configIsGood: gauge(
+    "switchgear_config_last_reload_successful",
+    [],
+    "1 while the configuration that was last read is in force, but for what waits for a restart; 0 while it is refused and the one before goes on. Only of the gateway.",
+    "max",
+  ),
+  configTakenAt: gauge(
+    "switchgear_config_last_reload_success_timestamp_seconds",
+    [],
+    "When a configuration was last taken, at the start or later, as Unix time in seconds. Only of the gateway.",
+    "max",
+  ),
   systemLoad: gauge(
     "switchgear_system_load",
     [],

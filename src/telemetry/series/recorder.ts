@@ -75,9 +75,18 @@ export interface MeteredLog {
   logHealth(): { readonly isUp: boolean; readonly linesDropped: number } | undefined;
 }
 
+/** A configuration that can be read again while it is in use. */
+export interface MeteredConfig {
+  /** Whether what was last read is in force. */
+  readonly isGood: boolean;
+  /** When one was last taken, epoch milliseconds. */
+  readonly takenAt: number;
+}
+
 export interface RecorderOptions {
   readonly build?: BuildInfo | undefined;
   readonly log?: MeteredLog | undefined;
+  readonly config?: MeteredConfig | undefined;
 }
 
 /** Upstreams with series of their own (G-7). */
@@ -109,6 +118,7 @@ export class Recorder {
   readonly #source: MetricSource;
   readonly #build: BuildInfo | undefined;
   readonly #log: MeteredLog | undefined;
+  readonly #config: MeteredConfig | undefined;
   readonly #members = new Map<string, Member>();
   /** By the label that shows the upstream. */
   readonly #labelSets = new Map<string, LabelSets>();
@@ -119,10 +129,11 @@ export class Recorder {
   #pairs = 0;
   #scrape = 0;
 
-  constructor(source: MetricSource, { build, log }: RecorderOptions = {}) {
+  constructor(source: MetricSource, { build, log, config }: RecorderOptions = {}) {
     this.#source = source;
     this.#build = build;
     this.#log = log;
+    this.#config = config;
   }
 
   /** Everything as of now. */
@@ -247,6 +258,10 @@ export class Recorder {
     if (log !== undefined) {
       families.add("logUp", {}, log.isUp ? 1 : 0);
       families.add("logLinesDropped", {}, log.linesDropped);
+    }
+    if (this.#config !== undefined) {
+      families.add("configIsGood", {}, this.#config.isGood ? 1 : 0);
+      families.add("configTakenAt", {}, this.#config.takenAt / 1000);
     }
     const load = this.#source.systemLoad();
     // Not a number is no sample: parsers disagree about its spelling.

@@ -98,6 +98,7 @@ describe("recorder", () => {
     const families = new Recorder(gear, {
       build: { version: "1.2.3", runtime: "node 24" },
       log: { logHealth: () => ({ isUp: true, linesDropped: 0 }) },
+      config: { isGood: true, takenAt: 0 },
     }).collect();
 
     for (const { metric, samples } of families) {
