@@ -129,11 +129,13 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
   }
 
   get admitNeedsTime(): boolean {
-    return this.#standing.isTripped && !this.#standing.isManual;
+    const standing = this.#standing;
+    return standing.isTripped && !standing.isManual;
   }
 
   admit(nowMs: number): Ticket {
-    return this.#standing.isTripped ? this.#canary(nowMs) : this.#standing.ticket;
+    const standing = this.#standing;
+    return standing.isTripped ? this.#canary(nowMs) : standing.ticket;
   }
 
   /** What `admit` would do. A read: it takes no slot and changes no state. */
@@ -210,7 +212,7 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
   }
 
   get refusalReason(): MachineRefusal["reason"] {
-    return this.state === "half-open" ? "half_open_limit" : "tripped";
+    return this.#standing.state === "half-open" ? "half_open_limit" : "tripped";
   }
 
   refusal(at: Instant): MachineRefusal {
@@ -262,11 +264,12 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
 
   /** Lets a canary in when one is due and a slot is free. */
   #canary(nowMs: number): Ticket {
-    if (this.#standing.state === "cooling-down") {
-      if (nowMs < this.#standing.dueMs) return REFUSED;
+    const standing = this.#standing;
+    if (standing.state === "cooling-down") {
+      if (nowMs < standing.dueMs) return REFUSED;
       this.#startHalfOpen(nowMs);
     } else if (this.#canaries?.leases.isExhausted === true) this.#startHalfOpen(nowMs);
-    return this.#standing.ticketOf(this.#canaries?.leases.grant(nowMs) ?? 0);
+    return standing.ticketOf(this.#canaries?.leases.grant(nowMs) ?? 0);
   }
 
   #startHalfOpen(nowMs: number): void {

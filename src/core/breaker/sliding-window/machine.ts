@@ -121,7 +121,8 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   }
 
   get admitNeedsTime(): boolean {
-    return this.#standing.isTripped && !this.#standing.isManual;
+    const standing = this.#standing;
+    return standing.isTripped && !standing.isManual;
   }
 
   /** From which latency `settleOk` is in need of a date, since the call may trip it. */
@@ -130,7 +131,8 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   }
 
   admit(nowMs: number): Ticket {
-    if (this.#standing.state === "closed") return this.#standing.ticket;
+    const standing = this.#standing;
+    if (standing.state === "closed") return standing.ticket;
     const ticket = this.#ramp === undefined ? this.#probe(nowMs) : this.#pass(this.#ramp);
     if (ticket === REFUSED) this.#rejected += 1;
     return ticket;
@@ -204,8 +206,9 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
   }
 
   get refusalReason(): MachineRefusal["reason"] {
-    if (this.state === "half-open") return "half_open_limit";
-    return this.state === "ramping" ? "ramping" : "tripped";
+    const { state } = this.#standing;
+    if (state === "half-open") return "half_open_limit";
+    return state === "ramping" ? "ramping" : "tripped";
   }
 
   refusal(at: Instant): MachineRefusal {
@@ -271,18 +274,17 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
 
   /** Lets a probe in when one is due and a slot is free. */
   #probe(nowMs: number): Ticket {
-    this.#endEpisode(nowMs);
-    if (this.#standing.state === "open") {
-      if (nowMs < this.#standing.dueMs) return REFUSED;
+    const standing = this.#standing;
+    if (this.#probes !== undefined) this.#endEpisode(this.#probes, nowMs);
+    if (standing.state === "open") {
+      if (nowMs < standing.dueMs) return REFUSED;
       this.#startHalfOpen(nowMs);
     }
-    return this.#standing.ticketOf(this.#probes?.leases.grant(nowMs) ?? 0);
+    return standing.ticketOf(this.#probes?.leases.grant(nowMs) ?? 0);
   }
 
   /** An episode that came to no verdict ended when it had to, whenever somebody notices. */
-  #endEpisode(nowMs: number): void {
-    const probes = this.#probes;
-    if (probes === undefined) return;
+  #endEpisode(probes: Probes, nowMs: number): void {
     if (nowMs >= probes.dueMs) this.#open("half_open_expired", probes.dueMs);
     else if (probes.leases.isExhausted) this.#open("half_open_expired", nowMs);
   }
