@@ -79,7 +79,7 @@ export class Standing<State extends string, Evidence extends AnyTripEvidence> {
 
   constructor(state: State, { random, nowMs, epoch = 0 }: MachinePorts) {
     this.#base = epoch * EPOCH_STEP;
-    this.#ticket = this.#base;
+    this.ticket = this.#base;
     this.#random = random ?? NO_CHANCE;
     this.state = state;
     this.sinceMs = nowMs ?? 0;
