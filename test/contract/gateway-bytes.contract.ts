@@ -2,14 +2,11 @@
 // sockets, and what becomes of calls whose connection had been let go of.
 
 import assert from "node:assert/strict";
-import { createServer, type Server, type Socket } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Bench } from "./gateway-harness.ts";
-import { listen, raw, startBench } from "./gateway-harness.ts";
-
-/** Answers each request's head by hand. `count` is its number on the connection, from 1. */
-type Script = (socket: Socket, head: string, count: number) => void;
+import { raw, startBench } from "./gateway-harness.ts";
+import { request, startRawUpstream, type RawUpstream, type Script } from "./gateway-raw.ts";
 
 const NAME = "見積書 übel.pdf";
 const LATIN1 = Buffer.from(NAME, "utf8").toString("latin1");
@@ -18,34 +15,12 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
   const isBun = transport === "bun";
 
   describe(`bytes and connections, on ${transport}`, () => {
-    let server: Server;
+    let upstream: RawUpstream;
     let bench: Bench;
-    let script: Script;
-    let heads: string[] = [];
-    let connections = 0;
-    const sockets = new Set<Socket>();
 
     before(async () => {
-      server = createServer((socket) => {
-        connections += 1;
-        sockets.add(socket);
-        let text = "";
-        let count = 0;
-        socket.on("error", () => {});
-        socket.once("close", () => sockets.delete(socket));
-        socket.on("data", (chunk) => {
-          text += chunk.toString("latin1");
-          const end = text.indexOf("\r\n\r\n");
-          const length = Number(/\r\ncontent-length: (\d+)/i.exec(text)?.[1] ?? 0);
-          if (end === -1 || text.length < end + 4 + length) return;
-          const head = text.slice(0, end);
-          text = "";
-          heads.push(head);
-          count += 1;
-          script(socket, head, count);
-        });
-      });
-      const port = await listen(server);
+      upstream = await startRawUpstream();
+      const { port } = upstream;
       bench = await startBench(
         { url: `http://127.0.0.1:${port}`, deadlineMs: 2_000 },
         { transport, methods: ["PROPFIND"], holdsAdminToken: (value) => value.includes("s3cret") },
@@ -61,22 +36,15 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
     });
     after(async () => {
       await bench.gateway.stop(0);
-      for (const socket of sockets) socket.destroy();
-      server.close();
+      upstream.close();
     });
     beforeEach(() => {
-      for (const socket of sockets) socket.destroy();
-      heads = [];
-      connections = 0;
+      upstream.reset();
       bench.guard.settled.length = 0;
     });
 
     const ask = (text: string, waitMs?: number) => raw(bench.gateway.port, text, waitMs);
-    const request = (method: string, path = "/draftkings/x", ...lines: string[]): string =>
-      `${[`${method} ${path} HTTP/1.1`, "Host: a", ...lines].join("\r\n")}\r\n\r\n`;
-    const answerWith = (text: string): void => {
-      script = (socket) => socket.write(text, "latin1");
-    };
+    const answerWith = (text: string): void => upstream.answerWith(text);
     const outcomes = () => bench.guard.settled.map(({ outcome }) => outcome);
 
     describe("fields beyond ASCII arrive as they were sent", () => {
@@ -105,7 +73,7 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
         answerWith("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         await ask(request("GET", "/draftkings/x", `X-Same: ${LATIN1}`));
 
-        assert.ok(heads[0]?.toLowerCase().includes(`x-same: ${LATIN1}`.toLowerCase()));
+        assert.ok(upstream.heads[0]?.toLowerCase().includes(`x-same: ${LATIN1}`.toLowerCase()));
       });
     });
 
@@ -122,12 +90,12 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
       test("may be preceded by an unasked 100 Continue, whole or in pieces", async () => {
         const interim = "HTTP/1.1 100 Continue\r\n\r\n";
         for (const at of [0, 1, 9, 12, 20, interim.length]) {
-          script = (socket) => {
+          upstream.answerBy((socket) => {
             socket.write(interim.slice(0, at));
             setTimeout(() => {
               socket.write(`${interim.slice(at)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`);
             }, 15);
-          };
+          });
           const answer = await ask(`${request("POST", "/draftkings/x", "Content-Length: 1")}x`);
 
           assert.deepEqual([at, answer.status, answer.body], [at, 200, "ok"]);
@@ -136,10 +104,10 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
 
       test("are looked for in heads only: a body may begin like one", async () => {
         const body = "HTTP/1.1 100 Continue\r\n\r\nand more";
-        script = (socket) => {
+        upstream.answerBy((socket) => {
           socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
           setTimeout(() => socket.write(body), 30);
-        };
+        });
 
         assert.equal((await ask(request("GET"))).body, body);
       });
@@ -173,7 +141,7 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
         const answer = await ask(head + chunk);
 
         assert.equal(answer.status, isBun ? 400 : 501);
-        assert.deepEqual(heads, []);
+        assert.deepEqual(upstream.heads, []);
       });
     });
 
@@ -192,34 +160,34 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
         ["PATCH", "a body", false],
       ] as const) {
         test(`${method} is ${isRepeated ? "" : "not "}sent once more, on a fresh one`, async () => {
-          script = once;
+          upstream.answerBy(once);
           assert.equal((await ask(request("GET"))).status, 200);
           const length = body === undefined ? [] : [`Content-Length: ${body.length}`];
           const answer = await ask(request(method, "/draftkings/x", ...length) + (body ?? ""));
 
           assert.equal(answer.status, isRepeated ? 200 : 502);
           assert.deepEqual(
-            heads.map((head) => head.split(" ")[0]),
+            upstream.heads.map((head) => head.split(" ")[0]),
             ["GET", method, ...(isRepeated ? [method] : [])],
           );
-          assert.equal(connections, isRepeated ? 2 : 1);
+          assert.equal(upstream.connections(), isRepeated ? 2 : 1);
           assert.deepEqual(outcomes(), ["ok", isRepeated ? "ok" : "failed"]);
         });
       }
 
       test("a fresh one that is reset is not tried again", async () => {
-        script = (socket) => socket.resetAndDestroy();
+        upstream.answerBy((socket) => socket.resetAndDestroy());
         const answer = await ask(request("GET"));
 
         assert.equal(answer.status, 502);
-        assert.equal(heads.length, 1);
+        assert.equal(upstream.heads.length, 1);
         assert.deepEqual(outcomes(), ["failed"]);
       });
     });
 
     describe("gateways that a request has passed", () => {
       beforeEach(() => answerWith("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
-      const hops = () => /\r\nx-switchgear-hops: (\S+)/i.exec(heads.at(-1) ?? "")?.[1];
+      const hops = () => /\r\nx-switchgear-hops: (\S+)/i.exec(upstream.heads.at(-1) ?? "")?.[1];
 
       test("are counted", async () => {
         await ask(request("GET"));
@@ -235,7 +203,7 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
 
         assert.equal(answer.status, 508);
         assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["loop"]);
-        assert.deepEqual(heads, []);
+        assert.deepEqual(upstream.heads, []);
       });
     });
 
@@ -248,14 +216,14 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
         ["Authorization: Token token=s3cret"],
       ]) {
         await ask(request("GET", "/draftkings/x", ...lines));
-        assert.doesNotMatch(heads.at(-1) ?? "", /s3cret/);
+        assert.doesNotMatch(upstream.heads.at(-1) ?? "", /s3cret/);
       }
       await ask(request("GET", "/draftkings/x", "Authorization: Bearer theirs"));
-      assert.match(heads.at(-1) ?? "", /\r\nauthorization: Bearer theirs/i);
+      assert.match(upstream.heads.at(-1) ?? "", /\r\nauthorization: Bearer theirs/i);
     });
 
     test("redirects and cookies of an upstream that asks for it lead through the gateway", async () => {
-      const { port } = server.address() as { port: number };
+      const { port } = upstream;
       answerWith(
         [
           "HTTP/1.1 302 Found",
@@ -295,14 +263,14 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
       answerWith("HTTP/1.1 207 Multi-Status\r\nContent-Length: 2\r\n\r\nok");
 
       assert.equal((await ask(request("PROPFIND"))).status, 207);
-      assert.match(heads[0] ?? "", /^PROPFIND \/x /);
+      assert.match(upstream.heads[0] ?? "", /^PROPFIND \/x /);
       assert.notEqual((await ask(request("REPORT"), 500)).status, 207);
-      assert.equal(heads.length, 1);
+      assert.equal(upstream.heads.length, 1);
     });
 
     test("callers are told to take another connection once the gateway winds down", async () => {
       answerWith("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-      const { port } = server.address() as { port: number };
+      const { port } = upstream;
       const other = await startBench({ url: `http://127.0.0.1:${port}` }, { transport });
       const asked = () => raw(other.gateway.port, request("GET"));
       assert.doesNotMatch((await asked()).headers.get("connection")?.[0] ?? "", /close/i);
