@@ -108,7 +108,7 @@ export function requestPairs(
 /** An answer's head: what its caller is sent of it, and the fields that decide. */
 export interface AnswerHead {
   readonly pairs: string[];
-  /** By name, in lower case, for the names below; of several the last one. */
+  /** By name, in lower case, for the names below; of several lines the last one, of lists all. */
   readonly fields: Readonly<Partial<Record<DecisiveField, string>>>;
 }
 
@@ -129,11 +129,21 @@ const DECISIVE_OF_ANSWER: ReadonlySet<string> = new Set<DecisiveField>([
   "x-switchgear-reason",
 ]);
 
+/** Lists, of which every line counts. */
+const LISTS_OF_ANSWER: ReadonlySet<string> = new Set<DecisiveField>([
+  "connection",
+  "transfer-encoding",
+]);
+
 /**
  * Reads flat name-value pairs in one pass; two `Set-Cookie` lines stay two. The length comes last: Node's
  * server spoils a `Content-Disposition` beyond ASCII that it finds after one (24.21).
  */
-export function answerHead(raw: readonly string[], rewrite?: AnswerRewrite): AnswerHead {
+export function answerHead(
+  raw: readonly string[],
+  status: number,
+  rewrite?: AnswerRewrite,
+): AnswerHead {
   const fields: Partial<Record<DecisiveField, string>> = {};
   let pairs: string[] = [];
   let length: string | undefined;
@@ -141,15 +151,17 @@ export function answerHead(raw: readonly string[], rewrite?: AnswerRewrite): Ans
     const [name = "", value = ""] = [raw[at], raw[at + 1]];
     const lower = name.toLowerCase();
     if (DECISIVE_OF_ANSWER.has(lower)) {
-      const known = lower === "connection" ? fields.connection : undefined;
-      fields[lower as DecisiveField] = known === undefined ? value : `${known},${value}`;
+      const field = lower as DecisiveField;
+      const known = LISTS_OF_ANSWER.has(lower) ? fields[field] : undefined;
+      fields[field] = known === undefined ? value : `${known},${value}`;
     }
     if (lower === "content-length") length = name;
     else if (!dropsResponseHeader(lower)) pairs.push(name, rewrite?.(lower, value) ?? value);
   }
   const nominated = nominatedBy(fields.connection);
   if (nominated.length > 0) pairs = without(pairs, nominated);
-  if (length !== undefined && !nominated.includes("content-length")) {
+  // A 204 has none (RFC 9110 §8.6): a caller that believes it would wait for a body.
+  if (length !== undefined && status !== 204 && !nominated.includes("content-length")) {
     pairs.push(length, fields["content-length"] ?? "");
   }
   return { pairs, fields };
@@ -224,7 +236,8 @@ export function stripRequestHeaders(
 ): void {
   // Collected first: deleting while iterating skips neighbours.
   for (const name of survey.dropped) headers.delete(name);
-  dropNominated(headers, survey.get("connection"));
+  const nominated = nominatedBy(survey.get("connection"));
+  drop(headers, nominated);
   const authorization = survey.get("authorization");
   if (authorization !== undefined && rules.holdsAdminToken?.(authorization) === true) {
     headers.delete("authorization");
@@ -232,7 +245,9 @@ export function stripRequestHeaders(
   headers.set(HOPS_HEADER, String(hops));
   if (trace !== undefined)
     for (const [name, value] of Object.entries(trace)) headers.set(name, value);
-  if (survey.get("user-agent") === undefined) headers.set("user-agent", rules.userAgent);
+  if (survey.get("user-agent") === undefined || nominated.includes("user-agent")) {
+    headers.set("user-agent", rules.userAgent);
+  }
   headers.set("host", rules.host);
 }
 
@@ -250,7 +265,7 @@ export function stripResponseHeaders(
     if (dropsResponseHeader(name)) dropped.push(name);
   });
   for (const name of dropped) headers.delete(name);
-  dropNominated(headers, connection);
+  drop(headers, nominatedBy(connection));
   if (rewrite !== undefined) rewriteAnswer(headers, rewrite);
   return coding;
 }
@@ -266,8 +281,8 @@ function rewriteAnswer(headers: Headers, rewrite: AnswerRewrite): void {
     headers.append("set-cookie", rewrite("set-cookie", cookie) ?? cookie);
 }
 
-function dropNominated(headers: Headers, connection: string | undefined): void {
-  for (const name of nominatedBy(connection)) if (isToken(name)) headers.delete(name);
+function drop(headers: Headers, names: readonly string[]): void {
+  for (const name of names) if (isToken(name)) headers.delete(name);
 }
 
 /** `Headers` throws on a name that is no token, and `Connection` is a stranger's text. */

@@ -41,6 +41,7 @@ export type ProblemReason =
   | "method_not_allowed"
   | "method_not_implemented"
   | "coding_unsupported"
+  | "version_unsupported"
   | "internal_error";
 
 export const PROBLEM_CONTENT_TYPE = "application/problem+json";
@@ -313,6 +314,15 @@ export function codingProblem(): Problem {
     "coding_unsupported",
     "Transfer coding unsupported",
     "This gateway takes no Transfer-Encoding but chunked; use Content-Encoding for compressed bodies.",
+  );
+}
+
+export function versionProblem(): Problem {
+  return problem(
+    505,
+    "version_unsupported",
+    "HTTP version unsupported",
+    "This gateway speaks HTTP/1.1, and HTTP/1.0.",
   );
 }
 

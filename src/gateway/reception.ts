@@ -112,8 +112,12 @@ export class FrontDesk {
     if (hops > HOPS_MAX) return this.answer(method, loopProblem(hops), main);
     let wishes = readCallWishes(main.destination, route.path, method, header);
     if (!wishes.ok) return this.answer(method, headerProblem(wishes.header, wishes.detail), main);
-    if (Number(header("content-length") ?? 0) > this.maxBodyBytes) {
-      return this.answer(method, bodyTooLargeProblem(this.maxBodyBytes), main);
+    const length = Number(header("content-length") ?? 0);
+    if (!(length <= this.maxBodyBytes)) {
+      const problem = Number.isNaN(length)
+        ? headerProblem("content-length", "must be one whole number")
+        : bodyTooLargeProblem(this.maxBodyBytes);
+      return this.answer(method, problem, main);
     }
     if (this.#tracing !== undefined) {
       wishes = {

@@ -37,6 +37,16 @@ export function counted(
   );
 }
 
+/** Bytes alone would be given a type that their upstream did not give them (1.4.5). */
+export function untyped(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+}
+
 /**
  * An answer's body, passed on as it comes and at the caller's pace; its end settles the call. `onEnd` is
  * called when no more is read of it.

@@ -15,7 +15,7 @@ import type { Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
 import { mayAskToWait } from "../retry-after.ts";
 import type { Aging } from "./aging.ts";
-import { counted, watched } from "./bodies.ts";
+import { counted, untyped, watched } from "./bodies.ts";
 import { toResponse } from "./answers.ts";
 import { IDLE_SECONDS, type Front } from "./front.ts";
 
@@ -131,6 +131,10 @@ export class Exchange implements Line, Expiring {
       this.#refuse(new Error(`upstream answered in a transfer coding not asked for: ${coding}`));
       return;
     }
+    if (coding !== undefined && headers.has("content-length")) {
+      this.#refuse(new Error("upstream framed its answer in two ways"));
+      return;
+    }
     if (this.#front.isWindingDown) headers.set("connection", "close");
     if (isBodiless(call.method, status)) {
       this.#complete(response);
@@ -142,7 +146,9 @@ export class Exchange implements Line, Expiring {
     }
     response.bytes().then(
       (whole) => {
-        if (!call.isSettled) this.#complete(new Response(whole, { status, headers }));
+        if (call.isSettled) return;
+        const body = headers.has("content-type") ? whole : untyped(whole);
+        this.#complete(new Response(body, { status, headers }));
       },
       (error: unknown) => this.#failed(error),
     );

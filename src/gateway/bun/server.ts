@@ -2,7 +2,7 @@
 
 import { HeaderSurvey } from "../headers.ts";
 import type { GatewayOptions } from "../ports.ts";
-import { internalProblem } from "../problem.ts";
+import { internalProblem, targetProblem } from "../problem.ts";
 import type { FrontDesk } from "../reception.ts";
 import { reportFault, type Transport } from "../transport.ts";
 import { AgingTable } from "./aging.ts";
@@ -74,16 +74,22 @@ function handle(
 ): Response | Promise<Response> {
   const { method } = request;
   const survey = new HeaderSurvey(request.headers);
-  const reception = front.desk.receive({
-    method,
-    target: originForm(request.url),
-    header: (name) => survey.get(name),
-    anyHeader: (name) => request.headers.get(name),
-  });
+  const target = originForm(request.url);
+  const reception = target.includes(NO_CHARACTER)
+    ? front.desk.answer(method, targetProblem("it holds bytes that are no characters"))
+    : front.desk.receive({
+        method,
+        target,
+        header: (name) => survey.get(name),
+        anyHeader: (name) => request.headers.get(name),
+      });
   return reception.kind === "answer"
     ? toResponse(reception.problem, method)
     : new Exchange(front, { request, survey, reception, holdFor }).start();
 }
+
+/** What Bun makes of bytes that are not UTF-8: passed on, it would name something else (1.4.5). */
+const NO_CHARACTER = "%EF%BF%BD";
 
 /** Path and query as Bun left them. With a `Host` that makes no URL it gives the target alone. */
 function originForm(url: string): string {

@@ -1,6 +1,7 @@
 // What a caller is sent by itself, and what is done with a caller that goes on sending or does not read.
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { REASON_HEADER } from "../headers.ts";
 import { PROBLEM_CONTENT_TYPE, type Problem } from "../problem.ts";
 import { hasBody } from "./upload.ts";
@@ -23,7 +24,21 @@ export function sendProblem(
 ): void {
   if (response.headersSent || response.destroyed) return;
   drain(request);
-  const headers = [
+  response.writeHead(problem.status, fieldsOf(problem));
+  finish(response, request.method === "HEAD" ? undefined : problem.body);
+}
+
+/** To a CONNECT, which comes as a bare connection. */
+export function sendBare(socket: Duplex, problem: Problem): void {
+  const fields = [...fieldsOf(problem), "connection", "close"];
+  let text = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ""}\r\n`;
+  for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`;
+  socket.on("error", () => {});
+  socket.end(`${text}\r\n${problem.body}`, () => socket.destroy());
+}
+
+function fieldsOf(problem: Problem): string[] {
+  const fields = [
     "content-type",
     PROBLEM_CONTENT_TYPE,
     REASON_HEADER,
@@ -31,10 +46,9 @@ export function sendProblem(
     "content-length",
     String(Buffer.byteLength(problem.body)),
   ];
-  if (problem.retryAfter !== undefined) headers.push("retry-after", problem.retryAfter);
-  if (problem.allow !== undefined) headers.push("allow", problem.allow);
-  response.writeHead(problem.status, headers);
-  finish(response, request.method === "HEAD" ? undefined : problem.body);
+  if (problem.retryAfter !== undefined) fields.push("retry-after", problem.retryAfter);
+  if (problem.allow !== undefined) fields.push("allow", problem.allow);
+  return fields;
 }
 
 /** Reads on for a while, and throws away, what a caller sends after its answer. */
@@ -49,6 +63,15 @@ export function drain(request: IncomingMessage): void {
   });
   request.once("close", () => clearTimeout(timer));
   request.resume();
+}
+
+/**
+ * Ends an answer whose rest will not come. A caller of HTTP/1.0 knows neither chunks nor, often, the length:
+ * it would take a closed connection for the body's end.
+ */
+export function breakOff({ httpVersion }: IncomingMessage, response: ServerResponse): void {
+  if (httpVersion === "1.0") response.socket?.resetAndDestroy();
+  else response.destroy();
 }
 
 /** Ends the answer; a caller that does not read it is not waited for without end. */

@@ -3,23 +3,25 @@
 // pool would not tell. The one used last is taken first, so that few stay open; where HTTP/2 is offered,
 // a pool of undici's shares connections among calls.
 
+import type { Socket } from "node:net";
 import type * as Undici from "undici";
 import type { Client, Dispatcher, Pool, buildConnector } from "undici";
 import type { Clock } from "../../core/clock.ts";
 import type { Destination } from "../route.ts";
 import { AGE_MS_MAX_DEFAULT, type GatewayConnection } from "../ports.ts";
-import { skipContinue } from "./interim.ts";
+import { skipInterim, type Listening } from "./interim.ts";
 
 /** Idle connections kept for each base URL; of more, the longest unused are closed. */
 const IDLE_MAX = 256;
 
-export interface Connection {
+export interface Connection extends Listening {
   readonly dispatcher: Dispatcher;
   readonly bornMs: number;
   /** Whether the socket has carried an answer before: then the other side may have let go of it since. */
   isReused: boolean;
-  /** Whether the next bytes belong to the head of an answer. */
   awaitsHead: boolean;
+  /** The one in use, or that was; undefined where calls share it, and before it is there. */
+  socket?: Socket;
 }
 
 /** To one base URL. */
@@ -67,7 +69,8 @@ export class Connections {
           const socket = results[1] ?? null;
           if (socket !== null) {
             connection.isReused = false;
-            skipContinue(socket, () => connection.awaitsHead);
+            connection.socket = socket;
+            skipInterim(socket, connection);
           }
           callback(...results);
         });
@@ -78,6 +81,7 @@ export class Connections {
       bornMs: this.#clock.monotonic(),
       isReused: false,
       awaitsHead: false,
+      hasHeard: false,
     };
     return connection;
   }
@@ -124,7 +128,7 @@ export class Connections {
       clientTtl: this.#ageMsMax,
       connect: this.#connector(true),
     });
-    return { dispatcher: pool, bornMs: 0, isReused: false, awaitsHead: false };
+    return { dispatcher: pool, bornMs: 0, isReused: false, awaitsHead: false, hasHeard: false };
   }
 
   #options(): Client.Options {

@@ -10,7 +10,7 @@ import { answerHead, isForeignCoding, requestPairs } from "../headers.ts";
 import type { FrontDesk, Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
 import { mayAskToWait } from "../retry-after.ts";
-import { drain, finish, sendProblem } from "./answers.ts";
+import { breakOff, drain, finish, sendProblem } from "./answers.ts";
 import type { Connection, Connections } from "./connections.ts";
 import { collect, counted, hasBody, isShort } from "./upload.ts";
 
@@ -74,6 +74,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     const { target, lane, added } = this.#reception;
     this.#connection = connection;
     connection.awaitsHead = true;
+    connection.hasHeard = false;
     const options: Dispatcher.DispatchOptions & { readonly servername?: string | undefined } = {
       path: target,
       method: this.#call.method,
@@ -100,7 +101,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     if (this.#connection !== undefined) this.#connection.awaitsHead = false;
     const call = this.#call;
     if (call.isSettled) return;
-    const { pairs, fields } = answerHead(flat(controller.rawHeaders), this.#reception.lane.rewrite);
+    const { rewrite } = this.#reception.lane;
+    const { pairs, fields } = answerHead(flat(controller.rawHeaders), status, rewrite);
     const fault = faultOf(status, fields["transfer-encoding"]);
     if (fault !== undefined) {
       controller.abort(fault);
@@ -145,6 +147,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
   }
 
   onResponseEnd(): void {
+    const reset = this.#connection?.socket?.errored;
+    if (reset !== undefined && reset !== null) {
+      // Where the connection's end is the body's, undici takes a reset for one, too (8.12).
+      this.onResponseError(undefined, reset);
+      return;
+    }
     if (this.#connection !== undefined) this.#connections.give(this.#connection);
     const call = this.#call;
     if (call.isSettled) return;
@@ -168,7 +176,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     }
     if (this.#response.headersSent && !call.isWitness) {
       call.fail(error, undefined);
-      this.#response.destroy();
+      breakOff(this.#request, this.#response);
       return;
     }
     if (connection?.isReused === true && this.#mayRetry(connection, error)) {
@@ -187,8 +195,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
   }
 
   leave(ending: Ending): void {
-    if (ending === "caller_left" || this.#response.headersSent) this.#response.destroy();
-    else sendProblem(this.#request, this.#response, this.#desk.endingProblem(this.#call, ending));
+    if (ending === "caller_left" || this.#response.headersSent) {
+      breakOff(this.#request, this.#response);
+    } else sendProblem(this.#request, this.#response, this.#desk.endingProblem(this.#call, ending));
   }
 
   /**
@@ -196,8 +205,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
    * is used, and nobody was asked. Not where that would be a second order: a method that is not
    * idempotent, or a body that is gone.
    */
-  #mayRetry({ awaitsHead }: Connection, error: unknown): boolean {
-    if (this.#hasRetried || !awaitsHead || !IDEMPOTENT.has(this.#call.method)) return false;
+  #mayRetry({ hasHeard }: Connection, error: unknown): boolean {
+    if (this.#hasRetried || hasHeard || !IDEMPOTENT.has(this.#call.method)) return false;
     if (this.#body !== null && !Buffer.isBuffer(this.#body)) return false;
     return STALE_CODES.has((error as { readonly code?: unknown }).code);
   }

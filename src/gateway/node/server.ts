@@ -3,11 +3,17 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { GatewayOptions } from "../ports.ts";
-import { internalProblem, targetProblem } from "../problem.ts";
+import {
+  headerProblem,
+  internalProblem,
+  targetProblem,
+  versionProblem,
+  type Problem,
+} from "../problem.ts";
 import type { FrontDesk, Reception } from "../reception.ts";
 import { ownAbsoluteTarget } from "../route.ts";
 import { reportFault, type Transport } from "../transport.ts";
-import { sendProblem } from "./answers.ts";
+import { sendBare, sendProblem } from "./answers.ts";
 import { ConnectionTable } from "./connections.ts";
 import { Exchange } from "./exchange.ts";
 
@@ -35,7 +41,10 @@ export async function startNodeTransport(
   const handle = (request: IncomingMessage, response: ServerResponse, expects: boolean): void => {
     if (isWindingDown) response.shouldKeepAlive = false;
     try {
-      const reception = receive(desk, request);
+      const fault = request.httpVersion === "1.1" ? undefined : versionFault(request);
+      if (fault !== undefined) response.shouldKeepAlive = false;
+      const reception =
+        fault === undefined ? receive(desk, request) : desk.answer(request.method ?? "", fault);
       if (reception.kind === "answer") {
         sendProblem(request, response, reception.problem);
         return;
@@ -58,6 +67,15 @@ export async function startNodeTransport(
   server.on("request", (request, response) => handle(request, response, false));
   // Refused before the caller sends a body that it announced with `Expect: 100-continue`.
   server.on("checkContinue", (request, response) => handle(request, response, true));
+  // Nobody here does what a caller expects beyond that, and the upstream is not told.
+  server.on("checkExpectation", (request, response) => handle(request, response, false));
+  server.on("connect", (_request, socket) => {
+    const reception = desk.receive({ method: "CONNECT", target: "/", header: () => undefined });
+    if (reception.kind === "answer") sendBare(socket, reception.problem);
+    else socket.destroy();
+  });
+  // Heads have a bound in bytes; fields beyond a count would be lost without a word.
+  server.maxHeadersCount = 0;
   await listen(server, options);
 
   const address = server.address();
@@ -89,6 +107,15 @@ function listen(
     resolve();
   });
   return promise;
+}
+
+/** What a request of another version than 1.1 may not be. */
+function versionFault({ httpVersion, headers }: IncomingMessage): Problem | undefined {
+  if (httpVersion !== "1.0") return versionProblem();
+  // Framed by what its version does not know (RFC 9112 §6.1).
+  return headers["transfer-encoding"] === undefined
+    ? undefined
+    : headerProblem("transfer-encoding", "is not known to HTTP/1.0");
 }
 
 function receive(desk: FrontDesk, request: IncomingMessage): Reception {

@@ -1,0 +1,229 @@
+// What two readers could read differently, and what one reader loses: found by the differential fuzzer
+// (test/fuzz), each by the smallest exchange that shows it.
+
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { raw, startBench, type Bench } from "./gateway-harness.ts";
+import { request, startRawUpstream, type RawUpstream } from "./gateway-raw.ts";
+
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const HELLO = "5\r\nhello\r\n0\r\n\r\n";
+
+export function gatewayFramingContract(transport: "bun" | "node"): void {
+  const isBun = transport === "bun";
+
+  describe(`framing and heads, on ${transport}`, () => {
+    let upstream: RawUpstream;
+    let bench: Bench;
+
+    before(async () => {
+      upstream = await startRawUpstream();
+      const url = `http://127.0.0.1:${upstream.port}`;
+      bench = await startBench({ url, deadlineMs: 2_000 }, { transport });
+    });
+    after(async () => {
+      await bench.gateway.stop(0);
+      upstream.close();
+    });
+    beforeEach(() => {
+      upstream.reset();
+      upstream.answerWith(OK);
+      bench.guard.settled.length = 0;
+    });
+
+    const ask = (text: string, waitMs?: number) => raw(bench.gateway.port, text, waitMs);
+    const outcomes = () => bench.guard.settled.map(({ outcome }) => outcome);
+
+    describe("requests", () => {
+      test("of a major version that is none of ours are answered 505", async () => {
+        for (const line of [
+          "GET /draftkings/x HTTP/2.0",
+          "GET /draftkings/x HTTP/0.9",
+          "GET /draftkings/x",
+        ]) {
+          const answer = await ask(`${line}\r\nHost: a\r\n\r\n`);
+
+          assert.equal(answer.status, 505, line);
+          // Bun's server answers by itself, before there is a request.
+          const reasons = isBun ? undefined : ["version_unsupported"];
+          assert.deepEqual(answer.headers.get("x-switchgear-reason"), reasons);
+        }
+        assert.deepEqual(upstream.heads, []);
+      });
+
+      test("of HTTP/1.0 pass, but not in chunks, which it does not know", async () => {
+        const plain = await ask("GET /draftkings/x HTTP/1.0\r\nHost: a\r\n\r\n");
+        assert.equal(plain.status, 200);
+        assert.equal(upstream.heads.length, 1);
+
+        for (const connection of ["close", "keep-alive"]) {
+          const head = `POST /draftkings/x HTTP/1.0\r\nHost: a\r\nConnection: ${connection}\r\n`;
+          const chunked = await ask(`${head}Transfer-Encoding: chunked\r\n\r\n${HELLO}`);
+          assert.equal(chunked.status, 400);
+          assert.match(chunked.headers.get("connection")?.[0] ?? "", /close/i);
+        }
+        assert.equal(upstream.heads.length, 1);
+      });
+
+      test("that say their length twice are refused", async () => {
+        const head = request("POST", "/draftkings/x", "Content-Length: 5", "Content-Length: 5");
+        const answer = await ask(`${head}hello`);
+
+        assert.equal(answer.status, 400);
+        assert.deepEqual(upstream.heads, []);
+        assert.deepEqual(outcomes(), []);
+      });
+
+      test("that expect more than `100 Continue` pass without it", async () => {
+        const answer = await ask(request("GET", "/draftkings/x", "Expect: 200-ok"));
+
+        assert.equal(answer.status, 200);
+        assert.doesNotMatch(upstream.heads[0] ?? "", /expect/i);
+      });
+
+      test("to connect through are answered 405", async () => {
+        const answer = await ask(request("CONNECT", "/draftkings/x"));
+
+        assert.equal(answer.status, 405);
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["method_not_allowed"]);
+        assert.equal(bench.access.at(-1)?.reason, "method_not_allowed");
+      });
+
+      test("whose target holds bytes that are no characters are refused", async () => {
+        for (const path of ["/draftkings/caf\xe9", "/draftkings/x?name=\xff"]) {
+          assert.equal((await ask(request("GET", path))).status, 400, path);
+        }
+        assert.deepEqual(upstream.heads, []);
+      });
+
+      test("of thousands of fields lose none", async () => {
+        // On Bun two hundred are the most.
+        if (isBun) return;
+        const fields = Array.from({ length: 2_400 }, () => "a:");
+        const answer = await ask(request("GET", "/draftkings/x", ...fields, "x-last: 1"));
+
+        assert.equal(answer.status, 200);
+        assert.match(upstream.heads[0] ?? "", /\r\nx-last: 1\r\n/);
+      });
+
+      test("that keep their User-Agent back are sent with ours", async () => {
+        await ask(request("GET", "/draftkings/x", "Connection: User-Agent", "User-Agent: a/1"));
+
+        assert.match(upstream.heads[0] ?? "", /\r\nuser-agent: switchgear\/1\.2\.3/i);
+      });
+    });
+
+    describe("answers", () => {
+      test("may follow interim ones of all sorts, in any order", async () => {
+        const early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        const go = "HTTP/1.1 100 Continue\r\n\r\n";
+        const odd = "HTTP/1.1 199 Odd\r\n\r\n";
+        for (const interims of [early + go, go + early + go, odd + go, go + odd + early]) {
+          upstream.answerWith(interims + OK);
+
+          assert.equal((await ask(request("GET"))).status, 200, interims);
+        }
+        assert.deepEqual(outcomes(), ["ok", "ok", "ok", "ok"]);
+      });
+
+      test("that switch protocols unasked are none, and nobody is asked again", async () => {
+        upstream.answerWith(OK);
+        assert.equal((await ask(request("GET"))).status, 200);
+        upstream.answerWith(
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        );
+        const answer = await ask(request("GET"));
+
+        assert.equal(answer.status, 502);
+        assert.equal(upstream.heads.length, 2);
+        assert.deepEqual(outcomes(), ["ok", "failed"]);
+      });
+
+      test("that break off inside their head are not asked for again", async () => {
+        // Bun's `fetch` asks again by itself (1.4.5).
+        if (isBun) return;
+        upstream.answerBy((socket, _head, count) => {
+          if (count === 1) socket.write(OK);
+          else socket.write("HTTP/1.1 200 O", () => socket.resetAndDestroy());
+        });
+        assert.equal((await ask(request("GET"))).status, 200);
+        const answer = await ask(request("GET"));
+
+        assert.equal(answer.status, 502);
+        assert.equal(upstream.heads.length, 2);
+      });
+
+      for (const [how, framing] of [
+        ["in codings over several lines", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked"],
+        ["by a length beside chunks", "Content-Length: 3\r\nTransfer-Encoding: chunked"],
+        ["by chunks beside a length", "Transfer-Encoding: chunked\r\nContent-Length: 3"],
+        ["in chunks twice", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"],
+      ]) {
+        test(`framed ${how} are no answers`, async () => {
+          upstream.answerWith(`HTTP/1.1 200 OK\r\n${framing}\r\n\r\n${HELLO}`);
+          const answer = await ask(request("GET"));
+
+          assert.equal(answer.status, 502);
+          assert.deepEqual(outcomes(), ["failed"]);
+        });
+      }
+
+      test("of 204 have no length", async () => {
+        upstream.answerWith("HTTP/1.1 204 No Content\r\nContent-Length: 8\r\n\r\n");
+        const answer = await ask(request("GET"));
+
+        assert.equal(answer.status, 204);
+        assert.equal(answer.headers.has("content-length"), false);
+      });
+
+      test("without a type are given none", async () => {
+        for (const body of ["ok", "", "x".repeat(60_000)]) {
+          upstream.answerWith(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+          const answer = await ask(request("GET"));
+
+          assert.equal(answer.headers.has("content-type"), false);
+          // From some hundred bytes on Bun then writes chunks.
+          if (isBun && body.length > 100) continue;
+          assert.deepEqual(answer.headers.get("content-length"), [String(body.length)]);
+          assert.equal(answer.body, body);
+        }
+      });
+
+      test("that end with their connection are broken when it is reset", async () => {
+        // Bun's `fetch` takes that for their end (1.4.5).
+        if (isBun) return;
+        upstream.answerBy((socket) => {
+          socket.write("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+          setTimeout(() => socket.resetAndDestroy(), 30);
+        });
+        const answer = await ask(request("GET"));
+
+        assert.equal(answer.status, 200);
+        assert.ok(!answer.text.endsWith("0\r\n\r\n"), "it does not look whole");
+        assert.deepEqual(outcomes(), ["failed"]);
+      });
+
+      test("that break off reset connections of HTTP/1.0, where closing would end them", async () => {
+        for (const why of ["the upstream", "the deadline"]) {
+          upstream.answerBy((socket) => {
+            const rest = why === "the upstream" ? "no chunk" : "";
+            socket.write(
+              `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n${rest}`,
+            );
+          });
+          const socket = connect(bench.gateway.port, "127.0.0.1");
+          socket.write("GET /draftkings/x HTTP/1.0\r\nx-switchgear-timeout-ms: 100\r\n\r\n");
+          socket.resume();
+          const error: unknown = await new Promise((resolve) => {
+            socket.once("error", resolve);
+            socket.once("end", () => resolve("it looks whole"));
+          });
+
+          assert.equal((error as { readonly code?: unknown }).code, "ECONNRESET", why);
+          socket.destroy();
+        }
+      });
+    });
+  });
+}

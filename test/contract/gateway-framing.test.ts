@@ -1,0 +1,3 @@
+import { gatewayFramingContract } from "./gateway-framing.contract.ts";
+
+gatewayFramingContract("Bun" in globalThis ? "bun" : "node");
