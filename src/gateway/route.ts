@@ -92,11 +92,13 @@ export interface Destination {
   readonly deadlineMsMax: number;
   /** Two base URLs of one key are connected to in the same way: connections to one serve the other. */
   readonly connectionKey: string;
-  /** Its certificates as `fetch` on Bun takes them; undefined where nothing is set. */
+  /** As `fetch` on Bun takes it; undefined without TLS. */
   readonly tls: UpstreamTls | undefined;
 }
 
 interface UpstreamTls {
+  /** Said in so many words: by default an environment variable could turn it off. */
+  readonly rejectUnauthorized: true;
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -127,7 +129,7 @@ export function toDestination(upstream: GatewayUpstream, url = upstream.url): De
     operations: upstream.operations.map(toPathOperation).toSorted(byPrecedence),
     nameJson: JSON.stringify(upstream.name),
     connectionKey: JSON.stringify([url.origin, upstream.connection]),
-    tls: tlsOf(upstream),
+    tls: url.protocol === "https:" ? tlsOf(upstream) : undefined,
     deadlineMsMax: Math.max(
       upstream.deadlineMs,
       ...upstream.operations.map(({ deadlineMs = 0 }) => deadlineMs),
@@ -135,14 +137,14 @@ export function toDestination(upstream: GatewayUpstream, url = upstream.url): De
   };
 }
 
-function tlsOf({ connection }: GatewayUpstream): UpstreamTls | undefined {
+function tlsOf({ connection }: GatewayUpstream): UpstreamTls {
   const { ca, cert, key, serverName } = connection ?? {};
-  const tls = {
+  return {
+    rejectUnauthorized: true,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
     ...(serverName === undefined ? {} : { serverName }),
   };
-  return Object.keys(tls).length === 0 ? undefined : tls;
 }
 
 function toPathOperation(operation: GatewayOperation): PathOperation {

@@ -1132,6 +1132,11 @@ export function gatewayContract(transport: "bun" | "node"): void {
         assert.deepEqual(await callBoth("other.test", true), REFUSED);
       });
 
+      test("looks at certificates, whatever the environment says of them", async () => {
+        const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0" };
+        assert.deepEqual(await callBoth("localhost", false, env), REFUSED);
+      });
+
       test("asks upstreams directly, whatever proxy the environment names", async () => {
         let asked = 0;
         const proxy = createServer((socket) => {

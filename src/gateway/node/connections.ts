@@ -145,6 +145,8 @@ export class Connections {
     const { ca, cert, key, serverName } = this.#settings ?? {};
     return this.#undici.buildConnector({
       allowH2,
+      // Said in so many words: by default an environment variable could turn it off.
+      rejectUnauthorized: true,
       // The call's deadline is shorter, or as long.
       timeout: this.#destination.deadlineMsMax,
       ...(ca === undefined ? {} : { ca }),
