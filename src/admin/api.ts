@@ -8,12 +8,13 @@ import { ServerResponse } from "node:http";
 import { Hono, type Context } from "hono";
 import type { Secret } from "../config/secret.ts";
 import { ResetDeniedError, UnknownUpstreamError } from "../core/errors.ts";
+import { isOperatorMode } from "../core/events.ts";
 import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
 import type { Switchgear } from "../pipeline/registry.ts";
 import type { Upstream } from "../pipeline/call/upstream.ts";
 import { json, notFound, problem } from "./answers.ts";
 import { requireToken } from "./auth.ts";
-import { FORCE, MODE, REASON, isMode, readActor, readOrder, type Fields } from "./body.ts";
+import { FORCE, MODE, REASON, readActor, readOrder, type Fields } from "./body.ts";
 import { EventStream, type EventStreamLimits } from "./event-stream.ts";
 import { PAGE_POLICY, statusPage, type Summary } from "./page.ts";
 import { auditView, bookmakerView } from "./views.ts";
@@ -210,7 +211,7 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
   order("mode", { mode: MODE, reason: REASON }, ({ name, actor, values, reason }) => {
     const upstream = find(gear, name);
     const mode = values.get("mode");
-    if (upstream === undefined || !isMode(mode)) return notFound();
+    if (upstream === undefined || !isOperatorMode(mode)) return notFound();
     upstream.setMode({ mode, actor, reason: reason ?? `Mode ${mode} via API` });
     return done(name, `Circuit breaker for ${name} set to ${mode}`);
   });

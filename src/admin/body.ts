@@ -2,7 +2,7 @@
 // value of the wrong type is refused with the list of what would be right, since a misspelt `force`
 // must not become a reset without it.
 
-import type { OperatorMode } from "../core/events.ts";
+import { isOperatorMode, OPERATOR_MODES } from "../core/events.ts";
 import { problem } from "./answers.ts";
 
 /** A reason is kept up to 1,024 characters; anything near this bound is a mistake. */
@@ -11,12 +11,6 @@ const BODY_BYTES_MAX = 64 * 1024;
 const ACTOR_HEADER = "x-switchgear-actor";
 const ACTOR = /^[\x20-\x7e]{1,128}$/;
 const ACTOR_DEFAULT = "api";
-
-const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
-
-export function isMode(value: unknown): value is OperatorMode {
-  return MODES.some((mode) => mode === value);
-}
 
 interface Field {
   readonly expects: string;
@@ -37,8 +31,8 @@ export const FORCE: Field = {
 };
 
 export const MODE: Field = {
-  expects: `one of ${MODES.join(", ")}`,
-  isValid: isMode,
+  expects: `one of ${OPERATOR_MODES.join(", ")}`,
+  isValid: isOperatorMode,
   isRequired: true,
 };
 

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 
+import { OPERATOR_MODES } from "../core/events.ts";
 import { breaker, endpointBreaker } from "./breaker-schema.ts";
 import {
   always,
@@ -258,7 +259,7 @@ const upstream = z
     mode: choice({
       meaning:
         "normal: the breaker decides. shadow: it decides, and calls go through all the same. forced-closed: it is not asked.",
-      values: ["normal", "shadow", "forced-closed"],
+      values: OPERATOR_MODES,
       byDefault: "normal",
     }),
     breaker,

@@ -79,7 +79,13 @@ export type RefusalReason =
   "tripped" | "half_open_limit" | "ramping" | "no_endpoint" | "load_shed" | "closing";
 
 /** What an operator may order beside trip and reset. */
-export type OperatorMode = "normal" | "shadow" | "forced-closed";
+export const OPERATOR_MODES = ["normal", "shadow", "forced-closed"] as const;
+
+export type OperatorMode = (typeof OPERATOR_MODES)[number];
+
+export function isOperatorMode(value: unknown): value is OperatorMode {
+  return OPERATOR_MODES.some((mode) => mode === value);
+}
 
 /** What the guard adds to every event. */
 export interface EventOrigin {

@@ -71,9 +71,17 @@ function violated(value: unknown, rule: OptionRule): string | undefined {
   return `a ${whole === undefined ? "finite" : "whole"} number ${bounds}`.trimEnd();
 }
 
-function show(value: unknown): string {
+/** A value in a sentence: short, on one line, and without calling anything of its own. */
+export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
-  if (typeof value === "object" && value !== null)
+  if (typeof value === "function") return "a function";
+  if (typeof value === "symbol") return "a symbol";
+  if (typeof value === "bigint") return "a bigint";
+  if (typeof value !== "object" || value === null) return String(value);
+  try {
     return Array.isArray(value) ? "an array" : "an object";
-  return String(value);
+  } catch {
+    // A revoked proxy.
+    return "an object that cannot be read";
+  }
 }

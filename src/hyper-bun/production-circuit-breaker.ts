@@ -8,11 +8,13 @@ import {
   ClosingError,
   classifyError,
   createSwitchgear,
+  InvalidOptionsError,
   latching,
   ResetDeniedError as LibraryResetDeniedError,
   type ErrorClass,
   type Outcome,
   type Refused,
+  type ResetOrder,
   type Store,
   type Switchgear,
   type Upstream,
@@ -219,16 +221,15 @@ export class ProductionCircuitBreaker {
    * unless forced. The text form takes a line that was pasted from a runbook: reason, then force.
    */
   reset(bookmaker: string, options?: ResetOptions | string | null, force?: boolean): void {
-    const order: ResetOptions =
-      typeof options === "string" ? { reason: options, force } : (options ?? {});
-    const { reason, user: actor } = order;
+    const order = typeof options === "string" ? { reason: options, force } : readOrder(options);
     const upstream = this.#gear.find(named(bookmaker));
     if (upstream === undefined) {
-      this.#resetNobody(bookmaker, reason, actor);
+      const { reason, actor } = this.#gear.auditUnmetReset(bookmaker, order);
+      this.#log.unknownReset(bookmaker, actor, reason);
       return;
     }
     try {
-      upstream.reset({ reason, actor, force: order.force });
+      upstream.reset(order);
     } catch (error) {
       if (!(error instanceof LibraryResetDeniedError)) throw error;
       throw new ResetDeniedError(bookmaker, this.#cooldownMs, error.remainingMs);
@@ -264,11 +265,6 @@ export class ProductionCircuitBreaker {
     return Promise.resolve();
   }
 
-  #resetNobody(bookmaker: string, reason = "Manual reset", actor = "system"): void {
-    this.#log.unknownReset(bookmaker, actor, reason);
-    this.#gear.auditUnmet({ upstream: bookmaker, action: "RESET", reason, actor });
-  }
-
   #measuredLoad(): number {
     try {
       return this.getSystemLoad();
@@ -300,6 +296,21 @@ export class ProductionCircuitBreaker {
 function named(bookmaker: string): string {
   if (typeof bookmaker === "string" && bookmaker !== "") return bookmaker;
   throw new TypeError("a bookmaker's name must be a text that is not empty");
+}
+
+/** The library's order. Consoles hand in anything, and what cannot be read must not reset half. */
+function readOrder(options: ResetOptions | null | undefined): ResetOrder {
+  const refused = (): InvalidOptionsError =>
+    new InvalidOptionsError("reset", [
+      "options must be a reason or an object { reason, user, force }, each of them readable",
+    ]);
+  if (options !== null && options !== undefined && typeof options !== "object") throw refused();
+  try {
+    const { reason, user: actor, force } = options ?? {};
+    return { reason, actor, force };
+  } catch {
+    throw refused();
+  }
 }
 
 function storeOf(

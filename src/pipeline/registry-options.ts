@@ -3,7 +3,7 @@
 import type { AdaptivePolicy } from "../core/breaker/adaptive/machine.ts";
 import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
-import type { OperatorMode } from "../core/events.ts";
+import { OPERATOR_MODES, type OperatorMode } from "../core/events.ts";
 import { checkOptions, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
 import type { EndpointTarget } from "./call/admission.ts";
@@ -111,7 +111,7 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       endpointBreaker: { is: "object" },
       operations: { is: "object" },
       deadlineMs: { above: 0 },
-      mode: { oneOf: ["normal", "shadow", "forced-closed"] },
+      mode: { oneOf: OPERATOR_MODES },
       classifyError: { is: "function" },
       classifyResult: { is: "function" },
     });

@@ -2,14 +2,16 @@
 // a configuration, or from traffic where `otherUpstreams` allows it; the number is bounded either way.
 
 import { adaptive } from "../core/breaker/adaptive/machine.ts";
-import { UnknownUpstreamError } from "../core/errors.ts";
+import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
 import type { EventType, StoreOperation } from "../core/events.ts";
+import { show } from "../core/options.ts";
 import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker/guard.ts";
 import { OVERFLOW_NAME } from "./call/stats.ts";
 import { DeadlineQueue } from "./call/deadline.ts";
 import { EndpointSet } from "./endpoints/set.ts";
 import { Emitter, type Listener } from "./emitter.ts";
+import { readReset, type ResetOrder } from "./orders.ts";
 import { MonitorTasks, taskEvent } from "./tasks/monitor.ts";
 import { Persistence, type StoreHealth } from "./breaker/persistence.ts";
 import { HISTORY_LIMIT_MAX } from "./ports.ts";
@@ -155,19 +157,36 @@ export class Switchgear implements AsyncDisposable {
   history(
     query: { readonly upstream?: string; readonly limit?: number } = {},
   ): readonly AuditEntry[] {
-    const limit = Math.min(
-      Math.max(1, Math.floor(query.limit ?? HISTORY_LIMIT_DEFAULT)),
-      HISTORY_LIMIT_MAX,
-    );
+    const { limit = HISTORY_LIMIT_DEFAULT, upstream } = query;
+    // Asked wrongly, the store would refuse, and it would look like a fault of the store's.
+    const faults = [
+      ...(typeof limit === "number" && !Number.isNaN(limit)
+        ? []
+        : [`limit must be a number, not ${show(limit)}`]),
+      ...(upstream === undefined || typeof upstream === "string"
+        ? []
+        : [`upstream must be a name, not ${show(upstream)}`]),
+    ];
+    if (faults.length > 0) throw new InvalidOptionsError("history", faults);
     return this.#persistence.history({
-      limit,
-      ...(query.upstream === undefined ? {} : { upstream: query.upstream }),
+      limit: Math.min(Math.max(1, Math.floor(limit)), HISTORY_LIMIT_MAX),
+      ...(upstream === undefined ? {} : { upstream }),
     });
   }
 
-  /** Audits an order for a name that nobody guards: it changed nothing, and was given all the same. */
-  auditUnmet(order: Pick<AuditEntry, "upstream" | "action" | "reason" | "actor">): void {
-    this.#persistence.saveAudit({ ...order, at: this.#ports.scheduler.now(), forced: false });
+  /**
+   * Audits a reset of a name that nobody guards: it changed nothing, and was ordered all the same. Answers
+   * what was audited.
+   */
+  auditUnmetReset(upstream: string, order: ResetOrder): AuditEntry {
+    if (typeof upstream !== "string" || upstream === "") {
+      throw new InvalidOptionsError("reset", [`upstream must be a name, not ${show(upstream)}`]);
+    }
+    const { reason, actor } = readReset(upstream, order);
+    const at = this.#ports.scheduler.now();
+    const audit = { upstream, action: "RESET", reason, actor, at, forced: false } as const;
+    this.#persistence.saveAudit(audit);
+    return audit;
   }
 
   /** Calls `listener` on every event of this type of any upstream, and of the store. */

@@ -2,13 +2,13 @@
 // events, counters, and the store. Admission and settlement are a comparison away from the machine.
 
 import { asKind } from "../../core/breaker/restore.ts";
-import { bounded } from "../../core/classify.ts";
 import type {
   BreakerMachine,
   BreakerPolicy,
   Failure,
   Instant,
   MachineRefusal,
+  OperatorOrder,
   Ticket,
 } from "../../core/breaker/machine.ts";
 import { ResetDeniedError } from "../../core/errors.ts";
@@ -16,7 +16,7 @@ import type { MachineEvent, OperatorMode, TransitionCause } from "../../core/eve
 import { isLatency, type OutcomeKind } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
 import type { Emitter } from "../emitter.ts";
-import { UNTRACKED, type ModeOrder, type ResetOrder, type TripOrder } from "../orders.ts";
+import { UNTRACKED } from "../orders.ts";
 import type { Persisted, Persistence } from "./persistence.ts";
 import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "../ports.ts";
 
@@ -25,8 +25,6 @@ const MODE_ACTIONS: Readonly<Record<OperatorMode, AuditAction>> = {
   shadow: "SHADOW",
   "forced-closed": "FORCE_CLOSED",
 };
-
-const DEFAULT_ACTOR = "system";
 
 /** Every other transition comes with an event that is stored for its own sake. */
 const SAVED_CAUSES: ReadonlySet<TransitionCause> = new Set([
@@ -192,31 +190,20 @@ export class BreakerGuard implements Persisted {
     this.#afterEvidence();
   }
 
-  trip(order: TripOrder): void {
-    const reason = text(order.reason, "Manual trip");
-    this.#machine.trip({ reason, actor: text(order.actor, DEFAULT_ACTOR) }, this.#instant());
+  trip(order: OperatorOrder): void {
+    this.#machine.trip(order, this.#instant());
     this.#announce();
   }
 
-  reset(order: ResetOrder): void {
-    const verdict = this.#machine.reset(
-      {
-        reason: text(order.reason, "Manual reset"),
-        actor: text(order.actor, DEFAULT_ACTOR),
-        force: order.force === true,
-      },
-      this.#instant(),
-    );
+  reset(order: OperatorOrder & { readonly force: boolean }): void {
+    const verdict = this.#machine.reset(order, this.#instant());
     this.#announce();
     if (verdict.accepted) return;
     throw new ResetDeniedError(this.name, this.#policy.cooldownMs, verdict.remainingMs);
   }
 
-  setMode(order: ModeOrder): void {
+  setMode({ mode: to, reason, actor }: OperatorOrder & { readonly mode: OperatorMode }): void {
     const from = this.#mode;
-    const { mode: to } = order;
-    const reason = text(order.reason, `Mode set to ${to}`);
-    const actor = text(order.actor, DEFAULT_ACTOR);
     this.#mode = to;
     const at = this.#clock.now();
     this.#modeAt = at;
@@ -375,9 +362,4 @@ function personAt({ snapshot }: StoredBreaker): number {
 
 function orderedAt({ snapshot }: StoredBreaker): number {
   return Math.max(snapshot.trippedAt ?? 0, snapshot.lastResetAt ?? 0);
-}
-
-/** Operators' words come from shells and JSON: anything but a text with content means the default. */
-function text(value: unknown, otherwise: string): string {
-  return typeof value === "string" && value !== "" ? bounded(value) : otherwise;
 }

@@ -12,7 +12,14 @@ import type { Outcome } from "../../core/outcome.ts";
 import type { BreakerCounters, BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter, Listener } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
-import type { ModeOrder, ResetOrder, TripOrder } from "../orders.ts";
+import {
+  readMode,
+  readReset,
+  readTrip,
+  type ModeOrder,
+  type ResetOrder,
+  type TripOrder,
+} from "../orders.ts";
 import type { Clock } from "../ports.ts";
 import type { Admission, CallOptions } from "./admission.ts";
 import { AdmittedCall } from "./admissions.ts";
@@ -173,9 +180,12 @@ export class Upstream {
     this.#guard.record(outcome.outcome, failure, outcome.latencyMs);
   }
 
-  /** Stops all traffic until `reset`, durably, before it returns. */
+  /**
+   * Stops all traffic until `reset`, durably, before it returns. Throws `InvalidOptionsError` for what is
+   * no order, as the other two do; nothing has changed then.
+   */
   trip(order: TripOrder = {}): void {
-    this.#guard.trip(order);
+    this.#guard.trip(readTrip(this.name, order));
   }
 
   /**
@@ -183,8 +193,9 @@ export class Upstream {
    * `ResetDeniedError` inside the cooldown unless forced. Every attempt is audited.
    */
   reset(order: ResetOrder = {}): void {
-    this.#guard.reset(order);
-    this.#door.endpoints?.resetAll(order);
+    const read = readReset(this.name, order);
+    this.#guard.reset(read);
+    this.#door.endpoints?.resetAll(read);
   }
 
   /**
@@ -192,7 +203,7 @@ export class Upstream {
    * and feeds the breaker nothing; `normal` ends both.
    */
   setMode(order: ModeOrder): void {
-    this.#guard.setMode(order);
+    this.#guard.setMode(readMode(this.name, order));
   }
 
   /** The machine's own word for its state. A read: it changes nothing. */

@@ -21,12 +21,12 @@ import {
   type MachineRefusal,
   type Ticket,
 } from "../../core/breaker/machine.ts";
-import { bounded, errorText } from "../../core/classify.ts";
+import { errorText } from "../../core/classify.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { MachineEvent } from "../../core/events.ts";
 import { isLatency, toThousandths } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
-import { UNTRACKED, type ResetOrder, type TripOrder } from "../orders.ts";
+import { readReset, readTrip, UNTRACKED, type ResetOrder, type TripOrder } from "../orders.ts";
 import { leastBad, preferred } from "./preference.ts";
 import { ENDPOINTS_MAX_DEFAULT, EndpointTable } from "./table.ts";
 import type { Endpoint, EndpointListing, EndpointStats, Permit } from "./endpoint.ts";
@@ -69,7 +69,6 @@ export interface EndpointChoice {
 }
 
 const WEIGHT = toThousandths(1);
-const DEFAULT_ACTOR = "system";
 
 const NOT_LISTED: MachineRefusal = Object.freeze({
   reason: "tripped",
@@ -271,34 +270,32 @@ export class EndpointSet {
 
   /** Every endpoint as if nothing had happened to it; totals stay. */
   resetAll(order: ResetOrder = {}): void {
+    const read = readReset("all endpoints", order);
     // Taken down first: the listener may use names that make or forget endpoints.
     const endpoints = Array.from(this.#table.all());
-    for (const endpoint of endpoints) this.#reset(endpoint, order);
+    for (const endpoint of endpoints) this.#reset(endpoint, read);
   }
 
   /** A person stops all calls to it, until a reset. False where there is no such endpoint, nor room. */
   trip(name: string, order: TripOrder = {}): boolean {
+    const read = readTrip(name, order);
     this.#table.use(name);
     const endpoint = this.#table.find(name);
     if (endpoint === undefined) return false;
-    const { reason = "Manual trip", actor = DEFAULT_ACTOR } = order;
-    endpoint.machine.trip({ reason: bounded(reason), actor: bounded(actor) }, this.#instant());
+    endpoint.machine.trip(read, this.#instant());
     this.#announce(endpoint);
     return true;
   }
 
   reset(name: string, order: ResetOrder = {}): boolean {
+    const read = readReset(name, order);
     const endpoint = this.#table.find(name);
-    if (endpoint !== undefined) this.#reset(endpoint, order);
+    if (endpoint !== undefined) this.#reset(endpoint, read);
     return endpoint !== undefined;
   }
 
-  #reset(endpoint: Endpoint, order: ResetOrder): void {
-    const { reason = "Manual reset", actor = DEFAULT_ACTOR, force = false } = order;
-    endpoint.machine.reset(
-      { reason: bounded(reason), actor: bounded(actor), force },
-      this.#instant(),
-    );
+  #reset(endpoint: Endpoint, order: ReturnType<typeof readReset>): void {
+    endpoint.machine.reset(order, this.#instant());
     this.#announce(endpoint);
   }
 

@@ -1,6 +1,6 @@
 // From rows to samples: which series one upstream, one operation and one endpoint have.
 
-import type { OperatorMode } from "../../core/events.ts";
+import { OPERATOR_MODES } from "../../core/events.ts";
 import { OVERFLOW_NAME } from "../../pipeline/call/stats.ts";
 import type { MetricKey } from "./catalogue.ts";
 import type { Families, Floors, Labels } from "./families.ts";
@@ -15,8 +15,6 @@ import {
 
 /** Endpoints with series of their own; the rest share `__overflow__`. */
 const ENDPOINTS_MAX = 1000;
-
-const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
 
 /** Adds to a counter's family what the counter shows. */
 type Count = (key: MetricKey, labels: Labels, value: number) => void;
@@ -60,7 +58,7 @@ function writeGauges(families: Families, row: UpstreamRow, sets: LabelSets): voi
   if (row.latencyMs !== undefined) families.add("latency", labels, row.latencyMs);
   families.add("inFlight", labels, row.inFlight);
   families.add("abandoned", labels, row.abandoned);
-  for (const mode of MODES) families.add("mode", sets.mode(mode), row.modes[mode]);
+  for (const mode of OPERATOR_MODES) families.add("mode", sets.mode(mode), row.modes[mode]);
 }
 
 function writeWindow(
