@@ -4,7 +4,7 @@
 import { isBreakerKind, sanitiseSnapshot } from "../core/breaker/restore.ts";
 import type { BreakerSnapshot } from "../core/breaker/snapshot.ts";
 import type { OperatorMode } from "../core/events.ts";
-import type { AuditAction, AuditEntry, StoredBreaker } from "../pipeline/ports.ts";
+import type { AuditAction, AuditEntry, HistoryQuery, StoredBreaker } from "../pipeline/ports.ts";
 import { boundAudit } from "./audit.ts";
 import type { Param, Row, SqliteStatement } from "./sqlite-handle.ts";
 
@@ -85,8 +85,20 @@ const selectAudits = (condition: string): string => `SELECT * FROM circuit_break
       .join(", ")})
   ORDER BY timestamp DESC, id DESC LIMIT ?`;
 
-export const SELECT_AUDITS = selectAudits("true");
-export const SELECT_AUDITS_OF_ONE = selectAudits("bookmaker = ?");
+const SELECT_AUDITS = selectAudits("true");
+const SELECT_AUDITS_OF_ONE = selectAudits("bookmaker = ?");
+
+/** The answer to a query, by whoever prepares statements. */
+export function audits(
+  prepare: (sql: string) => SqliteStatement,
+  { upstream, limit }: HistoryQuery,
+): readonly AuditEntry[] {
+  const found =
+    upstream === undefined
+      ? allRows(prepare(SELECT_AUDITS), limit)
+      : allRows(prepare(SELECT_AUDITS_OF_ONE), upstream, limit);
+  return found.flatMap((row) => toAudit(row) ?? []);
+}
 
 /** Text sorts after all numbers in SQLite, so what is not a date is never old. */
 export const DELETE_OLD_AUDITS = "DELETE FROM circuit_breaker_audit WHERE timestamp < ?";

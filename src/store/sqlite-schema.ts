@@ -31,8 +31,19 @@ const CREATE_AUDIT = `CREATE TABLE IF NOT EXISTS ${AUDIT_TABLE} (
   timestamp INTEGER
 )`;
 
-/** Younger than the tables, hence nullable, and added one by one where absent. */
+/** Columns that tables of other programs or younger than themselves lack, added one by one where absent. */
 const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: string])[] = [
+  [STATE_TABLE, "failure_count", "REAL NOT NULL DEFAULT 0"],
+  [STATE_TABLE, "last_failure_at", "INTEGER"],
+  [STATE_TABLE, "tripped", "INTEGER NOT NULL DEFAULT 0"],
+  [STATE_TABLE, "trip_count", "INTEGER NOT NULL DEFAULT 0"],
+  [STATE_TABLE, "last_error", "TEXT"],
+  [STATE_TABLE, "avg_latency", "REAL"],
+  [STATE_TABLE, "last_reset_at", "INTEGER"],
+  [STATE_TABLE, "last_reset_by", "TEXT"],
+  [STATE_TABLE, "last_reset_reason", "TEXT"],
+  // SQLite adds no column whose default it would have to work out.
+  [STATE_TABLE, "updated_at", "INTEGER"],
   [STATE_TABLE, "tripped_until", "INTEGER"],
   [STATE_TABLE, "tripped_at", "INTEGER"],
   [STATE_TABLE, "last_success_at", "INTEGER"],
@@ -41,6 +52,11 @@ const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: st
   [STATE_TABLE, "kind", "TEXT"],
   [STATE_TABLE, "detail", "TEXT"],
   [STATE_TABLE, "mode_at", "INTEGER"],
+  [AUDIT_TABLE, "bookmaker", "TEXT"],
+  [AUDIT_TABLE, "action", "TEXT"],
+  [AUDIT_TABLE, "reason", "TEXT"],
+  [AUDIT_TABLE, "user", "TEXT"],
+  [AUDIT_TABLE, "timestamp", "INTEGER"],
   [AUDIT_TABLE, "forced", "INTEGER"],
 ];
 
@@ -57,18 +73,25 @@ export function hasStateTable(db: SqliteHandle): boolean {
   return namesIn(db, "SELECT name FROM sqlite_schema WHERE type = 'table'").has(STATE_TABLE);
 }
 
-/** Statements that a fresh or older database lacks; none for one of today. */
+/**
+ * Statements that a fresh or older database lacks; none for one of today. Where a table is missing it
+ * comes first, and what it lacks is to be asked again.
+ */
 export function missingSchema(db: SqliteHandle): readonly string[] {
   const names = namesIn(db, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'index')");
+  const tables = [
+    ...(names.has(STATE_TABLE) ? [] : [CREATE_STATE]),
+    ...(names.has(AUDIT_TABLE) ? [] : [CREATE_AUDIT]),
+  ];
+  if (tables.length > 0) return tables;
   const columns = new Map(
     [STATE_TABLE, AUDIT_TABLE].map((table) => [
       table,
-      namesIn(db, `SELECT name FROM pragma_table_info('${table}')`),
+      // As SQLite compares them.
+      namesIn(db, `SELECT lower(name) AS name FROM pragma_table_info('${table}')`),
     ]),
   );
   return [
-    ...(names.has(STATE_TABLE) ? [] : [CREATE_STATE]),
-    ...(names.has(AUDIT_TABLE) ? [] : [CREATE_AUDIT]),
     ...ADDED_COLUMNS.filter(([table, column]) => columns.get(table)?.has(column) !== true).map(
       ([table, column, type]) => `ALTER TABLE ${table} ADD COLUMN ${column} ${type}`,
     ),
@@ -101,7 +124,8 @@ type RepairParams = readonly Param[];
 
 /** To be called inside a transaction; what is missing is asked again, since another may be faster. */
 export function migrate(db: SqliteHandle, wallMs: number): void {
-  for (const sql of missingSchema(db)) db.exec(sql);
+  // First the tables, then what they lack.
+  for (let round = 0; round < 2; round += 1) for (const sql of missingSchema(db)) db.exec(sql);
   const repair = db.prepare(REPAIR);
   for (const params of missingRepairs(db, wallMs)) repair.run(...params);
 }

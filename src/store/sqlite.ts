@@ -21,6 +21,7 @@ import {
   type StoredBreaker,
 } from "../pipeline/ports.ts";
 import { checkHistoryQuery } from "./audit.ts";
+import { readAside } from "./sqlite-aside.ts";
 import { Connection, fileIdentity, IN_MEMORY } from "./sqlite-connection.ts";
 import { isCorruption, keepsConnection, sqliteCode, toStoreError } from "./sqlite-errors.ts";
 import { moveAside } from "./sqlite-file.ts";
@@ -54,6 +55,8 @@ class SqliteStore implements Store {
   readonly #retentionMs: number | undefined;
   readonly #now: () => number;
   readonly #openHandle: (path: string) => SqliteHandle;
+  /** Whether the file may be read apart from the handle: not where somebody else opens it. */
+  readonly #readsAside: boolean;
 
   #connection: Connection | undefined = undefined;
   #isClosed = false;
@@ -75,6 +78,7 @@ class SqliteStore implements Store {
       options.auditRetentionDays === undefined ? undefined : options.auditRetentionDays * DAY_MS;
     this.#now = options.now ?? Date.now;
     this.#openHandle = options.open ?? ((file) => new DatabaseSync(file));
+    this.#readsAside = options.open === undefined && path !== IN_MEMORY;
   }
 
   get recoveredFrom(): string | undefined {
@@ -82,13 +86,18 @@ class SqliteStore implements Store {
   }
 
   load(): readonly StoredBreaker[] {
-    try {
-      return this.#attempt("load", () => this.#load());
-    } catch (error) {
-      if (!this.#quarantines || !isCorruption(sqliteCode(error))) throw error;
-      // Found only after opening, such as in an index; the second opening checks and puts it aside.
-      return this.#attempt("load", () => this.#load());
-    }
+    return this.#orAside(
+      () => {
+        try {
+          return this.#attempt("load", () => this.#load());
+        } catch (error) {
+          if (!this.#quarantines || !isCorruption(sqliteCode(error))) throw error;
+          // Found only after opening, such as in an index; the second opening checks and puts it aside.
+          return this.#attempt("load", () => this.#load());
+        }
+      },
+      (db) => this.#know(rows.allStored(db.prepare(rows.SELECT_STATE), this.#now()), true),
+    );
   }
 
   commit({ breakers, audits, ifUnchanged = false }: StoreChange): void {
@@ -116,16 +125,15 @@ class SqliteStore implements Store {
 
   history(query: HistoryQuery): readonly AuditEntry[] {
     checkHistoryQuery(query);
-    return this.#attempt("history", () => {
-      const connection = this.#connect();
-      this.#prepareForReading(connection);
-      const { upstream, limit } = query;
-      const found =
-        upstream === undefined
-          ? rows.allRows(connection.prepared(rows.SELECT_AUDITS), limit)
-          : rows.allRows(connection.prepared(rows.SELECT_AUDITS_OF_ONE), upstream, limit);
-      return found.flatMap((row) => rows.toAudit(row) ?? []);
-    });
+    return this.#orAside(
+      () =>
+        this.#attempt("history", () => {
+          const connection = this.#connect();
+          this.#prepareForReading(connection);
+          return rows.audits((sql) => connection.prepared(sql), query);
+        }),
+      (db) => rows.audits((sql) => db.prepare(sql), query),
+    );
   }
 
   poll(): readonly StoredBreaker[] | undefined {
@@ -188,11 +196,29 @@ class SqliteStore implements Store {
     // The version first: a write in between is then seen again rather than never.
     const version = connection.dataVersion();
     const stored = rows.allStored(connection.prepared(rows.SELECT_STATE), this.#now());
-    const known = new Map(this.#mustRestore ? this.#known : []);
+    this.#seenVersion = version;
+    return this.#know(stored, this.#mustRestore);
+  }
+
+  /** Remembers what was read, and with `keeps` what was known and not found. */
+  #know(stored: readonly StoredBreaker[], keeps: boolean): readonly StoredBreaker[] {
+    const known = new Map(keeps ? this.#known : []);
     for (const breaker of stored) known.set(breaker.upstream, breaker);
     this.#known = known;
-    this.#seenVersion = version;
     return [...known.values()];
+  }
+
+  /** What cannot be opened may be readable all the same; writing then waits until it can. */
+  #orAside<Result>(work: () => Result, read: (db: SqliteHandle) => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      const isBroken = isCorruption(sqliteCode(error));
+      if (this.#isClosed || !this.#readsAside || isBroken) throw error;
+      const found = readAside(this.location, (db) => (hasStateTable(db) ? read(db) : undefined));
+      if (found === undefined) throw error;
+      return found;
+    }
   }
 
   #restore(connection: Connection, wallMs: number): void {
