@@ -42,7 +42,7 @@ const RULES: readonly Rule[] = [
     may: [CORE, /^src\/config\//, NODE, /^(zod|yaml|fastest-levenshtein)$/],
   },
   { files: /^src\/store\/memory\.ts$/, may: [CORE, PORTS, /^src\/store\/audit\.ts$/] },
-  { files: /^src\/store\//, may: [CORE, PORTS, /^src\/store\//, /^node:(sqlite|fs|path)$/] },
+  { files: /^src\/store\//, may: [CORE, PORTS, /^src\/store\//, /^node:(sqlite|fs|path|os|url)$/] },
   // Adapters know their one package and what is measured; what is measured knows no package.
   {
     files: OTEL,
