@@ -5,6 +5,7 @@ import { format } from "prettier";
 import { configJsonSchema } from "../src/config/json-schema.ts";
 import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
 import { transitionsPage } from "./transitions.ts";
+import { transportsPage } from "./transports.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
@@ -18,6 +19,7 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
     ["src/config/switchgear.schema.json", "json", JSON.stringify(configJsonSchema())],
     ["docs/metrics.md", "markdown", metricsPage()],
     ["docs/transitions.md", "markdown", transitionsPage()],
+    ["docs/transports.md", "markdown", transportsPage()],
   ] as const;
   return Promise.all(
     made.map(async ([path, parser, text]) => ({

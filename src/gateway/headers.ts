@@ -160,12 +160,16 @@ export function answerHead(
   }
   const nominated = nominatedBy(fields.connection);
   if (nominated.length > 0) pairs = without(pairs, nominated);
-  // A 204 has none (RFC 9110 §8.6): a caller that believes it would wait for a body.
-  if (length !== undefined && status !== 204 && !nominated.includes("content-length")) {
+  // A 204 has none (RFC 9110 §8.6): a caller that believes it would wait for a body. A 205 is empty (§15.3.6).
+  if (status === EMPTY_STATUS) pairs.push("Content-Length", "0");
+  else if (length !== undefined && status !== 204 && !nominated.includes("content-length")) {
     pairs.push(length, fields["content-length"] ?? "");
   }
   return { pairs, fields };
 }
+
+/** Of an answer whose content, if its upstream sent any, stays here. */
+export const EMPTY_STATUS = 205;
 
 /** What a field's value becomes for the caller; undefined for one that stays as it is. */
 export type AnswerRewrite = (name: string, value: string) => string | undefined;

@@ -1,34 +1,12 @@
 // The HTTP egress gateway: `ANY /{upstream}/{rest…}` → the configured upstream's base URL + rest.
 //
-// Two transports, one behaviour, held by one contract suite (test/contract/gateway.contract.ts).
-// Parsing and writing HTTP is the runtimes' business. On both, targets that would begin with `//`
-// at the upstream get a 400, trailers stay here, and answers of a short declared length are sent
-// in one piece. What they do differently:
+// Two transports, one behaviour, held by one contract suite (test/contract/gateway.contract.ts) and by a
+// fuzzer that shows both the same exchanges (test/fuzz). Parsing and writing HTTP is the runtimes' business;
+// what they do differently, and why, is listed in docs/transports.md, made from test/fuzz/differences.ts.
 //
-//   on Bun                                          on Node
-//   dot segments and `\` are resolved before we     the raw target is seen: dot segments, `\` and
-//   see the target; what is left decides            absolute forms of other hosts get a 400
-//   an absolute form is answered as its path        only with the authority of its own `Host`
-//   head limit: Bun's own, about 16 kB, 431         `maxHeaderBytes`, 431
-//   FOO, CONNECT and other unparsable methods:      400 by the server, CONNECT: closed
-//   the connection closes
-//   a second request sent before the first is       answered in their order
-//   answered (pipelining): the connection closes
-//   equal header lines arrive joined by `, `        lines, their order and case are kept
-//   bodies of GET and HEAD are not passed on        they are
-//   `Accept: */*` is added when there is none       nothing is added
-//   streamed answers lose `Content-Length`, and     both exact
-//   one-piece answers without a type become
-//   `application/octet-stream`
-//   at most 256 upstream requests at a time,        no bound
-//   unless BUN_CONFIG_MAX_HTTP_REQUESTS says more
-//   *before the process starts*: setting it in
-//   the process has no effect (1.4.5)
-//   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY: ignored     ignored by undici's pools
-//   by setting no_proxy for the whole process
-//
-// The servers' own answers (400 to unparsable heads and smuggled framing, 408, 431) carry no
-// `x-switchgear-reason`: no request was understood.
+// On both, targets that would begin with `//` at the upstream get a 400, trailers stay here, and answers of a
+// short declared length are sent in one piece. The servers' own answers (400 to unparsable heads and
+// smuggled framing, 408, 431) carry no `x-switchgear-reason`: no request was understood.
 
 import { startBunTransport } from "./bun/server.ts";
 import { startNodeTransport } from "./node/server.ts";

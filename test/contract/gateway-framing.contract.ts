@@ -87,6 +87,7 @@ export function gatewayFramingContract(transport: "bun" | "node"): void {
 
         assert.equal(answer.status, 405);
         assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["method_not_allowed"]);
+        assert.equal(answer.headers.get("date")?.length, 1);
         assert.equal(bench.access.at(-1)?.reason, "method_not_allowed");
       });
 
@@ -175,6 +176,59 @@ export function gatewayFramingContract(transport: "bun" | "node"): void {
 
         assert.equal(answer.status, 204);
         assert.equal(answer.headers.has("content-length"), false);
+      });
+
+      test("of 205 are empty, whatever their upstream sent", async () => {
+        for (const framing of [
+          "Content-Length: 21\r\n\r\nnobody may see this\r\n",
+          "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ]) {
+          upstream.answerWith(`HTTP/1.1 205 Reset Content\r\n${framing}`);
+          const answer = await ask(request("GET"));
+
+          assert.deepEqual([answer.status, answer.body], [205, ""], framing);
+          assert.deepEqual(answer.headers.get("content-length"), ["0"]);
+        }
+        assert.deepEqual(outcomes(), ["ok", "ok"]);
+      });
+
+      test("to HEAD say the length that GET would have, or none, and when it was", async () => {
+        for (const [framing, expected] of [
+          ["Content-Length: 70000\r\n", ["70000"]],
+          ["Transfer-Encoding: chunked\r\n", undefined],
+          ["Connection: close\r\n", undefined],
+        ] as const) {
+          upstream.answerWith(`HTTP/1.1 200 OK\r\n${framing}\r\n`);
+          const { headers } = await ask(request("HEAD"));
+
+          assert.deepEqual(headers.get("content-length"), expected, framing);
+          assert.equal(headers.get("date")?.length, 1);
+        }
+        const own = await ask(request("HEAD", "/draftkings/x", "x-switchgear-load: heavy"));
+        const got = await ask(request("GET", "/draftkings/x", "x-switchgear-load: heavy"));
+
+        assert.deepEqual(own.headers.get("content-length"), [String(got.body.length)]);
+        assert.equal(own.headers.get("date")?.length, 1);
+      });
+
+      test("to HEAD that have a body all the same spoil no other call's answer", async () => {
+        upstream.answerBy((socket, head) => {
+          socket.write(OK.slice(0, -2));
+          // Later, when the next call may have been given the connection.
+          setTimeout(() => socket.write(head.startsWith("HEAD") ? "no" : "ok"), 40);
+        });
+        assert.equal((await ask(request("HEAD"))).status, 200);
+        const answer = await ask(request("GET"));
+
+        assert.deepEqual([answer.status, answer.body], [200, "ok"]);
+        assert.equal(upstream.connections(), 2);
+      });
+
+      test("with an empty type are given no other", async () => {
+        upstream.answerWith("HTTP/1.1 200 OK\r\nContent-Type:\r\nContent-Length: 2\r\n\r\nok");
+        const answer = await ask(request("GET"));
+
+        assert.deepEqual(answer.headers.get("content-type"), [""]);
       });
 
       test("without a type are given none", async () => {

@@ -16,7 +16,7 @@ import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
 import { mayAskToWait } from "../retry-after.ts";
 import type { Aging } from "./aging.ts";
 import { counted, untyped, watched } from "./bodies.ts";
-import { toResponse } from "./answers.ts";
+import { completeHead, toResponse } from "./answers.ts";
 import { IDLE_SECONDS, type Front } from "./front.ts";
 
 interface Incoming {
@@ -83,6 +83,10 @@ export class Exchange implements Line, Expiring {
     return this.#promise;
   }
 
+  /**
+   * HEAD has a connection of its own, as undici gives it: servers that send a body with its answer are not
+   * few, and the next call would take that for its own.
+   */
   #send(body: Uint8Array<ArrayBuffer> | ReadableStream | null): void {
     const { request, survey, reception } = this.#incoming;
     const { lane, target, added } = reception;
@@ -90,7 +94,8 @@ export class Exchange implements Line, Expiring {
     try {
       stripRequestHeaders(headers, lane.rules, added, survey);
       this.#isUnderWay = true;
-      if (this.#aging.begins(this.#call.startedMs)) headers.set("connection", "close");
+      const isToEnd = this.#aging.begins(this.#call.startedMs);
+      if (isToEnd || this.#call.method === "HEAD") headers.set("connection", "close");
       fetch(lane.destination.origin + target, {
         method: this.#call.method,
         headers,
@@ -137,6 +142,7 @@ export class Exchange implements Line, Expiring {
     }
     if (this.#front.isWindingDown) headers.set("connection", "close");
     if (isBodiless(call.method, status)) {
+      if (call.method === "HEAD" && !isBodiless("GET", status)) completeHead(headers);
       this.#complete(response);
       return;
     }
@@ -147,7 +153,9 @@ export class Exchange implements Line, Expiring {
     response.bytes().then(
       (whole) => {
         if (call.isSettled) return;
-        const body = headers.has("content-type") ? whole : untyped(whole);
+        // An empty type is none, too.
+        const isTyped = (headers.get("content-type") ?? "") !== "";
+        const body = isTyped ? whole : untyped(whole);
         this.#complete(new Response(body, { status, headers }));
       },
       (error: unknown) => this.#failed(error),

@@ -30,7 +30,8 @@ export function sendProblem(
 
 /** To a CONNECT, which comes as a bare connection. */
 export function sendBare(socket: Duplex, problem: Problem): void {
-  const fields = [...fieldsOf(problem), "connection", "close"];
+  const now = new Date().toUTCString();
+  const fields = [...fieldsOf(problem), "date", now, "connection", "close"];
   let text = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ""}\r\n`;
   for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`;
   socket.on("error", () => {});

@@ -6,7 +6,7 @@ import type { PassThrough } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Call, Line } from "../call.ts";
 import type { Ending } from "../ending.ts";
-import { answerHead, isForeignCoding, requestPairs } from "../headers.ts";
+import { answerHead, EMPTY_STATUS, isForeignCoding, requestPairs } from "../headers.ts";
 import type { FrontDesk, Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
 import { mayAskToWait } from "../retry-after.ts";
@@ -118,7 +118,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
       controller.abort(new Error("the caller has left"));
       return;
     }
-    if (isBodiless(call.method, status) || fitsOnePiece(fields["content-length"])) {
+    const isEmpty = isBodiless(call.method, status) || status === EMPTY_STATUS;
+    if (isEmpty || fitsOnePiece(fields["content-length"])) {
       this.#head = { status, pairs };
       return;
     }
@@ -132,7 +133,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     const call = this.#call;
     if (call.isSettled) return;
     if (this.#head !== undefined) {
-      this.#pieces.push(chunk);
+      if (this.#head.status !== EMPTY_STATUS) this.#pieces.push(chunk);
       return;
     }
     call.piece();

@@ -1,0 +1,39 @@
+// docs/transports.md: what the gateway does differently on Node and on Bun, from the list that the fuzzer
+// holds against both.
+
+import { DIFFERENCES } from "../test/fuzz/differences.ts";
+
+export function transportsPage(): string {
+  const rows = DIFFERENCES.map(
+    ({ name, onNode, onBun, why }) => `| ${[name, onNode, onBun, why].map(cell).join(" | ")} |`,
+  );
+  return `<!-- Generated from test/fuzz/differences.ts by \`npm run generate\`. -->
+
+# Two transports
+
+The gateway runs on Node (\`node:http\` in front, undici behind) and on Bun (\`Bun.serve\` in front, \`fetch\`
+behind): one behaviour, held by one suite of contract tests on both, and by a fuzzer that shows both the
+same exchanges and compares what callers get, what upstreams see, what counts and what becomes of the
+connections, to the byte. What it found was mended, or stands here: these are Node 24.21, undici 8.12 and Bun
+1.4.5. A test shows both each row again; one that is none any more fails it.
+
+\`npm run fuzz -- --exchanges 1000 --seed 1\` looks for more.
+
+| What | On Node | On Bun | Why it stays |
+| --- | --- | --- | --- |
+${rows.join("\n")}
+
+Beyond exchanges:
+
+| What | On Node | On Bun | Why it stays |
+| --- | --- | --- | --- |
+| Upstream requests at a time | no bound | 256, unless \`BUN_CONFIG_MAX_HTTP_REQUESTS\` says more before the process starts | \`fetch\` reads it once |
+| \`HTTP_PROXY\`, \`HTTPS_PROXY\`, \`ALL_PROXY\` | ignored by undici's clients | ignored by \`no_proxy=*\` for the whole process | \`fetch\` has no option for it |
+| HTTP/2 to upstreams | by \`http2\` | never | \`fetch\` does not speak it |
+| A caller's connection on which nothing moves | closed after 75 s between requests, 60 s inside a head | closed after 120 s | the servers' own; a call has its deadline |
+`;
+}
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|");
+}

@@ -1,0 +1,155 @@
+// Listed differences in which answers of upstreams are taken, and what becomes of those that are not.
+
+import { exchange, head, headOf, textOf, type Answer } from "./exchange.ts";
+import {
+  behindChunks,
+  breaksOff,
+  failsOn,
+  hasChunks,
+  hasControls,
+  hasOddChunks,
+  type Context,
+  type KnownDifference,
+} from "./known.ts";
+
+function oneFails({ pair }: Context): boolean {
+  return failsOn(pair, "node") || failsOn(pair, "bun");
+}
+
+export const ANSWER_DIFFERENCES: readonly KnownDifference[] = [
+  {
+    name: "Answers of versions other than HTTP/1.0 and HTTP/1.1",
+    onNode: "HTTP/2.0 and HTTP/0.9 pass, others are a 502 and a failure",
+    onBun: "HTTP/1.2 passes, others are a 502 and a failure",
+    why: "each parser's own; no server writes them",
+    explains: (_, context) =>
+      oneFails(context) && /(?:^|\n|\S)HTTP\/(?:1\.2|2\.0|0\.9) /.test(context.answered),
+    example: exchange(head("GET"), "HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+  },
+  {
+    name: "Answers with bare line feeds, control characters, or a `Content-Length` twice or with blanks behind",
+    onNode: "502, a failure",
+    onBun: "read",
+    why: "undici is strict; what Bun's `fetch` passes on is framed anew (RFC 9112 §2.2, RFC 9110 §8.6)",
+    explains: (_, context) =>
+      oneFails(context) &&
+      context.exchange.answers.some(({ steps }) => {
+        const text = textOf(steps);
+        const lines = text.slice(0, (text.search(/\r?\n\r?\n/) + 1 || text.length + 1) - 1);
+        const lengths = lines.match(/\ncontent-length:.*/gi) ?? [];
+        return (
+          /[^\r]\n/.test(lines) ||
+          hasControls(lines) ||
+          (lengths.length > 1 && new Set(lengths).size === 1) ||
+          lengths.some((line) => /[ \t]\r?$/.test(line))
+        );
+      }),
+    example: exchange(head("GET"), "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"),
+  },
+  {
+    name: "Chunks of answers with odd sizes, extensions or line ends",
+    onNode: "a failure",
+    onBun: "read where they can be",
+    why: "undici is strict; what Bun's `fetch` passes on is framed anew",
+    explains: (_, context) => oneFails(context) && hasOddChunks(context.exchange.answers),
+    example: exchange(
+      head("GET"),
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\r\nok\r\n0\r\n\r\n",
+    ),
+  },
+  {
+    name: "Answers that break off inside their head, on a kept connection",
+    onNode: "502: something was heard",
+    onBun: "idempotent calls are made once more",
+    why: "Bun's `fetch` does so by itself",
+    explains: (_, { pair }) =>
+      pair.bun.seen.length > pair.node.seen.length &&
+      failsOn(pair, "node") &&
+      pair.bun.seen.every(({ message }) => !/^(?:POST|PATCH) /.test(message.startLine)),
+    example: exchange(head("GET"), [{ write: "HTTP/1.1 200 OK\r\nX-A" }, { end: true }], {
+      isWarm: true,
+    }),
+  },
+  {
+    name: "Answers that end with their connection, and are reset",
+    onNode: "a failure",
+    onBun: "whole",
+    why: "Bun's `fetch` takes the reset for the end",
+    explains: (_, { exchange: { answers }, pair }) =>
+      failsOn(pair, "node") &&
+      answers.some(
+        ({ steps }) =>
+          steps.some((step) => "reset" in step) &&
+          !/\ncontent-length:|\ntransfer-encoding:/i.test(textOf(steps)),
+      ),
+    example: exchange(head("GET"), [
+      { write: "HTTP/1.1 200 OK\r\n\r\nhalf" },
+      { waitMs: 20 },
+      { reset: true },
+    ]),
+  },
+  {
+    name: "How answers end that break off",
+    onNode: "the head, what came of the body, closed",
+    onBun: "what came of both, reset",
+    why: "the servers' own; that it is not whole can be seen either way",
+    explains: ({ about, aspect, index }, { pair }) =>
+      (aspect === "fate" || aspect === "rest" || (about === "answer" && aspect === "count")) &&
+      breaksOff(pair, "node") &&
+      breaksOff(pair, "bun") &&
+      index === 0,
+    example: exchange(head("GET"), [
+      { write: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel" },
+      { waitMs: 20 },
+      { reset: true },
+    ]),
+  },
+  {
+    name: "Heads of answers over 64 KiB, or of more than some 250 fields",
+    onNode: "the first are a 502 and a failure",
+    onBun: "the second are",
+    why: "a bound of ours, which Bun's `fetch` does not know, and one of its own",
+    explains: (_, context) =>
+      oneFails(context) &&
+      context.exchange.answers.some(({ steps }) => {
+        const text = headOf(textOf(steps));
+        return text.length > 64_000 || text.split("\r\n").length > 250;
+      }),
+    example: exchange(
+      head("GET"),
+      `HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Big: ${"b".repeat(70_000)}\r\n\r\nok`,
+    ),
+  },
+  {
+    name: "Bytes behind an answer",
+    onNode: "end the upstream's connection",
+    onBun: "are thrown away, when they come with it",
+    why: "undici's and Bun's own; no other call reads them",
+    explains: ({ aspect }, context) =>
+      ["reuse", "connection"].includes(aspect) && context.exchange.answers.some(hasBytesBehind),
+    example: exchange(
+      head("GET"),
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nmore",
+    ),
+  },
+  {
+    name: "The upstream's connection after an answer that was refused, that had a body where none may be, or of 407",
+    onNode: "closed",
+    onBun: "kept, once the answer was whole",
+    why: "undici destroys what it lets go of; Bun's `fetch` has read it",
+    explains: ({ aspect }, { pair, answered }) =>
+      ["reuse", "connection"].includes(aspect) &&
+      (failsOn(pair, "node") || / (?:204|205|304|407)\b/.test(answered)),
+    example: exchange(
+      head("GET"),
+      "HTTP/1.1 999 Odd\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok",
+    ),
+  },
+];
+
+function hasBytesBehind({ steps }: Answer): boolean {
+  const text = textOf(steps);
+  if (hasChunks(text)) return behindChunks(text) !== "";
+  const length = /\r\ncontent-length:[ \t]*(\d+)\s*\r\n/i.exec(text)?.[1];
+  return length !== undefined && text.length > headOf(text).length + 2 + Number(length);
+}
