@@ -5,8 +5,9 @@
 // own: inside a transaction of the host's nothing can be committed, and is written after it.
 
 import { sqliteStore, type SqliteHandle, type SqliteStatement } from "../store/sqlite.ts";
-import { fileIdentity, IN_MEMORY } from "../store/sqlite-connection.ts";
+import { IN_MEMORY } from "../store/sqlite-connection.ts";
 import type { Param, Row } from "../store/sqlite-handle.ts";
+import { fileIdentity } from "../store/sqlite-watch.ts";
 import type { Store } from "../index.ts";
 
 /** What the three drivers have in common, with whatever types of parameters each declares. */

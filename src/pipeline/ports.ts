@@ -13,7 +13,25 @@ export interface StoredBreaker {
   /** When a person set the mode, epoch milliseconds; absent when nobody is known to have. */
   readonly modeAt?: number;
   readonly snapshot: BreakerSnapshot;
+  /** Absent where the store keeps no order of writing, or where it was written by who knows of none. */
+  readonly places?: OrderPlaces;
 }
+
+/**
+ * Where a breaker's newest orders stand in the store's order of writing (`Store.revision`). 0 where
+ * none is known, `UNWRITTEN` for one that the commit is about to write.
+ */
+export interface OrderPlaces {
+  /** The newest trip, reset or recovery, by anybody. */
+  readonly order: number;
+  /** The newest trip or reset by a person. */
+  readonly person: number;
+  /** The newest order about the mode. */
+  readonly mode: number;
+}
+
+/** After all that is written. */
+export const UNWRITTEN: number = Number.POSITIVE_INFINITY;
 
 export type AuditAction = "TRIP" | "RESET" | "RESET_DENIED" | "FORCE_CLOSED" | "SHADOW" | "NORMAL";
 
@@ -59,6 +77,13 @@ export interface Store {
   load(): readonly StoredBreaker[];
   /** Writes all of it in one transaction that is durable when this returns. */
   commit(change: StoreChange): void;
+  /**
+   * The number of the last commit: each is higher than all before it, whoever made them. Whose order is
+   * the newer one is then told by these, and not by clocks, which differ between processes. A store
+   * that has it gives every `UNWRITTEN` place the number of the commit, and gives places back. Absent
+   * where a store keeps no such order; orders are then compared by their dates.
+   */
+  readonly revision?: number;
   /** Newest first. */
   history(query: HistoryQuery): readonly AuditEntry[];
   /**

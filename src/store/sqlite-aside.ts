@@ -28,22 +28,41 @@ export function readAside<Result>(
   path: string,
   read: (db: SqliteHandle) => Result,
 ): Result | undefined {
-  for (let left = TRIES_MAX; left > 0; left -= 1) {
-    try {
-      const real = realpathSync(path);
-      const before = stamps(real);
-      const result = hasLog(real) ? readCopy(real, read) : readImmutable(real, read);
-      if (stamps(real) === before) return result;
-    } catch {
-      // Unreadable, no database, or torn by a writer: the last case is gone at the next try.
-    }
-  }
+  const found = readUndisturbed(path, (real) =>
+    hasLog(real) ? readCopy(real, read) : readImmutable(real, read),
+  );
+  if (found !== undefined) return found.result;
   try {
     // Without its log, where there is no room for a copy: an older truth is better than none.
     return readImmutable(realpathSync(path), read);
   } catch {
     return undefined;
   }
+}
+
+/** What `read` makes of what a process would find that opened the file now; undefined where nobody can say. */
+export function readAsNext<Result>(
+  path: string,
+  read: (db: SqliteHandle) => Result,
+): Result | undefined {
+  return readUndisturbed(path, (real) => readCopy(real, read))?.result;
+}
+
+function readUndisturbed<Result>(
+  path: string,
+  read: (realPath: string) => Result,
+): { readonly result: Result } | undefined {
+  for (let left = TRIES_MAX; left > 0; left -= 1) {
+    try {
+      const real = realpathSync(path);
+      const before = stamps(real);
+      const result = read(real);
+      if (stamps(real) === before) return { result };
+    } catch {
+      // Unreadable, no database, or torn by a writer: the last case is gone at the next try.
+    }
+  }
+  return undefined;
 }
 
 /** Opened so, SQLite looks at this one file only, and takes no lock. */

@@ -4,7 +4,13 @@
 import { isBreakerKind, sanitiseSnapshot } from "../core/breaker/restore.ts";
 import type { BreakerSnapshot } from "../core/breaker/snapshot.ts";
 import type { OperatorMode } from "../core/events.ts";
-import type { AuditAction, AuditEntry, HistoryQuery, StoredBreaker } from "../pipeline/ports.ts";
+import type {
+  AuditAction,
+  AuditEntry,
+  HistoryQuery,
+  OrderPlaces,
+  StoredBreaker,
+} from "../pipeline/ports.ts";
 import { boundAudit } from "./audit.ts";
 import type { Param, Row, SqliteStatement } from "./sqlite-handle.ts";
 
@@ -40,6 +46,10 @@ const COLUMNS = [
   "kind",
   "detail",
   "mode_at",
+  "revision",
+  "order_revision",
+  "person_revision",
+  "mode_revision",
 ] as const;
 
 /** Keys of a snapshot that have a column. */
@@ -68,11 +78,26 @@ export const UPSERT_STATE = `${INSERT} UPDATE SET ${COLUMNS.slice(1)
   .map((column) => `${column} = excluded.${column}`)
   .join(", ")}`;
 
-/** For a file that lost its rows: what it does say, somebody else said after the loss. */
-export const INSERT_ABSENT_STATE = `${INSERT} NOTHING`;
+/**
+ * For a file that lost what it was given: absent rows and older ones. What it says without a revision,
+ * somebody else said.
+ */
+export const RESTORE_STATE = `${UPSERT_STATE}
+  WHERE circuit_breaker_state.revision < excluded.revision`;
+
+export const SELECT_REVISION = "SELECT max(revision) AS revision FROM circuit_breaker_state";
 
 export const INSERT_AUDIT = `INSERT INTO circuit_breaker_audit
   (bookmaker, action, reason, user, timestamp, forced) VALUES (?, ?, ?, ?, ?, ?)`;
+
+/** By all but whether it was forced. */
+export const SELECT_AUDIT = `SELECT 1 AS found FROM circuit_breaker_audit
+  WHERE bookmaker = ?1 AND action = ?2 AND reason = ?3 AND user = ?4 AND timestamp = ?5`;
+
+/** For one that may be there. */
+export const INSERT_ABSENT_AUDIT = `INSERT INTO circuit_breaker_audit
+  (bookmaker, action, reason, user, timestamp, forced)
+  SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (${SELECT_AUDIT})`;
 
 // All columns, since a file that cannot be written may lack the younger ones.
 export const SELECT_STATE = "SELECT * FROM circuit_breaker_state";
@@ -118,9 +143,26 @@ export function allRows(statement: SqliteStatement, ...params: Param[]): readonl
   });
 }
 
+/** One row as it stands in the file. */
+export interface StoredRow {
+  readonly stored: StoredBreaker;
+  /** The commit that wrote it; 0 for one by a program that counts none. */
+  readonly revision: number;
+  /** Its columns, to be compared: a program that counts no commits, or a person, changes them alone. */
+  readonly print: string | undefined;
+}
+
 /** Every breaker that the statement, a `SELECT_STATE`, finds a row for. */
-export function allStored(statement: SqliteStatement, wallMs: number): readonly StoredBreaker[] {
-  return allRows(statement).flatMap((row) => toStored(row, wallMs) ?? []);
+export function allStored(statement: SqliteStatement, wallMs: number): readonly StoredRow[] {
+  return allRows(statement).flatMap((row) => {
+    const stored = toStored(row, wallMs);
+    if (stored === undefined) return [];
+    return { stored, revision: place(row.revision), print: printOf(COLUMNS.map((c) => row[c])) };
+  });
+}
+
+export function printOf(columns: readonly unknown[]): string {
+  return JSON.stringify(columns.map((value) => value ?? null));
 }
 
 /** Undefined for a row of nobody: SQLite lets a text key be NULL or a blob. */
@@ -149,14 +191,37 @@ export function toStored(row: Row, wallMs: number): StoredBreaker | undefined {
   };
   const modeAt = modeDate(row.mode_at, wallMs);
   const snapshot = sanitiseSnapshot(kind, raw, wallMs, row.updated_at);
-  return { upstream, mode, ...(modeAt === undefined ? {} : { modeAt }), snapshot };
+  const places = placesOf(row);
+  return {
+    upstream,
+    mode,
+    ...(modeAt === undefined ? {} : { modeAt }),
+    snapshot,
+    ...(places === undefined ? {} : { places }),
+  };
+}
+
+/** Undefined for a row by a program or a person that knows of none. */
+function placesOf(row: Row): OrderPlaces | undefined {
+  const [order, person, mode] = [row.order_revision, row.person_revision, row.mode_revision]
+    .map(place)
+    // No order is younger than the row that holds it.
+    .map((found) => Math.min(found, place(row.revision)));
+  if (!order && !person && !mode) return undefined;
+  return { order: order ?? 0, person: person ?? 0, mode: mode ?? 0 };
+}
+
+function place(value: unknown): number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0;
 }
 
 /** In the order of the columns. */
 export function stateParams(
-  { upstream, mode, modeAt, snapshot }: StoredBreaker,
+  { upstream, mode, modeAt, snapshot, places }: StoredBreaker,
   wallMs: number,
+  revision: number,
 ): Param[] {
+  const at = (value = 0): number | null => Math.min(value, revision) || null;
   return [
     upstream,
     finite(snapshot.failureCount) ?? 0,
@@ -177,6 +242,10 @@ export function stateParams(
     snapshot.kind,
     detailText(snapshot),
     date(modeAt ?? null),
+    revision || null,
+    at(places?.order),
+    at(places?.person),
+    at(places?.mode),
   ];
 }
 

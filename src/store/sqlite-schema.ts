@@ -52,6 +52,11 @@ const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: st
   [STATE_TABLE, "kind", "TEXT"],
   [STATE_TABLE, "detail", "TEXT"],
   [STATE_TABLE, "mode_at", "INTEGER"],
+  // The number of the commit that wrote the row, and of those that gave the newest orders.
+  [STATE_TABLE, "revision", "INTEGER"],
+  [STATE_TABLE, "order_revision", "INTEGER"],
+  [STATE_TABLE, "person_revision", "INTEGER"],
+  [STATE_TABLE, "mode_revision", "INTEGER"],
   [AUDIT_TABLE, "bookmaker", "TEXT"],
   [AUDIT_TABLE, "action", "TEXT"],
   [AUDIT_TABLE, "reason", "TEXT"],

@@ -1,9 +1,9 @@
 // State in one SQLite file, for a single node: durable before `commit` returns, readable by people,
 // shared with other processes on the same machine through `poll`.
 //
-// It assumes that everything happens to the file: locked, read-only, full, broken, deleted,
-// replaced. A failing operation changes nothing and throws; the next one finds out by itself
-// whether the cause is gone. The store remembers what it last read or wrote, so that a file that
+// It assumes that everything happens to the file and its log: locked, read-only, full, broken, deleted,
+// replaced, written over. A failing operation changes nothing and throws; the next one finds out by
+// itself whether the cause is gone. The store remembers what it last read or wrote, so that a file that
 // vanished is written anew in full and its callers need not know.
 //
 // It does not share state between machines: network file systems and SQLite do not mix.
@@ -21,21 +21,29 @@ import {
   type StoredBreaker,
 } from "../pipeline/ports.ts";
 import { checkHistoryQuery } from "./audit.ts";
-import { readAside } from "./sqlite-aside.ts";
-import { Connection, fileIdentity, IN_MEMORY } from "./sqlite-connection.ts";
+import { readAside, readAsNext } from "./sqlite-aside.ts";
+import { Connection, IN_MEMORY } from "./sqlite-connection.ts";
 import { isCorruption, keepsConnection, sqliteCode, toStoreError } from "./sqlite-errors.ts";
 import { moveAside } from "./sqlite-file.ts";
 import { closeQuietly } from "./sqlite-handle.ts";
-import type { SqliteHandle } from "./sqlite-handle.ts";
+import type { SqliteHandle, SqliteStatement } from "./sqlite-handle.ts";
+import { AUDITS_MAX, Known } from "./sqlite-known.ts";
 import { checkSqliteOptions } from "./sqlite-options.ts";
 import type { SqliteStoreOptions } from "./sqlite-options.ts";
 import * as rows from "./sqlite-rows.ts";
 import { hasStateTable } from "./sqlite-schema.ts";
+import { fileIdentity } from "./sqlite-watch.ts";
 
 export type { SqliteHandle, SqliteStatement } from "./sqlite-handle.ts";
 export type { SqliteStoreOptions } from "./sqlite-options.ts";
 
 const DAY_MS = 86_400_000;
+
+/** How often a commit is written once more when it is found not to be where it belongs. */
+const REWRITES_MAX = 2;
+
+/** SQLite's own code for a file that is no longer at its path; only some journals let it notice. */
+const SQLITE_READONLY_DBMOVED = 1032;
 
 /**
  * A store in the SQLite file at `path`; missing directories are made. Nothing is touched before
@@ -63,9 +71,10 @@ class SqliteStore implements Store {
   #recoveredFrom: string | undefined = undefined;
   /** The last error was about the file's content: the next opening looks thoroughly. */
   #isSuspect = false;
-  /** As last read or written. What a reopened file lacks of it is written back. */
-  #known = new Map<string, StoredBreaker>();
+  readonly #known = new Known();
   #mustRestore = false;
+  /** A commit was not found in its place: its audits may come again, and may be there all the same. */
+  #mayRepeat = false;
   /** Undefined when rows may have changed unseen. */
   #seenVersion: unknown = undefined;
 
@@ -79,6 +88,10 @@ class SqliteStore implements Store {
     this.#now = options.now ?? Date.now;
     this.#openHandle = options.open ?? ((file) => new DatabaseSync(file));
     this.#readsAside = options.open === undefined && path !== IN_MEMORY;
+  }
+
+  get revision(): number {
+    return this.#known.revision;
   }
 
   get recoveredFrom(): string | undefined {
@@ -96,30 +109,20 @@ class SqliteStore implements Store {
           return this.#attempt("load", () => this.#load());
         }
       },
-      (db) => this.#know(rows.allStored(db.prepare(rows.SELECT_STATE), this.#now()), true),
+      (db) => {
+        this.#known.read(rows.allStored(db.prepare(rows.SELECT_STATE), this.#now()), true);
+        return this.#known.all();
+      },
     );
   }
 
-  commit({ breakers, audits, ifUnchanged = false }: StoreChange): void {
+  commit(change: StoreChange): void {
     this.#attempt("commit", () => {
-      const connection = this.#connect();
-      const wallMs = this.#now();
-      connection.migrateOnce(wallMs);
-      connection.transaction(() => {
-        // From here on nobody else writes.
-        if (ifUnchanged && connection.dataVersion() !== this.#seenVersion) {
-          throw new StoreError(STALE, `commit to ${this.location}: another process has written`);
-        }
-        this.#restore(connection, wallMs);
-        for (const breaker of breakers) {
-          connection.prepared(rows.UPSERT_STATE).run(...rows.stateParams(breaker, wallMs));
-        }
-        for (const audit of audits) {
-          connection.prepared(rows.INSERT_AUDIT).run(...rows.auditParams(audit));
-        }
-      });
-      this.#mustRestore = false;
-      for (const breaker of breakers) this.#known.set(breaker.upstream, breaker);
+      for (let left = REWRITES_MAX; !this.#commit(change); left -= 1) {
+        if (left > 0) continue;
+        const error = new Error("what was written is not found in its place");
+        throw Object.assign(error, { errcode: SQLITE_READONLY_DBMOVED });
+      }
     });
   }
 
@@ -141,17 +144,50 @@ class SqliteStore implements Store {
       const connection = this.#connect();
       // Not for reading's sake: without calls, nothing else would write the state back.
       if (this.#mustRestore) this.#bringUpToDate(connection);
+      connection.tidy();
       if (connection.dataVersion() === this.#seenVersion) return undefined;
       this.#prepareForReading(connection);
-      return this.#read(connection);
+      const read = this.#read(connection);
+      if (this.#mustRestore) this.#prepareForReading(connection);
+      return read;
     });
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#disconnect();
+    this.#disconnect(true);
     this.#known.clear();
+  }
+
+  /** Whether what it wrote is where whoever opens the file next will find it. */
+  #commit({ breakers, audits, ifUnchanged = false }: StoreChange): boolean {
+    const connection = this.#connect();
+    const wallMs = this.#now();
+    connection.migrateOnce(wallMs);
+    const prepare = (sql: string): SqliteStatement => connection.prepared(sql);
+    const known = this.#known;
+    let revision = 0;
+    let written: readonly rows.StoredRow[] = [];
+    connection.transaction(() => {
+      // From here on nobody else writes.
+      const isSeen = connection.dataVersion() === this.#seenVersion;
+      if (ifUnchanged && !isSeen) {
+        throw new StoreError(STALE, `commit to ${this.location}: another process has written`);
+      }
+      if (this.#mustRestore) known.restore(prepare, wallMs);
+      const newest = isSeen ? 0 : Number(prepare(rows.SELECT_REVISION).get()?.revision ?? 0);
+      // A number that no row holds would make the file look older than it is.
+      revision = Math.max(known.revision, newest) + (breakers.length > 0 ? 1 : 0);
+      written = known.write(prepare, breakers, { wallMs, revision });
+      const insert = prepare(this.#mayRepeat ? rows.INSERT_ABSENT_AUDIT : rows.INSERT_AUDIT);
+      for (const audit of audits) insert.run(...rows.auditParams(audit));
+    });
+    this.#mustRestore = false;
+    known.wrote(written, audits, revision);
+    this.#mayRepeat = !connection.holdsCommit(() => !this.#hasNextLost(true));
+    if (!this.#mayRepeat) connection.tidy();
+    return !this.#mayRepeat;
   }
 
   #load(): readonly StoredBreaker[] {
@@ -178,8 +214,8 @@ class SqliteStore implements Store {
     const wallMs = this.#now();
     connection.migrateOnce(wallMs);
     if (!this.#mustRestore) return;
-    connection.transaction(() => this.#restore(connection, wallMs));
-    this.#mustRestore = false;
+    connection.transaction(() => this.#known.restore((sql) => connection.prepared(sql), wallMs));
+    this.#mustRestore = !connection.holdsCommit(() => !this.#hasNextLost(true));
   }
 
   #deleteOldAudits(connection: Connection): void {
@@ -197,15 +233,8 @@ class SqliteStore implements Store {
     const version = connection.dataVersion();
     const stored = rows.allStored(connection.prepared(rows.SELECT_STATE), this.#now());
     this.#seenVersion = version;
-    return this.#know(stored, this.#mustRestore);
-  }
-
-  /** Remembers what was read, and with `keeps` what was known and not found. */
-  #know(stored: readonly StoredBreaker[], keeps: boolean): readonly StoredBreaker[] {
-    const known = new Map(keeps ? this.#known : []);
-    for (const breaker of stored) known.set(breaker.upstream, breaker);
-    this.#known = known;
-    return [...known.values()];
+    if (this.#known.read(stored, this.#mustRestore)) this.#mustRestore = true;
+    return this.#known.all();
   }
 
   /** What cannot be opened may be readable all the same; writing then waits until it can. */
@@ -221,24 +250,57 @@ class SqliteStore implements Store {
     }
   }
 
-  #restore(connection: Connection, wallMs: number): void {
-    if (!this.#mustRestore) return;
-    const statement = connection.prepared(rows.INSERT_ABSENT_STATE);
-    for (const breaker of this.#known.values()) {
-      statement.run(...rows.stateParams(breaker, wallMs));
+  /** The open connection, or a new one when there is none to this very file. */
+  #connect(): Connection {
+    if (this.#connection?.isDisturbed() === false) return this.#connection;
+    const before = this.#connection?.identity;
+    if (this.#connection?.isBlind() === true) this.#learnFromNext();
+    if (this.#connection?.isLogSuspect(this.#seenVersion) === true && this.#hasNextLost(false)) {
+      this.#connection.discardLog();
+    }
+    this.#disconnect(false);
+    if (this.location !== IN_MEMORY) mkdirSync(dirname(this.location), { recursive: true });
+    let connection = this.#open();
+    this.#seenVersion = undefined;
+    this.#mustRestore = !this.#known.isEmpty;
+    // Mostly another process moved the log, and all is there.
+    if (this.#mustRestore && connection.identity === before) {
+      this.#mustRestore = this.#hasLost(connection.db);
+      this.#isSuspect ||= this.#mustRestore;
+      if (this.#mustRestore) {
+        connection.close(false);
+        connection = this.#open();
+      }
+    }
+    this.#isSuspect = false;
+    this.#connection = connection;
+    return connection;
+  }
+
+  #hasLost(db: SqliteHandle): boolean {
+    try {
+      if (!hasStateTable(db)) return true;
+      const found = rows.allStored(db.prepare(rows.SELECT_STATE), this.#now());
+      return this.#known.isLostIn(found, (sql) => db.prepare(sql));
+    } catch {
+      // The tables are not as they were.
+      return true;
     }
   }
 
-  /** The open connection, or a new one when there is none to this very file. */
-  #connect(): Connection {
-    if (this.#connection?.isReplaced() === false) return this.#connection;
-    this.#disconnect();
-    if (this.location !== IN_MEMORY) mkdirSync(dirname(this.location), { recursive: true });
-    this.#connection = this.#open();
-    this.#isSuspect = false;
-    this.#seenVersion = undefined;
-    this.#mustRestore = this.#known.size > 0;
-    return this.#connection;
+  /** Takes over what a process that opened the file now would find. */
+  #learnFromNext(): void {
+    readAsNext(this.location, (db) => {
+      if (!hasStateTable(db)) return;
+      const audits = rows.audits((sql) => db.prepare(sql), { limit: AUDITS_MAX });
+      this.#known.read(rows.allStored(db.prepare(rows.SELECT_STATE), this.#now()), true);
+      this.#known.remember(audits);
+    });
+  }
+
+  /** Whether a process that opened the file now would miss what is known here. */
+  #hasNextLost(ifUnknown: boolean): boolean {
+    return readAsNext(this.location, (db) => this.#hasLost(db)) ?? ifUnknown;
   }
 
   #open(): Connection {
@@ -256,7 +318,7 @@ class SqliteStore implements Store {
   /** Throws, with nothing left open, unless the content is at fault and may be put aside. */
   #tryOpen(): Connection | { readonly error: unknown; readonly identity: string } {
     const db = this.#openHandle(this.location);
-    const connection = new Connection(db, this.location);
+    const connection = new Connection(db, this.location, this.#now);
     try {
       connection.configure(this.#busyTimeoutMs, this.#isSuspect);
       return connection;
@@ -273,18 +335,14 @@ class SqliteStore implements Store {
   /** Often only a part is broken, and a trip in the rest is worth more than a clean start. */
   #salvage(connection: Connection): void {
     try {
-      const statement = connection.prepared(rows.SELECT_STATE);
-      for (const breaker of rows.allStored(statement, this.#now())) {
-        // What is known is newer than what a broken file says.
-        if (!this.#known.has(breaker.upstream)) this.#known.set(breaker.upstream, breaker);
-      }
+      this.#known.salvage(rows.allStored(connection.prepared(rows.SELECT_STATE), this.#now()));
     } catch {
       // Not readable; it starts anew.
     }
   }
 
-  #disconnect(): void {
-    this.#connection?.close();
+  #disconnect(waits: boolean): void {
+    this.#connection?.close(waits);
     this.#connection = undefined;
   }
 
@@ -301,7 +359,7 @@ class SqliteStore implements Store {
       const error = toStoreError(operation, this.location, cause);
       if (isCorruption(error.storeCode)) this.#isSuspect = true;
       if (!keepsConnection(error.storeCode) || this.#connection?.isStuck === true) {
-        this.#disconnect();
+        this.#disconnect(false);
       }
       throw error;
     }

@@ -38,6 +38,24 @@ test("has the trip and its audit when the process was killed right after commit 
   store.close();
 });
 
+for (const suffix of ["-wal", "-shm"]) {
+  test(`has both trips when ${suffix} was deleted between them and the process then killed`, () => {
+    const path = newPath();
+    const another = sqliteStore(path);
+    another.load();
+
+    assert.equal(runChild(path, `lose${suffix}-and-die`).signal, "SIGKILL");
+
+    const store = sqliteStore(path);
+    for (const one of [another, store]) {
+      const names = one.load().map(({ upstream, snapshot }) => snapshot.tripped && upstream);
+      assert.deepEqual(names.toSorted(), ["after", "before"]);
+      assert.equal(one.history({ limit: 9 }).length, 2);
+      one.close();
+    }
+  });
+}
+
 test("sees by poll that another process reset a breaker", () => {
   const path = newPath();
   const store = sqliteStore(path);

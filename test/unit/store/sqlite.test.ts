@@ -91,6 +91,10 @@ test("makes both tables with the columns, defaults and indexes of the specificat
     "kind TEXT 0  0",
     "detail TEXT 0  0",
     "mode_at INTEGER 0  0",
+    "revision INTEGER 0  0",
+    "order_revision INTEGER 0  0",
+    "person_revision INTEGER 0  0",
+    "mode_revision INTEGER 0  0",
   ]);
   assert.deepEqual(columnsOf(path, "circuit_breaker_audit"), [
     "id INTEGER 0  1",
@@ -160,6 +164,10 @@ test("dates rows by the wall clock and writes exactly the columns people read", 
     0,
     "normal",
     "latching",
+    null,
+    null,
+    1,
+    null,
     null,
     null,
   ]);

@@ -1,0 +1,123 @@
+// What a store last read from its file or wrote to it, and what a file that was reopened lacks of it.
+// Each row has the number of the commit that wrote it: a file that gives an older one back has lost what
+// was written since, a newer one is another process's, and one that changed under the same number is the
+// work of a program or a person who counts none.
+
+import type { AuditEntry, StoredBreaker } from "../pipeline/ports.ts";
+import type { SqliteStatement } from "./sqlite-handle.ts";
+import * as rows from "./sqlite-rows.ts";
+import type { StoredRow } from "./sqlite-rows.ts";
+
+type Prepare = (sql: string) => SqliteStatement;
+
+/** Audits that are written again when the file lost them: what happened just before. */
+export const AUDITS_MAX = 200;
+
+export class Known {
+  #rows = new Map<string, StoredRow>();
+  readonly #audits: AuditEntry[] = [];
+  /** The highest number of a commit, by anybody. */
+  revision = 0;
+
+  get isEmpty(): boolean {
+    return this.#rows.size === 0;
+  }
+
+  /**
+   * Takes over what the file says, but for what it has lost; with `keeps` also what it does not say.
+   * Gives whether it has lost anything.
+   */
+  read(found: readonly StoredRow[], keeps: boolean): boolean {
+    const newest = found.reduce((most, { revision }) => Math.max(most, revision), 0);
+    const isCounted = found.length === 0 || newest > 0;
+    const isBehind = isCounted && newest < this.revision;
+    const known = new Map(keeps || isBehind ? this.#rows : []);
+    let lacks = false;
+    for (const row of found) {
+      const { upstream } = row.stored;
+      const before = this.#rows.get(upstream);
+      const isLost = before !== undefined && row.revision > 0 && row.revision < before.revision;
+      lacks ||= isLost;
+      known.set(upstream, isLost ? before : isForeign(row, before) ? withoutPlaces(row) : row);
+    }
+    this.#rows = known;
+    this.revision = Math.max(this.revision, newest);
+    return lacks || known.size > found.length;
+  }
+
+  /** Whether a file that was opened anew has lost what it was given. */
+  isLostIn(found: readonly StoredRow[], prepare: Prepare): boolean {
+    const there = new Map(found.map(({ stored, revision }) => [stored.upstream, revision]));
+    for (const [upstream, { revision }] of this.#rows) {
+      const at = there.get(upstream);
+      if (at === undefined || (at > 0 && at < revision)) return true;
+    }
+    const audit = this.#audits.at(-1);
+    if (audit === undefined) return false;
+    return prepare(rows.SELECT_AUDIT).get(...rows.auditParams(audit).slice(0, 5)) === undefined;
+  }
+
+  /** Audits, newest first, that others wrote and the file may be about to lose. */
+  remember(audits: readonly AuditEntry[]): void {
+    this.#audits.splice(0, this.#audits.length, ...audits.slice(0, AUDITS_MAX).toReversed());
+  }
+
+  /** What is known is newer than what a broken file says. */
+  salvage(found: readonly StoredRow[]): void {
+    for (const row of found) {
+      if (!this.#rows.has(row.stored.upstream)) this.#rows.set(row.stored.upstream, row);
+    }
+  }
+
+  /** To be called inside a transaction. */
+  write(
+    prepare: Prepare,
+    breakers: readonly StoredBreaker[],
+    { wallMs, revision }: { readonly wallMs: number; readonly revision: number },
+  ): readonly StoredRow[] {
+    return breakers.map((stored) => {
+      const params = rows.stateParams(stored, wallMs, revision);
+      prepare(rows.UPSERT_STATE).run(...params);
+      return { stored, revision, print: rows.printOf(params) };
+    });
+  }
+
+  /** What `write` gave, once it is committed. */
+  wrote(written: readonly StoredRow[], audits: readonly AuditEntry[], revision: number): void {
+    for (const row of written) this.#rows.set(row.stored.upstream, row);
+    this.revision = revision;
+    this.#audits.push(...audits.slice(-AUDITS_MAX));
+    this.#audits.splice(0, this.#audits.length - AUDITS_MAX);
+  }
+
+  /** Writes what the file lacks. To be called inside a transaction. */
+  restore(prepare: Prepare, wallMs: number): void {
+    for (const [upstream, { stored, revision }] of this.#rows) {
+      prepare(rows.RESTORE_STATE).run(...rows.stateParams(stored, wallMs, revision));
+      // Dated anew where it was written: not to be taken for somebody else's change.
+      this.#rows.set(upstream, { stored, revision, print: undefined });
+    }
+    for (const audit of this.#audits) {
+      prepare(rows.INSERT_ABSENT_AUDIT).run(...rows.auditParams(audit));
+    }
+  }
+
+  all(): readonly StoredBreaker[] {
+    return [...this.#rows.values()].map(({ stored }) => stored);
+  }
+
+  clear(): void {
+    this.#rows.clear();
+    this.#audits.length = 0;
+  }
+}
+
+function isForeign(row: StoredRow, before: StoredRow | undefined): boolean {
+  if (row.revision === 0 || row.revision !== before?.revision) return false;
+  return before.print !== undefined && before.print !== row.print;
+}
+
+function withoutPlaces({ stored, revision, print }: StoredRow): StoredRow {
+  const { places: _places, ...rest } = stored;
+  return { stored: rest, revision, print };
+}

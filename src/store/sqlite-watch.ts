@@ -1,0 +1,180 @@
+// Whether what is open is still what the path leads to. SQLite writes on without complaint into a
+// database or a log that was deleted, replaced, cut or written over, and what it wrote is gone with the
+// process: what was promised as durable must be seen to be in its place. It looks by name, size, date
+// and the log's head; a few microseconds, for each of the writes that there are.
+//
+// It is wrong in one direction only: another process that moved the log into the database, or began the
+// log again, looks the same as somebody who wrote over it. Whoever asks looks closer then.
+
+import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+
+/** Head of a log: its kind, the sizes, and salts that are drawn anew whenever it is begun again. */
+const HEAD_BYTES = 32;
+
+/** The first bytes of every log, https://www.sqlite.org/fileformat2.html#the_write_ahead_log. */
+const MAGIC = "377f06";
+
+/** Before each page in a log: its number, the salts, a checksum over all before it. Never zeros. */
+const FRAME_HEAD_BYTES = 24;
+
+interface Sight {
+  readonly database: string;
+  /** When the database itself was written, which only moving the log into it does. */
+  readonly stamp: string;
+  readonly log: string;
+  readonly index: string;
+  readonly logBytes: number;
+  /** Empty where there is no log, or a log that nothing was written to. */
+  readonly head: string;
+  /** The head of the last page that was there at the last `note`. */
+  readonly tail: string;
+}
+
+export class FileWatch {
+  readonly #path: string;
+  /** SQLite keeps the log beside the file that a link leads to. */
+  readonly #realPath: string;
+  readonly #bytes = Buffer.alloc(HEAD_BYTES);
+  #tailAt = 0;
+  #seen: Sight;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#realPath = realPathOf(path);
+    this.#seen = this.#look();
+  }
+
+  get identity(): string {
+    return this.#seen.database;
+  }
+
+  /** How large the log was at the last `note`. */
+  get logBytes(): number {
+    return this.#seen.logBytes;
+  }
+
+  get logPath(): string {
+    return `${this.#realPath}-wal`;
+  }
+
+  /** From now on, what is there is ours; which database was opened stays what it was. */
+  note(): void {
+    const { database } = this.#seen;
+    const now = this.#look();
+    const pageBytes = now.head === "" ? 0 : Number.parseInt(now.head.slice(16, 24), 16);
+    this.#tailAt = Math.max(0, now.logBytes - pageBytes - FRAME_HEAD_BYTES);
+    this.#seen = { ...now, database, tail: this.#read(this.#tailAt, FRAME_HEAD_BYTES) };
+  }
+
+  /** Whether all is as it was left, but for what was appended. Where nobody may look, nothing speaks against it. */
+  isUntouched(): boolean {
+    const now = this.#look();
+    return now.database === UNKNOWN || (this.#areSameFiles(now) && this.#isSameLog(now));
+  }
+
+  /** After a write: whether it was appended to an untouched log or, where it may, to one begun again. */
+  holdsWrite(mayBegin: boolean): boolean {
+    const now = this.#look();
+    if (!now.head.startsWith(MAGIC) || !this.#areSameFiles(now)) return false;
+    return this.#isSameLog(now) || (mayBegin && now.head !== this.#seen.head);
+  }
+
+  /** Whether the log has another content than the one it was left with. */
+  isLogChanged(): boolean {
+    return this.isLogHere() && !this.#isSameLog(this.#look());
+  }
+
+  #areSameFiles(now: Sight): boolean {
+    const then = this.#seen;
+    return (
+      now.database === then.database &&
+      now.stamp === then.stamp &&
+      now.log === then.log &&
+      now.index === then.index
+    );
+  }
+
+  #isSameLog(now: Sight): boolean {
+    const then = this.#seen;
+    return then.head === "" || (now.head === then.head && now.tail === then.tail);
+  }
+
+  /** Whether the path leads to the same database still, or nobody may look. */
+  isSameDatabase(): boolean {
+    const identity = fileIdentity(this.#path);
+    return identity === UNKNOWN || identity === this.#seen.database;
+  }
+
+  isLogHere(): boolean {
+    return identityOf(statOf(this.logPath)) === this.#seen.log;
+  }
+
+  isIndexHere(): boolean {
+    return identityOf(statOf(`${this.#realPath}-shm`)) === this.#seen.index;
+  }
+
+  isLogGone(): boolean {
+    return statOf(this.logPath) === MISSING;
+  }
+
+  #look(): Sight {
+    const found = statOf(this.#path);
+    const log = statOf(this.logPath);
+    const logBytes = typeof log === "string" ? 0 : log.size;
+    return {
+      database: identityOf(found),
+      stamp: typeof found === "string" ? found : `${found.size} ${found.mtimeMs}`,
+      log: identityOf(log),
+      index: identityOf(statOf(`${this.#realPath}-shm`)),
+      logBytes,
+      head: logBytes < HEAD_BYTES ? "" : this.#read(0, HEAD_BYTES),
+      tail: logBytes < HEAD_BYTES ? "" : this.#read(this.#tailAt, FRAME_HEAD_BYTES),
+    };
+  }
+
+  #read(at: number, sizeBytes: number): string {
+    let file: number | undefined;
+    try {
+      file = openSync(this.logPath, "r");
+      const found = readSync(file, this.#bytes, 0, sizeBytes, at);
+      return this.#bytes.toString("hex", 0, found);
+    } catch {
+      // Gone in between, or no descriptor is left: nobody can say, and nothing is promised.
+      return "";
+    } finally {
+      if (file !== undefined) closeSync(file);
+    }
+  }
+}
+
+type Found = { readonly dev: number; readonly ino: number; readonly size: number; mtimeMs: number };
+
+const MISSING = "missing";
+const UNKNOWN = "unknown";
+
+/** The number of an open file is not given to another, so equal numbers mean the same file. */
+export function fileIdentity(path: string): string {
+  return identityOf(statOf(path));
+}
+
+function identityOf(found: Found | string): string {
+  return typeof found === "string" ? found : `${found.dev}:${found.ino}`;
+}
+
+function statOf(path: string): Found | typeof MISSING | typeof UNKNOWN {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) ?? MISSING;
+  } catch (error) {
+    // Bun throws where a parent is no directory, Node does not.
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    return code === "ENOTDIR" || code === "ENOENT" ? MISSING : UNKNOWN;
+  }
+}
+
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
