@@ -179,7 +179,7 @@ export class Connection {
    */
   discardLog(): void {
     const watch = this.#watch;
-    if (watch === undefined || !this.#isLogged || watch.isLogHere() !== true) return;
+    if (watch === undefined || !this.#isLogged || !watch.isLogHere()) return;
     try {
       truncateSync(watch.logPath);
     } catch {
@@ -226,7 +226,7 @@ export class Connection {
     } catch {
       // What is wrong with it shows in what follows, or no longer matters.
     }
-    if (isEnd || !isInPlace || watch?.isLogHere() !== true) this.#moveLog("TRUNCATE");
+    if (isEnd || !isInPlace || watch?.isLogHere() === false) this.#moveLog("TRUNCATE");
     closeQuietly(this.db);
   }
 }
