@@ -220,13 +220,14 @@ export class Connection {
    */
   close(isEnd: boolean): void {
     const watch = this.#watch;
-    const isInPlace = watch?.isSameDatabase() === true;
+    const isSame = watch?.isSameDatabase() ?? false;
+    const isHere = watch?.isLogHere() ?? false;
     try {
-      if (!isEnd && isInPlace) this.db.exec("PRAGMA busy_timeout = 0");
+      if (!isEnd && isSame) this.db.exec("PRAGMA busy_timeout = 0");
     } catch {
       // What is wrong with it shows in what follows, or no longer matters.
     }
-    if (isEnd || !isInPlace || watch?.isLogHere() === false) this.#moveLog("TRUNCATE");
+    if (isEnd || !isSame || !isHere) this.#moveLog("TRUNCATE");
     closeQuietly(this.db);
   }
 }
