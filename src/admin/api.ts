@@ -17,7 +17,7 @@ import { requireToken } from "./auth.ts";
 import { FORCE, MODE, REASON, readActor, readOrder, type Fields } from "./body.ts";
 import { EventStream, type EventStreamLimits } from "./event-stream.ts";
 import { PAGE_POLICY, statusPage, type Summary } from "./page.ts";
-import { auditView, bookmakerView } from "./views.ts";
+import { auditView, bookmakerView, refusedAudits, storeTrouble, storeView } from "./views.ts";
 
 export interface AdminOptions {
   readonly gear: Switchgear;
@@ -112,13 +112,15 @@ function cutOf(bindings: unknown): (() => void) | undefined {
  * and the metrics tell of it. Only a process that is about to end is not ready.
  */
 function readiness({ gear, isShuttingDown }: AdminOptions): Response {
-  const { kind, ok, pending, lastError, recoveredFrom } = gear.storeHealth();
-  const store = { kind, ok, pending, lastError };
+  const health = gear.storeHealth();
+  const { ok, recoveredFrom } = health;
+  const store = storeView(health);
   if (isShuttingDown()) {
     return json(503, { status: "stopping", reasons: ["the process is shutting down"], store });
   }
   const reasons = [
-    ...(ok ? [] : [`the store fails (${lastError ?? "unknown"}); breakers go on from memory`]),
+    ...(ok ? [] : [`${storeTrouble(health)}; breakers go on from memory`]),
+    ...refusedAudits(health),
     ...(recoveredFrom === null
       ? []
       : ["the store was broken at the start and put aside; earlier trips are lost"]),

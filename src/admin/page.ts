@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Switchgear } from "../pipeline/registry.ts";
 import type { EndpointStatus, UpstreamStatus } from "../pipeline/call/status.ts";
+import { refusedAudits, storeTrouble } from "./views.ts";
 
 /** More rows help nobody; the tripped ones come first. */
 const ROWS_MAX = 500;
@@ -46,8 +47,10 @@ export function statusPage(gear: Switchgear, version: string, summary: Summary):
 <p>${tripped.length} of ${statuses.length} breakers tripped. Store: ${escapeHtml(store.kind)}, ${
     store.ok
       ? "working"
-      : `<strong class="bad">failing</strong> (${escapeHtml(store.lastError ?? "")}); breakers go on from memory`
-  }.</p>
+      : `<strong class="bad">failing</strong>: ${escapeHtml(storeTrouble(store))}; breakers go on from memory`
+  }.${refusedAudits(store)
+    .map((line) => ` ${line}.`)
+    .join("")}</p>
 <table>
 <thead><tr><th>Upstream</th><th>State</th><th>Breaker</th><th>Failures</th><th>Trips</th><th>Latency</th><th>In flight</th><th>Tripped at (UTC)</th><th>Last error</th></tr></thead>
 <tbody>

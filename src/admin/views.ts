@@ -3,6 +3,7 @@
 
 import type { AuditEntry } from "../pipeline/ports.ts";
 import type { UpstreamStatus } from "../pipeline/call/status.ts";
+import type { StoreHealth } from "../pipeline/breaker/persistence.ts";
 
 export interface BookmakerView {
   readonly bookmaker: string;
@@ -69,6 +70,31 @@ export function bookmakerView(status: UpstreamStatus): BookmakerView {
     inFlight: status.inFlight,
     abandoned: status.abandoned,
   };
+}
+
+export type StoreView = Pick<
+  StoreHealth,
+  "kind" | "ok" | "pending" | "refused" | "auditsRefused" | "lastError"
+>;
+
+export function storeView(health: StoreHealth): StoreView {
+  const { kind, ok, pending, refused, auditsRefused, lastError } = health;
+  return { kind, ok, pending, refused, auditsRefused, lastError };
+}
+
+/** Why it is not well, in words. */
+export function storeTrouble({ pending, refused, lastError }: StoreHealth): string {
+  const why = `(${lastError ?? "unknown"})`;
+  if (refused.length === 0) return `the store fails ${why}`;
+  const more = pending > refused.length ? ` and ${pending - refused.length} more` : "";
+  return `the store does not take the state of ${refused.join(", ")}${more} ${why}`;
+}
+
+/** Nothing where none was. */
+export function refusedAudits({ auditsRefused: count }: StoreHealth): string[] {
+  if (count === 0) return [];
+  const what = count === 1 ? "1 audit was" : `${count} audits were`;
+  return [`${what} refused by the store, and stands in the log alone`];
 }
 
 /** Named as the columns of the audit table. */

@@ -52,6 +52,8 @@ type Status = z.infer<typeof statusSchema>;
 
 const statusListSchema = z.object({ bookmakers: z.array(statusSchema) });
 
+const readinessSchema = z.object({ reasons: z.array(z.string()) });
+
 const historySchema = z.object({
   history: z.array(
     z.object({
@@ -92,6 +94,13 @@ export async function statusCommand(
     printEndpoints(statuses);
   }
   for (const status of statuses) for (const line of notes(status)) say(line);
+  for (const line of await storeNotes(client)) say(line);
+}
+
+/** A server that is about to end, or of another version, has none to tell. */
+async function storeNotes(client: AdminClient): Promise<string[]> {
+  const answer = readinessSchema.safeParse(await client.get("/readyz").catch(() => undefined));
+  return answer.data?.reasons ?? [];
 }
 
 function statusRow(status: Status): string[] {
@@ -163,7 +172,9 @@ function notes(status: Status): string[] {
     ...(tripped && cooldownRemainingMs > 0
       ? [`${bookmaker}: a reset needs --force for ${Math.ceil(cooldownRemainingMs / 1000)} s more`]
       : []),
-    ...(persisted ? [] : [`${bookmaker}: the last change is not on disk yet; the store fails`]),
+    ...(persisted
+      ? []
+      : [`${bookmaker}: the last change is not on disk yet; the store fails or refuses it`]),
   ];
 }
 

@@ -205,14 +205,28 @@ export class InvalidOptionsError extends RangeError {
   }
 }
 
+/**
+ * What a failure of a store is about. `change`: this content is refused, and another would be taken.
+ * `store`: nothing can be written at all, whatever it is. `either`: it does not say.
+ */
+export type StoreConcern = "change" | "store" | "either";
+
 /** A store operation failed. Callers of upstreams never see it. */
 export class StoreError extends SwitchgearError {
   /** The store's own code, such as `SQLITE_BUSY`. */
   readonly storeCode: string;
+  /** Of a failed `commit`, whether the rest of the change is worth another try. Default `store`. */
+  readonly concerns: StoreConcern;
 
-  constructor(storeCode: string, message: string, options?: ErrorOptions) {
-    super("SG_STORE", message, options);
+  constructor(
+    storeCode: string,
+    message: string,
+    options: ErrorOptions & { readonly concerns?: StoreConcern } = {},
+  ) {
+    const { concerns = "store", ...rest } = options;
+    super("SG_STORE", message, rest);
     this.storeCode = storeCode;
+    this.concerns = concerns;
   }
 }
 

@@ -154,6 +154,10 @@ export type RegistryEvent =
       readonly code: string;
       readonly message: string;
       readonly at: number;
+      /** Whose state the store refuses; undefined when it is about the store as a whole. */
+      readonly upstream: string | undefined;
+      /** Refused for good: it is kept nowhere but here. Undefined for every other failure. */
+      readonly audit: RefusedAudit | undefined;
       /** Failures since the last event of this kind: at most one is reported per interval. */
       readonly suppressed: number;
     }
@@ -187,7 +191,18 @@ export type TaskStep =
   | "long_running_task"
   | "stopped-all";
 
-export type StoreOperation = "load" | "commit" | "poll" | "history";
+export type StoreOperation = "load" | "commit" | "poll" | "history" | "close";
+
+/** An audit that no store holds. */
+export interface RefusedAudit {
+  readonly upstream: string;
+  readonly action: string;
+  readonly reason: string;
+  readonly actor: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly forced: boolean;
+}
 
 export type SwitchgearEvent = UpstreamEvent | RegistryEvent;
 

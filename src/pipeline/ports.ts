@@ -33,7 +33,16 @@ export interface OrderPlaces {
 /** After all that is written. */
 export const UNWRITTEN: number = Number.POSITIVE_INFINITY;
 
-export type AuditAction = "TRIP" | "RESET" | "RESET_DENIED" | "FORCE_CLOSED" | "SHADOW" | "NORMAL";
+export const AUDIT_ACTIONS = [
+  "TRIP",
+  "RESET",
+  "RESET_DENIED",
+  "FORCE_CLOSED",
+  "SHADOW",
+  "NORMAL",
+] as const;
+
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 /** Who did what to which upstream, and why. Written once, never changed. */
 export interface AuditEntry {
@@ -64,8 +73,10 @@ export const STALE = "STALE";
 
 /**
  * Where breaker state outlives the process. Synchronous, because a trip and a reset are durable
- * before they return. Every method may throw `StoreError`; the pipeline then keeps the change in
- * memory and tries again. It never calls a store while a call to an upstream holds anything.
+ * before they return: what answers with a promise has stored nothing (`STORE_ASYNC`). Every method may
+ * throw `StoreError`; the pipeline then keeps the change in memory and tries again, in parts when the
+ * error's `concerns` says that only a part is at fault. It never calls a store while a call to an
+ * upstream holds anything.
  */
 export interface Store {
   readonly kind: string;

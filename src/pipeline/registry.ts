@@ -15,7 +15,14 @@ import { readReset, type ResetOrder } from "./orders.ts";
 import { MonitorTasks, taskEvent } from "./tasks/monitor.ts";
 import { Persistence, type StoreHealth } from "./breaker/persistence.ts";
 import { HISTORY_LIMIT_MAX } from "./ports.ts";
-import type { AuditEntry, LoadSampler, Scheduler, Store, StoredBreaker } from "./ports.ts";
+import type {
+  AuditAction,
+  AuditEntry,
+  LoadSampler,
+  Scheduler,
+  Store,
+  StoredBreaker,
+} from "./ports.ts";
 import {
   compareUpstreams,
   registrySettings,
@@ -202,6 +209,8 @@ export class Switchgear implements AsyncDisposable {
   /** Counts for metrics. */
   counters(): {
     readonly storeErrors: readonly { op: StoreOperation; code: string; count: number }[];
+    /** Audits that the store refused, by action. */
+    readonly auditsRefused: ReadonlyMap<AuditAction, number>;
     readonly listenerErrors: number;
     readonly evicted: number;
     /** Undefined as long as nobody monitors. */
@@ -210,7 +219,8 @@ export class Switchgear implements AsyncDisposable {
   } {
     return {
       tasks: this.#monitors,
-      storeErrors: [...this.#persistence.errors.values()],
+      storeErrors: this.#persistence.errors,
+      auditsRefused: this.#persistence.auditsRefused,
       listenerErrors: this.#emitter.errors,
       evicted: this.#evicted,
     };

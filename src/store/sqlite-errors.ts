@@ -1,7 +1,7 @@
 // Errors of SQLite, of the file system and of drivers under one name each: SQLite's own primary
 // code. Metrics carry it as a label, so the set must be closed; extended codes are folded.
 
-import { StoreError } from "../core/errors.ts";
+import { StoreError, type StoreConcern } from "../core/errors.ts";
 import { STALE } from "../pipeline/ports.ts";
 
 /** Primary result codes by number, https://www.sqlite.org/rescode.html. */
@@ -63,7 +63,23 @@ const CODES_KEEPING_CONNECTION: ReadonlySet<string> = new Set([
   "SQLITE_FULL",
   "SQLITE_CONSTRAINT",
   "SQLITE_TOOBIG",
+  "SQLITE_MISMATCH",
+  "SQLITE_RANGE",
 ]);
+
+/** A value or a row is refused, by SQLite, a constraint, a trigger or the driver: the next may pass. */
+const CODES_OF_CONTENT: ReadonlySet<string> = new Set([
+  "SQLITE_CONSTRAINT",
+  "SQLITE_TOOBIG",
+  "SQLITE_MISMATCH",
+  "SQLITE_RANGE",
+]);
+
+/** A table that became a view, a trigger that names no table: one kind of row fails, or all do. */
+function concernOf(storeCode: string): StoreConcern {
+  if (CODES_OF_CONTENT.has(storeCode)) return "change";
+  return storeCode === "SQLITE_ERROR" ? "either" : "store";
+}
 
 export function keepsConnection(storeCode: string): boolean {
   return CODES_KEEPING_CONNECTION.has(storeCode);
@@ -86,7 +102,9 @@ export function sqliteCode(error: unknown): string {
   // `bun:sqlite` and better-sqlite3 say it by name, extended: SQLITE_IOERR_WRITE.
   const primary = /^SQLITE_[A-Z]+/.exec(code)?.[0];
   if (primary !== undefined) return PRIMARY_NAMES.has(primary) ? primary : "SQLITE_ERROR";
-  // Neither a number that was read nor one that was bound: this file's bugs, or a handle closed.
+  // A value that cannot be bound.
+  if (code.startsWith("ERR_INVALID_ARG")) return "SQLITE_MISMATCH";
+  // Not a number that was read: this file's bugs, or a handle closed.
   if (code.startsWith("ERR_")) return "SQLITE_MISUSE";
   return FILE_SYSTEM_CODES[code] ?? "SQLITE_ERROR";
 }
@@ -94,5 +112,9 @@ export function sqliteCode(error: unknown): string {
 export function toStoreError(operation: string, location: string, cause: unknown): StoreError {
   if (cause instanceof StoreError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError(sqliteCode(cause), `${operation} of ${location}: ${message}`, { cause });
+  const code = sqliteCode(cause);
+  return new StoreError(code, `${operation} of ${location}: ${message}`, {
+    cause,
+    concerns: concernOf(code),
+  });
 }

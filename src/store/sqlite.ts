@@ -180,8 +180,9 @@ class SqliteStore implements Store {
       // A number that no row holds would make the file look older than it is.
       revision = Math.max(known.revision, newest) + (breakers.length > 0 ? 1 : 0);
       written = known.write(prepare, breakers, { wallMs, revision });
-      const insert = prepare(this.#mayRepeat ? rows.INSERT_ABSENT_AUDIT : rows.INSERT_AUDIT);
-      for (const audit of audits) insert.run(...rows.auditParams(audit));
+      // Prepared only where there is one: a table of audits that cannot be written must cost no state.
+      const insert = this.#mayRepeat ? rows.INSERT_ABSENT_AUDIT : rows.INSERT_AUDIT;
+      for (const audit of audits) prepare(insert).run(...rows.auditParams(audit));
     });
     this.#mustRestore = false;
     known.wrote(written, audits, revision);

@@ -341,6 +341,50 @@ describe("probes", () => {
     assert.equal((await get("/livez")).status, 200);
   });
 
+  test("says whose state the store refuses, and how many audits are in the log alone", async () => {
+    const store: Store = {
+      ...memoryStore(),
+      kind: "picky",
+      location: "nowhere",
+      durable: true,
+      load: () => [],
+      commit: ({ breakers, audits }) => {
+        const isRefused =
+          breakers.some(({ upstream }) => upstream === "draftkings") ||
+          audits.some(({ action }) => action === "RESET_DENIED");
+        if (isRefused) throw new StoreError("OWN_RULE", "not this", { concerns: "change" });
+      },
+      history: () => [],
+      close: () => {},
+    };
+    const { gear, get } = await start({ store });
+    const fanduel = gear.upstream("fanduel");
+    fanduel.trip();
+    assert.throws(() => fanduel.reset());
+
+    const soon = await get("/readyz");
+    assert.equal(soon.body["status"], "ready");
+    assert.match(String(soon.body["reasons"]), /1 audit was refused/);
+
+    gear.upstream("draftkings").trip();
+    const { body } = await get("/readyz");
+    assert.equal(body["status"], "degraded");
+    assert.match(String(body["reasons"]), /does not take the state of draftkings \(OWN_RULE/);
+    assert.deepEqual(record(body["store"])["refused"], ["draftkings"]);
+    assert.equal(record(body["store"])["auditsRefused"], 1);
+    assert.equal((await get(`${API}/draftkings`)).body["persisted"], false);
+    assert.equal((await get(`${API}/fanduel`)).body["persisted"], true);
+    const page = (await get("/")).text;
+    assert.match(page, /does not take the state of draftkings/);
+    assert.match(page, /1 audit was refused/);
+    const metrics = parseExposition((await get("/metrics")).text);
+    const refused = "switchgear_store_refused_audits_total";
+    assert.equal(sampleOf(metrics, refused, { action: "RESET_DENIED" }), 1);
+    assert.equal(sampleOf(metrics, refused, { action: "TRIP" }), 0);
+    assert.equal(sampleOf(metrics, "switchgear_store_pending", {}), 1);
+    assert.equal(sampleOf(metrics, "switchgear_store_up", {}), 0);
+  });
+
   test("not ready while shutting down, and alive all the same", async () => {
     let stopping = false;
     const { get } = await start({ isShuttingDown: () => stopping });

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { startBookmaker } from "../../loadtest/bookmaker/server.ts";
 import { TOKEN, freePorts, serve, switchgear, temporaryFolder } from "../support/programs.ts";
@@ -372,4 +373,23 @@ test("names from callers' headers do not crowd out the configured operations", a
     await scrape(running.admin),
     /^switchgear_requests_total\{bookmaker="draftkings",operation="odds",outcome="ok"\} 7$/m,
   );
+});
+
+test("an audit table that refuses what it does not know costs no trip, and status tells of it", async (t) => {
+  const folder = temporaryFolder(t);
+  const bookmaker = await startBookmaker({ serviceMs: 1 });
+  t.after(() => bookmaker.close());
+  mkdirSync(join(folder, "data"));
+  const db = new DatabaseSync(join(folder, "data", "circuit_breaker.db"));
+  t.after(() => db.close());
+  db.exec(`CREATE TABLE circuit_breaker_audit (id INTEGER PRIMARY KEY, bookmaker TEXT,
+    action TEXT CHECK (action IN ('TRIP', 'RESET')), reason TEXT, user TEXT, timestamp INTEGER)`);
+  const running = await serve(t, folder, config(bookmaker.url));
+  assert.equal((await running.run("trip", "draftkings", "-r", "dead")).code, 0);
+  assert.equal((await running.run("reset", "draftkings", "-r", "too soon")).code, 3);
+  const tripped = db.prepare("SELECT tripped FROM circuit_breaker_state").get();
+  assert.equal(tripped?.["tripped"], 1);
+  const { stdout } = await running.run("status");
+  assert.match(stdout, /1 audit was refused by the store, and stands in the log alone/);
+  assert.doesNotMatch(stdout, /not on disk/);
 });

@@ -17,7 +17,8 @@ import { isLatency, type OutcomeKind } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
 import type { Emitter } from "../emitter.ts";
 import { UNTRACKED } from "../orders.ts";
-import type { Persisted, Persistence } from "./persistence.ts";
+import type { Persisted } from "./persisted.ts";
+import type { Persistence } from "./persistence.ts";
 import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "../ports.ts";
 
 const MODE_ACTIONS: Readonly<Record<OperatorMode, AuditAction>> = {

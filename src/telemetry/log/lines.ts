@@ -4,7 +4,13 @@
 // The texts are an interface: people search for them and alerts match them, so they change like one.
 
 import { percent } from "../../core/errors.ts";
-import type { AnyTripEvidence, EventOf, TransitionCause, TaskStep } from "../../core/events.ts";
+import type {
+  AnyTripEvidence,
+  EventOf,
+  RefusedAudit,
+  TransitionCause,
+  TaskStep,
+} from "../../core/events.ts";
 import { activeTrace, type TraceFields } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
 
@@ -212,11 +218,33 @@ export class BreakerLog {
     );
   }
 
-  storeError({ op, code, message, suppressed }: EventOf<"store-error">): void {
+  storeError(event: EventOf<"store-error">): void {
+    const { op, code, message, upstream, audit, suppressed } = event;
+    const fields = { code: LOG_CODES.store, op, storeCode: code };
+    const why = `${code}: ${message}`;
+    if (audit !== undefined) this.#auditRefused(audit, fields, why);
+    else if (upstream !== undefined) {
+      this.#write(
+        "error",
+        { ...fields, bookmaker: upstream },
+        `Store refuses the state of ${upstream}: ${why}. It is kept in memory and tried again; all others are stored.`,
+      );
+    } else {
+      this.#write(
+        "error",
+        { ...fields, ...(suppressed === 0 ? {} : { suppressed }) },
+        `Store ${op} failed: ${why}. Breakers go on from memory${moreLikeIt(suppressed) || "."}`,
+      );
+    }
+  }
+
+  /** In full: no store has it. */
+  #auditRefused(audit: RefusedAudit, fields: Record<string, unknown>, why: string): void {
+    const { upstream, action, reason, actor, at, forced } = audit;
     this.#write(
       "error",
-      { code: LOG_CODES.store, op, storeCode: code, ...(suppressed === 0 ? {} : { suppressed }) },
-      `Store ${op} failed: ${code}: ${message}. Breakers go on from memory${moreLikeIt(suppressed) || "."}`,
+      { ...fields, bookmaker: upstream, action, reason, user: actor, timestamp: at, forced },
+      `Store refuses an audit, which is kept here alone: ${action} of ${upstream} by ${actor}, "${reason}"${forced ? " (FORCED)" : ""}. ${why}`,
     );
   }
 

@@ -103,7 +103,7 @@ export const METRICS = {
   storeErrors: counter(
     "circuit_breaker_persistence_errors_total",
     ["op", "code"],
-    `Failed operations of the store, by operation (load, commit, poll, history) and the store's own code. Breakers go on from memory. ${SINCE_START}`,
+    `Failed operations of the store, by operation (load, commit, poll, history, close) and the store's own code; a change of which the store refuses a part counts once for each part. Breakers go on from memory. ${SINCE_START}`,
   ),
   storeRecovered: gauge(
     "circuit_breaker_store_recovered",
@@ -224,19 +224,24 @@ export const METRICS = {
   storeUp: gauge(
     "switchgear_store_up",
     [],
-    "1 while the store works; 0 while it fails and memory holds what disk does not.",
+    "1 while the store works; 0 while it fails or refuses the state of an upstream, so that memory holds what disk does not.",
     "max",
   ),
   storePending: gauge(
     "switchgear_store_pending",
     [],
-    "Upstreams whose last change waits for a failing store, at this moment. A restart would lose it.",
+    "Upstreams whose last change waits for a store that fails or refuses it, at this moment. A restart would lose it.",
     "sum",
   ),
   auditsDropped: counter(
     "switchgear_audits_dropped_total",
     [],
     `Audit entries lost because the store failed for so long that the queue was full. ${SINCE_START}`,
+  ),
+  auditsRefused: counter(
+    "switchgear_store_refused_audits_total",
+    ["action"],
+    `Audit entries that the store refused for their content, by action: TRIP, RESET, RESET_DENIED, FORCE_CLOSED, SHADOW or NORMAL. Each is in the log in full, and nowhere else. ${SINCE_START}`,
   ),
   listenerErrors: counter(
     "switchgear_listener_errors_total",

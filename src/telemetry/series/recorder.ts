@@ -36,6 +36,7 @@ export interface MetricSource {
       readonly code: string;
       readonly count: number;
     }[];
+    readonly auditsRefused: ReadonlyMap<string, number>;
     readonly listenerErrors: number;
     readonly evicted: number;
     readonly tasks:
@@ -238,7 +239,7 @@ export class Recorder {
 
   #writeRegistry(families: Families): void {
     const health = this.#source.storeHealth();
-    const { storeErrors, listenerErrors, evicted, tasks } = this.#source.counters();
+    const { storeErrors, auditsRefused, listenerErrors, evicted, tasks } = this.#source.counters();
     families.add("registrationFailures", {}, this.registrationFailures);
     if (tasks !== undefined) {
       families.add("tasksStarted", {}, tasks.started);
@@ -252,6 +253,7 @@ export class Recorder {
     families.add("storeUp", {}, health.ok ? 1 : 0);
     families.add("storePending", {}, health.pending);
     families.add("auditsDropped", {}, health.auditsDropped);
+    for (const [action, count] of auditsRefused) families.add("auditsRefused", { action }, count);
     families.add("listenerErrors", {}, listenerErrors);
     families.add("evicted", {}, evicted);
     const log = this.#log?.logHealth();

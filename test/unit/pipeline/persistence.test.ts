@@ -140,6 +140,8 @@ test("a broken store is reported once in ten seconds, with the number in between
       op: "commit",
       code: "SQLITE_FULL",
       message: "database or disk is full",
+      upstream: undefined,
+      audit: undefined,
       suppressed: 0,
       at: 0,
     },

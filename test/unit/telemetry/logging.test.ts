@@ -212,6 +212,52 @@ describe("attachLogging", () => {
     assert.deepEqual(shown, ["0ms", "0ms", "1ms", "0ms", "0ms"]);
   });
 
+  test("an audit that the store refuses is logged whole, as one line", () => {
+    const memory = memoryStore();
+    const store: Store = {
+      kind: "picky",
+      location: "nowhere",
+      durable: true,
+      load: () => [],
+      commit: ({ breakers, audits }) => {
+        const isRefused =
+          breakers.some(({ snapshot }) => snapshot.tripped) ||
+          audits.some(({ action }) => action === "RESET");
+        if (isRefused) throw new StoreError("OWN_RULE", "not\nthis", { concerns: "change" });
+      },
+      history: (query) => memory.history(query),
+      close: () => {},
+    };
+    const { gear, clock, lines } = makeSubject({ store });
+    gear.upstream("draftkings").reset({ reason: "well\nagain", actor: "ann", force: true });
+    gear.upstream("draftkings").trip({ reason: "dead" });
+
+    const ofStore = lines.filter(({ code }) => code === "SG_STORE");
+    assert.deepEqual(ofStore, [
+      {
+        level: "error",
+        code: "SG_STORE",
+        op: "commit",
+        storeCode: "OWN_RULE",
+        bookmaker: "draftkings",
+        action: "RESET",
+        reason: "well\\nagain",
+        user: "ann",
+        timestamp: clock.now(),
+        forced: true,
+        msg: '[CIRCUIT_BREAKER] Store refuses an audit, which is kept here alone: RESET of draftkings by ann, "well\\nagain" (FORCED). OWN_RULE: not\\nthis',
+      },
+      {
+        level: "error",
+        code: "SG_STORE",
+        op: "commit",
+        storeCode: "OWN_RULE",
+        bookmaker: "draftkings",
+        msg: "[CIRCUIT_BREAKER] Store refuses the state of draftkings: OWN_RULE: not\\nthis. It is kept in memory and tried again; all others are stored.",
+      },
+    ]);
+  });
+
   test("a shed call, with one decimal", () => {
     const { gear, lines } = makeSubject({ load: 0.9 });
     gear.upstream("draftkings").tryAcquire({ operation: "deepProbe", load: 150 });

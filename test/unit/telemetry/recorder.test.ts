@@ -67,7 +67,13 @@ function fakeSource(eachUpstream: () => readonly MeteredUpstream[]): MetricSourc
   return {
     eachUpstream,
     storeHealth: () => ({ ok: true, pending: 0, auditsDropped: 0, recoveredFrom: null }),
-    counters: () => ({ storeErrors: [], listenerErrors: 0, evicted: 0, tasks: undefined }),
+    counters: () => ({
+      storeErrors: [],
+      auditsRefused: new Map(),
+      listenerErrors: 0,
+      evicted: 0,
+      tasks: undefined,
+    }),
     systemLoad: () => 0,
   };
 }
