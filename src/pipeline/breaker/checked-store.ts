@@ -8,7 +8,7 @@ import { errorText } from "../../core/classify.ts";
 import { InvalidOptionsError, StoreError, type StoreConcern } from "../../core/errors.ts";
 import { show } from "../../core/options.ts";
 import type { AuditEntry, HistoryQuery, Store, StoreChange, StoredBreaker } from "../ports.ts";
-import { readAudits, readBreakers, type ReadRows } from "./stored-rows.ts";
+import { isPlace, readAudits, readBreakers, type ReadRows } from "./stored-rows.ts";
 
 /** A method answered with a promise. */
 export const STORE_ASYNC = "STORE_ASYNC";
@@ -62,6 +62,12 @@ export class CheckedStore {
   get recoveredFrom(): string | null {
     const path = quietly(() => this.#store.recoveredFrom);
     return path === undefined || path === null ? null : textOr(path, "unknown");
+  }
+
+  /** Undefined where it keeps no order of writing. */
+  get revision(): number | undefined {
+    const revision: unknown = quietly(() => this.#store.revision);
+    return isPlace(revision) ? revision : undefined;
   }
 
   load(wallMs: number): readonly StoredBreaker[] {

@@ -17,6 +17,17 @@ import { isLatency, type OutcomeKind } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
 import type { Emitter } from "../emitter.ts";
 import { UNTRACKED } from "../orders.ts";
+import {
+  isEarlier,
+  isLater,
+  isUnwritten,
+  marksOf,
+  newMark,
+  NO_MARKS,
+  placesOf,
+  written,
+  type OrderMarks,
+} from "./marks.ts";
 import type { Persisted } from "./persisted.ts";
 import type { Persistence } from "./persistence.ts";
 import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "../ports.ts";
@@ -61,12 +72,9 @@ export class BreakerGuard implements Persisted {
   readonly #polls: boolean;
   #isDurable: boolean;
   #mode: OperatorMode;
-  /** When a person last set it, wall clock; 0 as long as nobody has. */
-  #modeAt = 0;
-  /** When it was last tripped or closed, wall clock. */
-  #orderedAt = 0;
-  /** When a person last tripped or reset it, wall clock. */
-  #personAt = 0;
+  #marks: OrderMarks = NO_MARKS;
+  /** Whether its newest orders waited for a store that failed, while others may have written. */
+  #hasWaited = false;
 
   constructor(
     name: string,
@@ -136,12 +144,12 @@ export class BreakerGuard implements Persisted {
   /** The machine's verdict; what the operator's mode makes of it is the caller's to apply. */
   admit(): Ticket {
     const machine = this.#machine;
-    if (this.#mode === "forced-closed") return UNTRACKED;
     // A closed breaker admits without a look at the clock, unless other processes may have changed it.
     if (this.#polls) {
       const nowMs = this.#clock.monotonic();
       if (this.#persistence.isPollDue(nowMs)) this.#persistence.poll(nowMs);
     }
+    if (this.#mode === "forced-closed") return UNTRACKED;
     const ticket = machine.admit(machine.admitNeedsTime ? this.#clock.monotonic() : 0);
     if (machine.events.length > 0) this.#announce();
     return ticket;
@@ -207,7 +215,7 @@ export class BreakerGuard implements Persisted {
     const from = this.#mode;
     this.#mode = to;
     const at = this.#clock.now();
-    this.#modeAt = at;
+    this.#marks = { ...this.#marks, mode: newMark(at) };
     this.#persistence.saveNow(this, this.#audit(MODE_ACTIONS[to], reason, actor, at, false));
     this.#emitter.emit({ type: "mode", from, to, actor, reason, upstream: this.name, at });
   }
@@ -221,15 +229,32 @@ export class BreakerGuard implements Persisted {
   }
 
   toStored(): StoredBreaker {
-    const stored = { upstream: this.name, mode: this.#mode, snapshot: this.snapshot() };
-    return this.#modeAt === 0 ? stored : { ...stored, modeAt: this.#modeAt };
+    const { wallMs: modeAt } = this.#marks.mode;
+    const places = this.#persistence.keepsOrder ? placesOf(this.#marks) : undefined;
+    return {
+      upstream: this.name,
+      mode: this.#mode,
+      ...(modeAt === 0 ? {} : { modeAt }),
+      snapshot: this.snapshot(),
+      ...(places === undefined ? {} : { places }),
+    };
+  }
+
+  saved(revision: number | undefined): void {
+    this.isSaved = true;
+    this.#hasWaited = false;
+    if (isUnwritten(this.#marks)) this.#marks = written(this.#marks, revision);
+  }
+
+  notSaved(): void {
+    this.#hasWaited = isUnwritten(this.#marks);
   }
 
   /** Takes over what the previous process left. `announce` is owed once all breakers have. */
   restore(stored: StoredBreaker): void {
     this.#adoptMode(stored);
-    this.#orderedAt = orderedAt(stored);
-    this.#personAt = personAt(stored);
+    const { order, person } = marksOf(stored);
+    this.#marks = { ...this.#marks, order, person };
     const at = this.#instant();
     this.#machine.restore(asKind(stored.snapshot, this.#machine.kind, at.wallMs), at);
   }
@@ -252,12 +277,12 @@ export class BreakerGuard implements Persisted {
 
   /** As the options have it; a person's order wins over it. */
   configureMode(mode: OperatorMode): void {
-    if (this.#modeAt === 0) this.#mode = mode;
+    if (this.#marks.mode.wallMs === 0) this.#mode = mode;
   }
 
   /** Whether nobody and nothing has opened or closed it since it was made. */
   get isUnordered(): boolean {
-    return this.#orderedAt === 0;
+    return this.#marks.order.wallMs === 0;
   }
 
   /**
@@ -268,23 +293,26 @@ export class BreakerGuard implements Persisted {
    */
   adopt(stored: StoredBreaker): void {
     const { snapshot } = stored;
-    const isUnknownOrder = personAt(stored) > this.#personAt;
-    const isNewer = orderedAt(stored) > this.#orderedAt;
+    const { order, person } = marksOf(stored);
+    const isUnknownOrder = isLater(person, this.#marks.person, this.#hasWaited);
+    const isNewer = isLater(order, this.#marks.order, this.#hasWaited);
     const isManual = this.snapshot().manual;
     if (isUnknownOrder && snapshot.manual) this.restore(stored);
     else if (isNewer && this.#machine.savesEvidence && (isUnknownOrder || !isManual)) {
       this.restore(stored);
-    } else if (isNewer && (snapshot.lastResetAt ?? 0) > this.#orderedAt) {
+    } else if (isUnknownOrder && isLater(person, this.#marks.order, this.#hasWaited)) {
+      // A person's reset, without the trip that its process had by itself since.
       this.restore({ ...stored, snapshot: { ...snapshot, tripped: false, trippedAt: null } });
     }
     this.#adoptMode(stored);
   }
 
   /** The newest wins; one without a date is from before there were dates. */
-  #adoptMode({ mode, modeAt = 0 }: StoredBreaker): void {
-    if (modeAt < this.#modeAt) return;
-    this.#mode = mode;
-    this.#modeAt = modeAt;
+  #adoptMode(stored: StoredBreaker): void {
+    const { mode } = marksOf(stored);
+    if (isEarlier(mode, this.#marks.mode, this.#hasWaited)) return;
+    this.#mode = stored.mode;
+    this.#marks = { ...this.#marks, mode };
   }
 
   /** Tells what was taken over. */
@@ -313,14 +341,12 @@ export class BreakerGuard implements Persisted {
         if (SAVED_CAUSES.has(event.cause)) this.#persistence.saveNow(this);
         break;
       case "trip":
-        this.#orderedAt = at;
-        if (event.manual) this.#personAt = at;
+        this.#ordered(at, event.manual);
         if (event.isNewTrip) this.counters.trips += 1;
         this.#persistence.saveNow(this, this.#audit("TRIP", event.reason, event.actor, at, false));
         break;
       case "reset":
-        this.#orderedAt = at;
-        this.#personAt = at;
+        this.#ordered(at, true);
         this.counters.resets += 1;
         this.#persistence.saveNow(
           this,
@@ -328,7 +354,7 @@ export class BreakerGuard implements Persisted {
         );
         break;
       case "recovery":
-        this.#orderedAt = at;
+        this.#ordered(at, false);
         this.#persistence.saveNow(this, this.#audit("RESET", event.reason, event.actor, at, false));
         break;
       case "reset-denied":
@@ -340,6 +366,11 @@ export class BreakerGuard implements Persisted {
       default:
         event satisfies never;
     }
+  }
+
+  #ordered(at: number, isByPerson: boolean): void {
+    const order = newMark(at);
+    this.#marks = { ...this.#marks, order, ...(isByPerson ? { person: order } : {}) };
   }
 
   #audit(
@@ -355,12 +386,4 @@ export class BreakerGuard implements Persisted {
   #instant(): Instant {
     return { nowMs: this.#clock.monotonic(), wallMs: this.#clock.now() };
   }
-}
-
-function personAt({ snapshot }: StoredBreaker): number {
-  return Math.max(snapshot.manual ? (snapshot.trippedAt ?? 0) : 0, snapshot.lastResetAt ?? 0);
-}
-
-function orderedAt({ snapshot }: StoredBreaker): number {
-  return Math.max(snapshot.trippedAt ?? 0, snapshot.lastResetAt ?? 0);
 }

@@ -143,6 +143,7 @@ export class Outbox {
   fail(op: "load" | "commit" | "poll", fault: StoreFault): void {
     this.#isFailing = true;
     this.#isTroubled = true;
+    for (const upstream of this.#changed.values()) upstream.notSaved();
     this.#ports.faults.add(op, fault);
     this.#retryLater();
   }
@@ -208,6 +209,7 @@ export class Outbox {
   #setAside(upstream: Persisted): void {
     this.#changed.delete(upstream.name);
     this.#refused.add(upstream);
+    upstream.notSaved();
     this.#isTroubled = true;
   }
 
@@ -262,7 +264,7 @@ export class Outbox {
       for (const upstream of upstreams) {
         if (this.#touched.has(upstream.name)) continue;
         this.#changed.delete(upstream.name);
-        upstream.isSaved = true;
+        upstream.saved(store.revision);
       }
       return;
     }

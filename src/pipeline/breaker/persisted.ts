@@ -5,6 +5,10 @@ import type { StoredBreaker } from "../ports.ts";
 export interface Persisted {
   readonly name: string;
   toStored(): StoredBreaker;
-  /** Set when the state is handed over, cleared when memory has something newer. */
+  /** Cleared when memory has something newer than the store. */
   isSaved: boolean;
+  /** It is stored now; `revision` is the store's number of that, where it keeps one. */
+  saved(revision: number | undefined): void;
+  /** It could not be stored, and waits. */
+  notSaved(): void;
 }

@@ -85,6 +85,11 @@ export class Persistence {
     return this.#store.polls;
   }
 
+  /** Whether the store tells what was written later. */
+  get keepsOrder(): boolean {
+    return this.#store.revision !== undefined;
+  }
+
   /** Whether evidence is worth writing: a store in memory has nothing to outlive. */
   get isDurable(): boolean {
     return this.#store.isDurable;

@@ -74,7 +74,7 @@ function placesOf(given: unknown): Pick<StoredBreaker, "places"> {
     : {};
 }
 
-function isPlace(value: unknown): value is number {
+export function isPlace(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
