@@ -29,8 +29,11 @@ Beyond exchanges:
 | --- | --- | --- | --- |
 | Upstream requests at a time | no bound | 256, unless \`BUN_CONFIG_MAX_HTTP_REQUESTS\` says more before the process starts | \`fetch\` reads it once |
 | \`HTTP_PROXY\`, \`HTTPS_PROXY\`, \`ALL_PROXY\` | ignored by undici's clients | ignored by \`no_proxy=*\` for the whole process | \`fetch\` has no option for it |
+| Connections to upstreams past \`connectionAgeMsMax\` | take no further call | are ended by calls with \`Connection: close\` | \`fetch\` has no option for it |
 | HTTP/2 to upstreams | by \`http2\` | never | \`fetch\` does not speak it |
-| A caller's connection on which nothing moves | closed after 75 s between requests, 60 s inside a head | closed after 120 s | the servers' own; a call has its deadline |
+| A caller that has not sent a whole head | 408 and closed after 60 to 90 s | closed after 12 s; after an earlier answer, 120 s | the servers' own |
+| A caller that is silent between two requests | closed after 75 s | closed after 120 s | the servers' own; longer than common clients keep connections |
+| A caller that goes on sending what was refused | read for 10 s or 16 MiB, then closed | not read, and closed after 120 s | a bound either way, so that the answer is read |
 `;
 }
 

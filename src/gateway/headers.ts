@@ -108,7 +108,7 @@ export function requestPairs(
 /** An answer's head: what its caller is sent of it, and the fields that decide. */
 export interface AnswerHead {
   readonly pairs: string[];
-  /** By name, in lower case, for the names below; of several lines the last one, of lists all. */
+  /** By name, in lower case, for the names below; several lines joined, as `Headers` has them. */
   readonly fields: Readonly<Partial<Record<DecisiveField, string>>>;
 }
 
@@ -129,12 +129,6 @@ const DECISIVE_OF_ANSWER: ReadonlySet<string> = new Set<DecisiveField>([
   "x-switchgear-reason",
 ]);
 
-/** Lists, of which every line counts. */
-const LISTS_OF_ANSWER: ReadonlySet<string> = new Set<DecisiveField>([
-  "connection",
-  "transfer-encoding",
-]);
-
 /**
  * Reads flat name-value pairs in one pass; two `Set-Cookie` lines stay two. The length comes last: Node's
  * server spoils a `Content-Disposition` beyond ASCII that it finds after one (24.21).
@@ -152,8 +146,8 @@ export function answerHead(
     const lower = name.toLowerCase();
     if (DECISIVE_OF_ANSWER.has(lower)) {
       const field = lower as DecisiveField;
-      const known = LISTS_OF_ANSWER.has(lower) ? fields[field] : undefined;
-      fields[field] = known === undefined ? value : `${known},${value}`;
+      const known = fields[field];
+      fields[field] = known === undefined ? value : `${known}, ${value}`;
     }
     if (lower === "content-length") length = name;
     else if (!dropsResponseHeader(lower)) pairs.push(name, rewrite?.(lower, value) ?? value);

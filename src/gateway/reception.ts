@@ -246,6 +246,11 @@ export function isBodiless(method: string, status: number): boolean {
   return method === "HEAD" || status === 204 || status === 304;
 }
 
+/** Whether a `Content-Length` value is one: digits, and nothing else (RFC 9110 §8.6). */
+export function isLength(contentLength: string): boolean {
+  return /^\d+$/.test(contentLength);
+}
+
 /** Whether a `Content-Length` value declares a body small enough to be passed on in one piece. */
 export function fitsOnePiece(contentLength: string | null | undefined): boolean {
   if (contentLength === null || contentLength === undefined) return false;

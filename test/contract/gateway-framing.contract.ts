@@ -170,12 +170,43 @@ export function gatewayFramingContract(transport: "bun" | "node"): void {
         });
       }
 
+      test("without a body that lie about its length are no answers either", async () => {
+        for (const lines of ["Content-Length: 5\r\nContent-Length: 6", "Content-Length: five"]) {
+          for (const [method, status] of [
+            ["HEAD", "200 OK"],
+            ["GET", "304 Not Modified"],
+          ] as const) {
+            upstream.answerWith(`HTTP/1.1 ${status}\r\n${lines}\r\n\r\n`);
+            const answer = await ask(request(method));
+
+            assert.equal(answer.status, 502, `${method} ${status} ${lines}`);
+          }
+        }
+        assert.deepEqual(outcomes(), ["failed", "failed", "failed", "failed"]);
+      });
+
       test("of 204 have no length", async () => {
         upstream.answerWith("HTTP/1.1 204 No Content\r\nContent-Length: 8\r\n\r\n");
         const answer = await ask(request("GET"));
 
         assert.equal(answer.status, 204);
         assert.equal(answer.headers.has("content-length"), false);
+      });
+
+      test("that say a decisive field twice say neither", async () => {
+        for (const field of ["x-switchgear-reason: load_shed", "Retry-After: 5"]) {
+          const head = `HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n${field}\r\n`;
+          upstream.answerWith(`${head}\r\n`);
+          await ask(request("GET"));
+          upstream.answerWith(`${head}${field}\r\n\r\n`);
+          await ask(request("GET"));
+        }
+
+        assert.deepEqual(outcomes(), ["ignored", "failed", "failed", "failed"]);
+        assert.deepEqual(
+          bench.guard.settled.map(({ retryAfterMs }) => retryAfterMs),
+          [undefined, undefined, 5_000, undefined],
+        );
       });
 
       test("of 205 are empty, whatever their upstream sent", async () => {

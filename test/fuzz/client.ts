@@ -3,7 +3,7 @@
 import { connect, type Socket } from "node:net";
 import type { Exchange } from "./exchange.ts";
 import { play } from "./play.ts";
-import { RIG_OPERATION } from "./protocol.ts";
+import { RIG_OPERATION, rewrittenName } from "./protocol.ts";
 import { PROBE_TARGET, WARM_TARGET } from "./upstream.ts";
 import { answerFraming, Reader, type Message } from "./wire.ts";
 
@@ -78,7 +78,7 @@ class Connection {
     const { requests, isPipelined } = exchange;
     for (const [index, { method, steps }] of requests.entries()) {
       this.methods.push(method);
-      await play(this.socket, steps, lane);
+      await play(this.socket, steps, exchange.isRewritten ? rewrittenName(lane) : lane);
       if (!isPipelined) await this.answered(index + 1);
     }
     await this.answered(requests.length);

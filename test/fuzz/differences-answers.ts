@@ -8,9 +8,20 @@ import {
   hasChunks,
   hasControls,
   hasOddChunks,
+  statusOf,
   type Context,
   type KnownDifference,
 } from "./known.ts";
+
+/** In front of the answer proper. */
+const INTERIMS = /^(?:HTTP\/1\.\d 1\d\d.*\r\n(?:.+\r\n)*\r\n(?:\r\n)*)+/;
+
+/** The head of the answer proper, with the end of its last line. */
+function finalHead({ steps }: Answer): string {
+  const text = textOf(steps).replace(INTERIMS, "");
+  const end = text.search(/\r?\n\r?\n/);
+  return end === -1 ? text : text.slice(0, end + 1);
+}
 
 function oneFails({ pair }: Context): boolean {
   return failsOn(pair, "node") || failsOn(pair, "bun");
@@ -33,9 +44,8 @@ export const ANSWER_DIFFERENCES: readonly KnownDifference[] = [
     why: "undici is strict; what Bun's `fetch` passes on is framed anew (RFC 9112 §2.2, RFC 9110 §8.6)",
     explains: (_, context) =>
       oneFails(context) &&
-      context.exchange.answers.some(({ steps }) => {
-        const text = textOf(steps);
-        const lines = text.slice(0, (text.search(/\r?\n\r?\n/) + 1 || text.length + 1) - 1);
+      context.exchange.answers.some((answer) => {
+        const lines = finalHead(answer);
         const lengths = lines.match(/\ncontent-length:.*/gi) ?? [];
         return (
           /[^\r]\n/.test(lines) ||
@@ -65,7 +75,7 @@ export const ANSWER_DIFFERENCES: readonly KnownDifference[] = [
     explains: (_, { pair }) =>
       pair.bun.seen.length > pair.node.seen.length &&
       failsOn(pair, "node") &&
-      pair.bun.seen.every(({ message }) => !/^(?:POST|PATCH) /.test(message.startLine)),
+      !/^(?:POST|PATCH) /.test(pair.bun.seen.at(-1)?.message.startLine ?? ""),
     example: exchange(head("GET"), [{ write: "HTTP/1.1 200 OK\r\nX-A" }, { end: true }], {
       isWarm: true,
     }),
@@ -87,6 +97,33 @@ export const ANSWER_DIFFERENCES: readonly KnownDifference[] = [
       { waitMs: 20 },
       { reset: true },
     ]),
+  },
+  {
+    name: "Answers that contradict themselves in a head that does not end",
+    onNode: "502 at once, a failure",
+    onBun: "504 at the deadline, a timeout",
+    why: "Bun's `fetch` reads whole heads",
+    explains: ({ about, aspect }, { answered, pair }) =>
+      (about === "answer" || ["verdicts", "access"].includes(aspect)) &&
+      !/\r?\n\r?\n/.test(answered) &&
+      statusOf(pair, "node") === 502 &&
+      statusOf(pair, "bun") === 504,
+    example: exchange(head("GET"), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n"),
+  },
+  {
+    name: "Requests that are answered before they are whole",
+    onNode: "the rest is sent while the caller sends it",
+    onBun: "the rest is sent, or the body ended",
+    why: "undici's and Bun's own; the answer is passed on either way",
+    explains: ({ about, aspect }, { exchange: { answers } }) =>
+      ((about === "request" && ["body", "whole"].includes(aspect)) ||
+        ["reuse", "connection"].includes(aspect)) &&
+      answers.some(({ after }) => after === "head"),
+    example: exchange(
+      `${head("POST", undefined, "Content-Length: 65537")}${"x".repeat(65_537)}`,
+      "HTTP/1.1 304 Not Modified\r\n\r\n",
+      { after: "head" },
+    ),
   },
   {
     name: "How answers end that break off",
@@ -111,8 +148,8 @@ export const ANSWER_DIFFERENCES: readonly KnownDifference[] = [
     why: "a bound of ours, which Bun's `fetch` does not know, and one of its own",
     explains: (_, context) =>
       oneFails(context) &&
-      context.exchange.answers.some(({ steps }) => {
-        const text = headOf(textOf(steps));
+      context.exchange.answers.some((answer) => {
+        const text = finalHead(answer);
         return text.length > 64_000 || text.split("\r\n").length > 250;
       }),
     example: exchange(
@@ -130,6 +167,31 @@ export const ANSWER_DIFFERENCES: readonly KnownDifference[] = [
     example: exchange(
       head("GET"),
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nmore",
+    ),
+  },
+  {
+    name: "Several `Location` lines, where redirects are written anew",
+    onNode: "each is",
+    onBun: "joined they lead nowhere, and stay",
+    why: "`Headers` of Bun joins them; an answer has one",
+    explains: ({ aspect, name, node }, { exchange: { isRewritten } }) =>
+      isRewritten && aspect === "field" && name === "location" && node.includes("\n"),
+    example: exchange(
+      head("GET"),
+      "HTTP/1.1 302 Found\r\nLocation: /base/a\r\nLocation: /base/b\r\nContent-Length: 0\r\n\r\n",
+      { isRewritten: true },
+    ),
+  },
+  {
+    name: "`Connection: close` of answers with a tab behind it",
+    onNode: "not understood: the next call finds the connection closed",
+    onBun: "understood",
+    why: "undici's parser; an idempotent call is then made once more",
+    explains: ({ aspect }, { answered }) =>
+      ["reuse", "connection"].includes(aspect) && /\nconnection:.*close[ \t]*\t/i.test(answered),
+    example: exchange(
+      head("GET"),
+      "HTTP/1.1 200 OK\r\nConnection: close\t\r\nContent-Length: 2\r\n\r\nok",
     ),
   },
   {

@@ -10,6 +10,8 @@ import { Rig } from "./rig.ts";
 
 const skip = "Bun" in globalThis && "started from Node, which shows both transports the same";
 
+const TIMES = 5;
+
 describe("each listed difference between the transports", { skip }, () => {
   let rig: Rig;
   before(async () => void (rig = await Rig.start(1)));
@@ -18,14 +20,16 @@ describe("each listed difference between the transports", { skip }, () => {
   for (const known of DIFFERENCES) {
     test(`still is one: ${known.name}`, async () => {
       const [lane = ""] = rig.lanes;
-      const { pair, unexplained } = await judge(rig, lane, known.example);
-      const context = contextOf(known.example, pair);
+      let isShown = false;
+      // Of a few it is chance whether they show themselves each time.
+      for (let time = 0; time < TIMES && !isShown; time += 1) {
+        const { pair, unexplained } = await judge(rig, lane, known.example);
+        const context = contextOf(known.example, pair);
+        isShown = compare(pair).some((difference) => known.explains(difference, context));
+        assert.deepEqual(unexplained, []);
+      }
 
-      assert.ok(
-        compare(pair).some((difference) => known.explains(difference, context)),
-        "both do the same now: take it off the list",
-      );
-      assert.deepEqual(unexplained, []);
+      assert.ok(isShown, "both do the same now: take it off the list");
     });
   }
 });

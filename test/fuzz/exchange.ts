@@ -23,6 +23,8 @@ export interface Answer {
 export interface Exchange {
   /** Whether the gateway holds an idle connection to the upstream when it begins. */
   readonly isWarm: boolean;
+  /** Whether it goes by the upstream whose redirects and cookies are written anew. */
+  readonly isRewritten: boolean;
   /** Sent at once instead of each after the answer before it. */
   readonly isPipelined: boolean;
   readonly requests: readonly SentRequest[];
@@ -66,6 +68,7 @@ export function exchange(
   const { after = "whole", ...rest } = more;
   return {
     isWarm: false,
+    isRewritten: false,
     isPipelined: false,
     requests: [{ method: textOf(steps).split(" ")[0] ?? "", steps }],
     answers: [{ after, steps: typeof answer === "string" ? [{ write: answer }] : answer }],

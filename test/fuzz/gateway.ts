@@ -7,7 +7,13 @@ import type { AccessEntry, GatewayUpstream } from "../../src/gateway/ports.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { plant } from "./planted.ts";
-import { RIG_OPERATION, type LaneReport, type GatewaySettings } from "./protocol.ts";
+import {
+  REWRITTEN_BASE,
+  RIG_OPERATION,
+  rewrittenName,
+  type LaneReport,
+  type GatewaySettings,
+} from "./protocol.ts";
 
 /** For a call that hangs; longer than its deadline. */
 const QUIET_MS_MAX = 2_500;
@@ -27,12 +33,21 @@ const faults: string[] = [];
 const upstreams = new Map<string, GatewayUpstream>();
 for (const [name, url] of Object.entries(settings.upstreams)) {
   const lane = new Lane();
+  add(lane, name, new URL(url), false);
+  add(lane, rewrittenName(name), new URL(REWRITTEN_BASE, url), true);
+}
+
+function add(lane: Lane, name: string, url: URL, isRewritten: boolean): void {
   lanes.set(name, lane);
   upstreams.set(name, {
     name,
-    url: new URL(url),
+    url,
+    rewriteRedirects: isRewritten,
+    rewriteCookies: isRewritten,
     deadlineMs: settings.deadlineMs,
     status429: "neutral",
+    // Long: the two transports let connections grow old in ways of their own.
+    connection: { ageMsMax: 3_600_000 },
     operations: [],
     guard: {
       tryAcquire({ operation }) {
@@ -77,7 +92,9 @@ async function report(name: string): Promise<void> {
     underWay: lane.underWay,
     verdicts: lane.outcomes
       .splice(0)
-      .map(({ outcome, timeout }) => (timeout === true ? "timeout" : outcome)),
+      .map(({ outcome, timeout, retryAfterMs }) =>
+        [timeout === true ? "timeout" : outcome, retryAfterMs ?? []].flat().join(" "),
+      ),
     access: lane.access
       .splice(0)
       .map(({ status, outcome, reason }) => `${status} ${outcome} ${reason ?? ""}`.trim()),

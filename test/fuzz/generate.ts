@@ -16,7 +16,9 @@ export function generate(seed: number, index: number): Exchange {
   const requests: SentRequest[] = pick.times(count, () => request(pick));
   return {
     isWarm: pick.chance(30),
-    isPipelined: count > 1 && pick.chance(30),
+    isRewritten: pick.chance(10),
+    // One transport takes none: there is little to see.
+    isPipelined: count > 1 && pick.chance(8),
     requests,
     answers: pick.times(count, () => answer(pick)),
   };

@@ -119,7 +119,7 @@ const MEANT: readonly (readonly [string, readonly string[]])[] = [
   ["x-switchgear-hops", ["1", "8", "9", "-1", "many"]],
   ["x-switchgear-load", ["5", "x", "1, 2"]],
   ["x-switchgear-operation", ["odds", "", "caf\xe9"]],
-  ["x-switchgear-timeout-ms", ["5000", "0", "30000", "1e3"]],
+  ["x-switchgear-timeout-ms", ["5000", "0", "30000", "1e3", "80"]],
   ["traceparent", ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]],
 ];
 
@@ -202,7 +202,7 @@ export function request(pick: Pick): SentRequest {
 /** Whole, slowly, or broken off. */
 function sent(pick: Pick, head: string, body: string): Step[] {
   const text = head + body;
-  const cut = (at: number): Step[] => [{ write: text.slice(0, at) }, { waitMs: 25 }];
+  const cut = (at: number): Step[] => [{ write: text.slice(0, at) }, { waitMs: 100 }];
   const inHead = pick.integer(head.length);
   const inBody = head.length + pick.integer(body.length + 1);
   return pick.weighted<() => Step[]>([
@@ -213,7 +213,7 @@ function sent(pick: Pick, head: string, body: string): Step[] {
     [0.5, () => [...cut(inBody), { end: true }]],
     [0.5, () => [...cut(inHead), { reset: true }]],
     [0.5, () => [...cut(inBody), { reset: true }]],
-    [0.5, () => [...cut(text.length), { reset: true }]],
+    [0.5, () => [{ write: text }, { waitMs: 100 }, { reset: true }]],
     [0.3, () => cut(inBody)],
     [0.5, () => [{ write: text + content(pick) }]],
   ])();

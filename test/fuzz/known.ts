@@ -91,7 +91,7 @@ export function breaksOff(pair: Pair, side: keyof Pair): boolean {
 /** Whether a gateway could not pass on one of the answers. */
 export function failsOn(pair: Pair, side: keyof Pair): boolean {
   const { client, report } = pair[side];
-  if (!report.verdicts.includes("failed")) return false;
+  if (!report.verdicts.some((verdict) => verdict.startsWith("failed"))) return false;
   return breaksOff(pair, side) || client.answers.some(({ startLine }) => / 502 /.test(startLine));
 }
 

@@ -12,7 +12,7 @@ const USAGE = `usage: npm run fuzz -- [options]
   --seed N       of what is generated (1)
   --from N       number of the first exchange (0)
   --only N       this one alone, with all that differs
-  --lanes N      exchanges at a time (12)
+  --lanes N      exchanges at a time (8)
   --findings N   ends after so many (5)
   --plant NAME   puts a fault into the gateway on Bun first; see planted.ts
 `;
@@ -23,7 +23,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     from: { type: "string", default: "0" },
     only: { type: "string" },
-    lanes: { type: "string", default: "12" },
+    lanes: { type: "string", default: "8" },
     findings: { type: "string", default: "5" },
     plant: { type: "string" },
     help: { type: "boolean", default: false },
@@ -56,6 +56,7 @@ function show(index: number, exchange: Exchange, { unexplained }: Verdict): void
     for (const step of steps) console.log(`    ${cut(JSON.stringify(step))}`);
   }
   if (exchange.isWarm) console.log("  over a kept connection to the upstream");
+  if (exchange.isRewritten) console.log("  redirects and cookies written anew");
   if (exchange.isPipelined) console.log("  pipelined");
   for (const { about, index: at, aspect, name, node, bun } of unexplained) {
     console.log(`  differs: ${about} ${at} ${aspect} ${name ?? ""}`);

@@ -28,6 +28,7 @@ export async function shrink(
 function* smallerOnes(exchange: Exchange): Generator<Exchange> {
   const { requests, answers } = exchange;
   if (exchange.isWarm) yield { ...exchange, isWarm: false };
+  if (exchange.isRewritten) yield { ...exchange, isRewritten: false };
   if (exchange.isPipelined) yield { ...exchange, isPipelined: false };
   if (requests.length > 1) {
     for (const [at] of requests.entries())

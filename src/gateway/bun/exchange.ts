@@ -12,7 +12,7 @@ import {
   type HeaderSurvey,
 } from "../headers.ts";
 import type { Reception } from "../reception.ts";
-import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
+import { fitsOnePiece, isBodiless, isFinalStatus, isLength } from "../reception.ts";
 import { mayAskToWait } from "../retry-after.ts";
 import type { Aging } from "./aging.ts";
 import { counted, untyped, watched } from "./bodies.ts";
@@ -136,8 +136,10 @@ export class Exchange implements Line, Expiring {
       this.#refuse(new Error(`upstream answered in a transfer coding not asked for: ${coding}`));
       return;
     }
-    if (coding !== undefined && headers.has("content-length")) {
-      this.#refuse(new Error("upstream framed its answer in two ways"));
+    const length = headers.get("content-length");
+    // Where there is no body `fetch` does not look at it (1.4.5).
+    if (length !== null && (coding !== undefined || !isLength(length))) {
+      this.#refuse(new Error("upstream framed its answer in two ways, or in none"));
       return;
     }
     if (this.#front.isWindingDown) headers.set("connection", "close");
@@ -146,7 +148,7 @@ export class Exchange implements Line, Expiring {
       this.#complete(response);
       return;
     }
-    if (!fitsOnePiece(headers.get("content-length"))) {
+    if (!fitsOnePiece(length)) {
       this.#stream(response);
       return;
     }

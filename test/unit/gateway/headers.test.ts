@@ -143,6 +143,18 @@ describe("flat pairs", () => {
 
     assert.deepEqual(answerHead(raw, 200).pairs, ["Set-Cookie", "a", "set-cookie", "b"]);
   });
+
+  test("are decided on by all lines of a field, as `Headers` joins them", () => {
+    for (const name of ["retry-after", "x-switchgear-reason", "content-type", "connection"]) {
+      const raw = [name, "1", "X-A", "a", name.toUpperCase(), "2"];
+      const headers = new Headers([
+        [name, "1"],
+        [name, "2"],
+      ]);
+
+      assert.deepEqual(Object.entries(answerHead(raw, 200).fields), [[name, headers.get(name)]]);
+    }
+  });
 });
 
 describe("Headers objects", () => {
