@@ -240,12 +240,15 @@ export class Switchgear implements AsyncDisposable {
     this.#gate.watcher = watcher;
   }
 
-  /** Monitoring tasks, by the endpoint that each is for; `close` ends them. */
+  /** Monitoring tasks, by the endpoint that each is for; `close` ends them, and lets none start after it. */
   get monitors(): MonitorTasks {
-    return (this.#monitors ??= new MonitorTasks({
+    if (this.#monitors !== undefined) return this.#monitors;
+    this.#monitors = new MonitorTasks({
       scheduler: this.#ports.scheduler,
       onEvent: (event) => this.#emitter.emit(taskEvent(event, this.#ports.scheduler.now())),
-    }));
+    });
+    if (this.#gate.isClosing) void this.#monitors.close();
+    return this.#monitors;
   }
 
   /** Writes what waits to be written. False when the store still fails. */
@@ -261,7 +264,7 @@ export class Switchgear implements AsyncDisposable {
   async close(): Promise<void> {
     this.#gate.isClosing = true;
     this.#persistence.close();
-    await this.#monitors?.stopAll();
+    await this.#monitors?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

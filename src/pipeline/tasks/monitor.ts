@@ -58,6 +58,10 @@ export const COOPERATIVE_MS = 5000;
 export const ABORT_MS = 2000;
 const LONG_RUNNING_MS = 10_000;
 
+/** Tasks that start their own successors and end at once: after so many in a row others get a turn. */
+const SUCCESSORS_MAX = 100;
+const TURN_MS = 1;
+
 interface Running {
   readonly endpoint: string;
   readonly token: CancellationToken;
@@ -66,6 +70,8 @@ interface Running {
   readonly done: Promise<TaskEnd>;
   /** When it was asked to end. */
   askedMs: number | undefined;
+  /** It was let go. */
+  isOrphan: boolean;
 }
 
 interface TaskEnd {
@@ -79,6 +85,8 @@ interface Desk {
   next: { readonly task: MonitoringTask; readonly settle: (error?: unknown) => void } | undefined;
   /** Whatever is being done at this desk; one thing at a time. */
   busy: Promise<void> | undefined;
+  /** Tasks that took the place of another one, since others had a turn. */
+  successors: number;
 }
 
 export class MonitorTasks {
@@ -88,6 +96,7 @@ export class MonitorTasks {
   #started = 0;
   #active = 0;
   #orphaned = 0;
+  #isClosed = false;
 
   constructor({ scheduler, onEvent }: MonitorOptions) {
     this.#scheduler = scheduler;
@@ -116,9 +125,11 @@ export class MonitorTasks {
 
   /**
    * Starts the endpoint's task; one that runs is shut down first. Of several that are started while
-   * that lasts only the newest runs. Resolves once it runs, or was superseded.
+   * that lasts only the newest runs. A task may start its own successor, and ends first. Resolves once it
+   * runs, or was superseded, or at once where all was closed.
    */
   start(endpoint: string, task: MonitoringTask): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
     const desk = this.#desk(endpoint);
     desk.next?.settle();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -142,10 +153,17 @@ export class MonitorTasks {
     this.#tell({ type: "stopped-all", active: this.#active, started: this.#started });
   }
 
+  /** Shuts all of them down; none is started any more, neither by what ends now. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    for (const desk of this.#desks.values()) this.#drop(desk);
+    return this.stopAll();
+  }
+
   #desk(endpoint: string): Desk {
     let desk = this.#desks.get(endpoint);
     if (desk === undefined) {
-      desk = { running: undefined, next: undefined, busy: undefined };
+      desk = { running: undefined, next: undefined, busy: undefined, successors: 0 };
       this.#desks.set(endpoint, desk);
     }
     return desk;
@@ -155,20 +173,36 @@ export class MonitorTasks {
     if (desk.busy !== undefined) return;
     // Nothing is under way and nothing runs: the task starts before `start` returns.
     if (desk.running === undefined) this.#startNext(endpoint, desk);
-    else desk.busy = this.#replace(endpoint, desk);
+    else this.#replace(endpoint, desk);
   }
 
-  async #replace(endpoint: string, desk: Desk): Promise<void> {
+  /** Busy before anything is asked to end: whoever hears of it may start or stop at this desk. */
+  #replace(endpoint: string, desk: Desk): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    desk.busy = promise;
+    void this.#swap(endpoint, desk).then(resolve);
+  }
+
+  async #swap(endpoint: string, desk: Desk): Promise<void> {
     if (desk.running !== undefined) await this.#shutdown(desk.running, desk);
+    desk.successors += 1;
+    if (desk.successors > SUCCESSORS_MAX) {
+      await this.#pause(TURN_MS);
+      desk.successors = 0;
+    }
     desk.busy = undefined;
     this.#startNext(endpoint, desk);
   }
 
   async #clear(endpoint: string, desk: Desk): Promise<void> {
+    this.#drop(desk);
+    if (desk.busy === undefined) this.#replace(endpoint, desk);
+    await desk.busy;
+  }
+
+  #drop(desk: Desk): void {
     desk.next?.settle();
     desk.next = undefined;
-    if (desk.busy === undefined) desk.busy = this.#replace(endpoint, desk);
-    await desk.busy;
   }
 
   #startNext(endpoint: string, desk: Desk): void {
@@ -182,15 +216,12 @@ export class MonitorTasks {
     const controller = new AbortController();
     this.#started += 1;
     this.#active += 1;
-    const running: Running = {
-      endpoint,
-      token,
-      controller,
-      done: runTask(next.task, token, controller.signal),
-      askedMs: undefined,
-    };
+    const { promise: done, resolve } = Promise.withResolvers<TaskEnd>();
+    const running = { endpoint, token, controller, done, askedMs: undefined, isOrphan: false };
+    // It runs as soon as it is called, and may call back in before it awaits anything.
     desk.running = running;
-    void running.done.then((end) => this.#ended(running, desk, end));
+    void done.then((end) => this.#ended(running, desk, end));
+    void runTask(next.task, token, controller.signal).then(resolve);
     this.#tell({ type: "started", endpoint });
     next.settle();
   }
@@ -198,12 +229,13 @@ export class MonitorTasks {
   /** The task settled, asked to or not. */
   #ended(running: Running, desk: Desk, { failed, error }: TaskEnd): void {
     const { endpoint, askedMs } = running;
-    if (desk.running === running) {
+    if (running.isOrphan) this.#orphaned -= 1;
+    else {
       desk.running = undefined;
       this.#active -= 1;
       if (desk.busy === undefined) this.#desks.delete(endpoint);
       if (askedMs === undefined) this.#tell({ type: "ended", endpoint, failed, error });
-    } else this.#orphaned -= 1;
+    }
     if (askedMs === undefined) return;
     const elapsedMs = this.#scheduler.monotonic() - askedMs;
     if (elapsedMs <= COOPERATIVE_MS) return;
@@ -234,10 +266,17 @@ export class MonitorTasks {
       return;
     }
     // From here on it belongs to nobody.
+    running.isOrphan = true;
     desk.running = undefined;
     this.#active -= 1;
     this.#orphaned += 1;
     tell(2, "abort_timeout");
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#scheduler.setTimer(resolve, ms).keepAlive(true);
+    });
   }
 
   /** How the task ended, or undefined when it had not after `ms`. */
