@@ -40,9 +40,10 @@ export function say(line: string): void {
   print(`${printable(line)}\n`);
 }
 
-/** Epoch milliseconds as UTC to the second, or a dash. */
+/** Epoch milliseconds as UTC to the second, or a dash where no calendar knows the date. */
 export function when(ms: number | null | undefined): string {
-  return typeof ms === "number" ? new Date(ms).toISOString().replace(/\.\d+Z$/, "Z") : "-";
+  const date = new Date(ms ?? Number.NaN);
+  return Number.isNaN(date.getTime()) ? "-" : date.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 export function orDash(value: string | number | null | undefined): string {

@@ -10,10 +10,9 @@ import { loadConfig } from "../config/load.ts";
 import type { SwitchgearConfig } from "../config/schema.ts";
 import { adminTokenFromEnv } from "../config/secret.ts";
 import { startGateway } from "../gateway/server.ts";
-import { createSwitchgear, memoryStore, type Switchgear } from "../index.ts";
+import { createSwitchgear, type Switchgear } from "../index.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
-import { sqliteStore } from "../store/sqlite.ts";
 import { attachLogging, createLogger } from "../telemetry/log/index.ts";
 import { prometheusMetrics } from "../telemetry/otel/index.ts";
 import { startSdk } from "../telemetry/otel/sdk.ts";
@@ -22,6 +21,7 @@ import { CommandError, EXIT } from "./exit-codes.ts";
 import { gatewayConnections, gatewayUpstreams } from "./gateway-upstreams.ts";
 import { startReloading } from "./reload.ts";
 import { logProcess } from "./process-log.ts";
+import { storeOf } from "./store.ts";
 import { packageVersion } from "./version.ts";
 
 /** Calls in flight get this long to end; the whole stop stays within seven seconds after the pause. */
@@ -137,7 +137,7 @@ function gearOf(
   const { threshold, operationLoad, mode, maxPending } = config.loadShedding;
   return createSwitchgear({
     upstreams: cache.of(config.upstreams),
-    store: config.store.kind === "sqlite" ? sqliteStore(config.store.path) : memoryStore(),
+    store: storeOf(config.store),
     loadShedding: { threshold, operationLoad },
     limits: config.limits,
     sampler: new SystemLoad({ mode, maxPending, pending }),

@@ -13,6 +13,7 @@ import {
   duration,
   number,
   numberOf,
+  optionalNumber,
   isControl,
   sentence,
 } from "./schema-parts.ts";
@@ -140,6 +141,13 @@ const sqliteStore = z.strictObject({
         byDefault: "./data/circuit_breaker.db",
       }),
     ),
+  auditRetentionDays: optionalNumber({
+    meaning:
+      "Audits older than this are deleted, a few at a time; left out, they are kept for ever.",
+    unit: "days",
+    min: 1,
+    max: 36_500,
+  }),
 });
 
 function kindOf(input: unknown): unknown {

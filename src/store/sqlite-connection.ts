@@ -187,17 +187,23 @@ export class Connection {
     }
   }
 
-  /** Moves a log that has grown into the database, without waiting for anybody. */
-  tidy(): void {
-    const watch = this.#watch;
-    if (watch === undefined || !this.#isLogged || watch.logBytes <= LOG_BYTES_MAX) return;
+  /**
+   * What has time, at most once a second and without waiting for anybody: `work`, which says whether it
+   * wrote, and moving a log that has grown into the database.
+   */
+  tidy(work: () => boolean): void {
     const wallMs = this.#now();
     if (Math.abs(wallMs - this.#tidiedMs) < TIDY_MS) return;
     this.#tidiedMs = wallMs;
     this.db.exec("PRAGMA busy_timeout = 0");
-    this.#moveLog("TRUNCATE");
-    this.db.exec(`PRAGMA busy_timeout = ${this.#busyTimeoutMs}`);
-    watch.note();
+    try {
+      const hasWritten = work();
+      const hasGrown = this.#isLogged && (this.#watch?.logBytes ?? 0) > LOG_BYTES_MAX;
+      if (hasGrown) this.#moveLog("TRUNCATE");
+      if (hasWritten || hasGrown) this.#watch?.note();
+    } finally {
+      this.db.exec(`PRAGMA busy_timeout = ${this.#busyTimeoutMs}`);
+    }
   }
 
   /** Whether all of the log is in the database now. */

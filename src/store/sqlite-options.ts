@@ -17,7 +17,10 @@ export interface SqliteStoreOptions {
    * files are left alone either way.
    */
   readonly onCorrupt?: "quarantine" | "throw";
-  /** Audits older than this many days are deleted by `load`; above 0. Default: kept for ever. */
+  /**
+   * Audits older than this many days are deleted; above 0. Default: kept for ever. In slices of 500 at
+   * most once a second, after what was written is safe, so that no trip waits for a million old ones.
+   */
   readonly auditRetentionDays?: number;
   /** Wall clock, epoch milliseconds. It dates rows and judges dates found. Default `Date.now`. */
   readonly now?: () => number;

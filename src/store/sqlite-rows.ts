@@ -12,6 +12,7 @@ import type {
   StoredBreaker,
 } from "../pipeline/ports.ts";
 import { boundAudit } from "./audit.ts";
+import { columnToName, nameToColumn } from "./sqlite-names.ts";
 import type { Param, Row, SqliteStatement } from "./sqlite-handle.ts";
 
 const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
@@ -25,6 +26,9 @@ const ACTIONS: Readonly<Record<AuditAction, true>> = {
   SHADOW: true,
   NORMAL: true,
 };
+
+/** The last moment that a `Date` can show, and the first one before 1970. */
+const DATE_MS_MAX = 8.64e15;
 
 const COLUMNS = [
   "bookmaker",
@@ -102,31 +106,46 @@ export const INSERT_ABSENT_AUDIT = `INSERT INTO circuit_breaker_audit
 // All columns, since a file that cannot be written may lack the younger ones.
 export const SELECT_STATE = "SELECT * FROM circuit_breaker_state";
 
+const ACTION_LIST = Object.keys(ACTIONS)
+  .map((action) => `'${action}'`)
+  .join(", ");
+
+const isDated = `typeof(timestamp) IN ('integer', 'real')
+  AND timestamp BETWEEN -${DATE_MS_MAX} AND ${DATE_MS_MAX}`;
+
 // Rows that are no audits of ours are left out here, so that the limit counts what is shown.
-const selectAudits = (condition: string): string => `SELECT * FROM circuit_breaker_audit
-  WHERE ${condition} AND typeof(bookmaker) = 'text' AND typeof(timestamp) IN ('integer', 'real')
-    AND action IN (${Object.keys(ACTIONS)
-      .map((action) => `'${action}'`)
-      .join(", ")})
-  ORDER BY timestamp DESC, id DESC LIMIT ?`;
+const selectAudits = (
+  isOne: boolean,
+  condition: string,
+): string => `SELECT * FROM circuit_breaker_audit
+  WHERE ${isOne ? "bookmaker = ?1" : "typeof(bookmaker) = 'text' AND bookmaker <> ''"}
+    AND action IN (${ACTION_LIST}) AND ${condition}
+  ORDER BY timestamp DESC, id DESC LIMIT ${isOne ? "?2" : "?1"}`;
 
-const SELECT_AUDITS = selectAudits("true");
-const SELECT_AUDITS_OF_ONE = selectAudits("bookmaker = ?");
-
-/** The answer to a query, by whoever prepares statements. */
+/**
+ * The answer to a query, by whoever prepares statements. What has no date that a calendar knows comes
+ * last: SQLite would sort texts and blobs before all numbers.
+ */
 export function audits(
   prepare: (sql: string) => SqliteStatement,
   { upstream, limit }: HistoryQuery,
 ): readonly AuditEntry[] {
-  const found =
-    upstream === undefined
-      ? allRows(prepare(SELECT_AUDITS), limit)
-      : allRows(prepare(SELECT_AUDITS_OF_ONE), upstream, limit);
-  return found.flatMap((row) => toAudit(row) ?? []);
+  const names = upstream === undefined ? [] : [nameToColumn(upstream)];
+  const select = (condition: string, left: number): readonly Row[] =>
+    allRows(prepare(selectAudits(names.length > 0, condition)), ...names, left);
+  const dated = select(isDated, limit);
+  const left = limit - dated.length;
+  // Where all dated ones fit there are few, and looking through the rest is cheap.
+  const undated = left > 0 ? select(`(timestamp IS NULL OR NOT (${isDated}))`, left) : [];
+  return [...dated, ...undated].flatMap((row) => toAudit(row) ?? []);
 }
 
-/** Text sorts after all numbers in SQLite, so what is not a date is never old. */
-export const DELETE_OLD_AUDITS = "DELETE FROM circuit_breaker_audit WHERE timestamp < ?";
+/**
+ * A slice of those older than a date. Text sorts after all numbers in SQLite, so what is not a date is
+ * never old.
+ */
+export const DELETE_OLD_AUDITS = `DELETE FROM circuit_breaker_audit WHERE id IN (
+  SELECT id FROM circuit_breaker_audit WHERE timestamp < ? ORDER BY timestamp LIMIT 500)`;
 
 /**
  * All rows as plain numbers and texts. Both runtimes throw on an integer beyond 2^53 unless asked
@@ -167,8 +186,9 @@ export function printOf(columns: readonly unknown[]): string {
 
 /** Undefined for a row of nobody: SQLite lets a text key be NULL or a blob. */
 export function toStored(row: Row, wallMs: number): StoredBreaker | undefined {
-  const upstream = row.bookmaker;
-  if (typeof upstream !== "string") return undefined;
+  const { bookmaker } = row;
+  if (typeof bookmaker !== "string" || bookmaker === "") return undefined;
+  const upstream = columnToName(bookmaker);
   const mode = MODES.find((known) => known === row.mode) ?? "normal";
   // Rows from before there were kinds are all of the one kind that there was.
   const kind = isBreakerKind(row.kind) ? row.kind : "latching";
@@ -223,7 +243,7 @@ export function stateParams(
 ): Param[] {
   const at = (value = 0): number | null => Math.min(value, revision) || null;
   return [
-    upstream,
+    nameToColumn(upstream),
     finite(snapshot.failureCount) ?? 0,
     date(snapshot.lastFailureAt),
     snapshot.tripped ? 1 : 0,
@@ -274,19 +294,20 @@ function detailOf(text: unknown): Readonly<Record<string, unknown>> {
 
 export function auditParams(entry: AuditEntry): Param[] {
   const { upstream, action, reason, actor, at, forced } = boundAudit(entry);
-  return [upstream, action, reason, actor, date(at) ?? 0, forced ? 1 : 0];
+  return [nameToColumn(upstream), action, reason, actor, date(at) ?? 0, forced ? 1 : 0];
 }
 
 /** Undefined for a row that is no audit of ours; the queries above find none. */
 export function toAudit(row: Row): AuditEntry | undefined {
-  const { bookmaker: upstream, action, reason, user } = row;
-  if (typeof upstream !== "string" || !isAction(action)) return undefined;
+  const { bookmaker, action, reason, user, timestamp } = row;
+  if (typeof bookmaker !== "string" || !isAction(action)) return undefined;
+  const isDate = typeof timestamp === "number" && Math.abs(timestamp) <= DATE_MS_MAX;
   return boundAudit({
-    upstream,
+    upstream: columnToName(bookmaker),
     action,
     reason: typeof reason === "string" ? reason : "",
     actor: typeof user === "string" ? user : "unknown",
-    at: Number(row.timestamp),
+    at: isDate ? timestamp : 0,
     forced: row.forced === 1,
   });
 }

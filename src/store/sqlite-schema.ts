@@ -2,6 +2,7 @@
 // mends values that the machine could not use; whatever else a table holds stays.
 
 import type { Param, SqliteHandle } from "./sqlite-handle.ts";
+import { nameToColumn } from "./sqlite-names.ts";
 import { allRows, SELECT_STATE, toStored } from "./sqlite-rows.ts";
 
 export const STATE_TABLE = "circuit_breaker_state";
@@ -121,7 +122,9 @@ export function missingRepairs(db: SqliteHandle, wallMs: number): readonly Repai
       row.tripped === Number(tripped) &&
       row.trip_count === tripCount &&
       (row.tripped_at ?? null) === trippedAt;
-    return isSame ? [] : [[failureCount, Number(tripped), tripCount, trippedAt, stored.upstream]];
+    return isSame
+      ? []
+      : [[failureCount, Number(tripped), tripCount, trippedAt, nameToColumn(stored.upstream)]];
   });
 }
 

@@ -144,7 +144,7 @@ class SqliteStore implements Store {
       const connection = this.#connect();
       // Not for reading's sake: without calls, nothing else would write the state back.
       if (this.#mustRestore) this.#bringUpToDate(connection);
-      connection.tidy();
+      connection.tidy(() => this.#deleteOldAudits(connection));
       if (connection.dataVersion() === this.#seenVersion) return undefined;
       this.#prepareForReading(connection);
       const read = this.#read(connection);
@@ -187,15 +187,16 @@ class SqliteStore implements Store {
     this.#mustRestore = false;
     known.wrote(written, audits, revision);
     this.#mayRepeat = !connection.holdsCommit(() => !this.#hasNextLost(true));
-    if (!this.#mayRepeat) connection.tidy();
+    if (!this.#mayRepeat) connection.tidy(() => this.#deleteOldAudits(connection));
     return !this.#mayRepeat;
   }
 
   #load(): readonly StoredBreaker[] {
     const connection = this.#connect();
     this.#prepareForReading(connection);
-    this.#deleteOldAudits(connection);
-    return this.#read(connection);
+    const read = this.#read(connection);
+    connection.tidy(() => this.#deleteOldAudits(connection));
+    return read;
   }
 
   /**
@@ -219,14 +220,16 @@ class SqliteStore implements Store {
     this.#mustRestore = !connection.holdsCommit(() => !this.#hasNextLost(true));
   }
 
-  #deleteOldAudits(connection: Connection): void {
-    if (this.#retentionMs === undefined) return;
+  /** Whether it may have written. */
+  #deleteOldAudits(connection: Connection): boolean {
+    if (this.#retentionMs === undefined) return false;
     try {
       connection.prepared(rows.DELETE_OLD_AUDITS).run(this.#now() - this.#retentionMs);
     } catch (error) {
-      // Locked, full or read-only: they will be older still at the next start.
+      // Locked, full, read-only or without the table: they will be older still at the next try.
       if (isCorruption(sqliteCode(error))) throw error;
     }
+    return true;
   }
 
   #read(connection: Connection): readonly StoredBreaker[] {

@@ -6,6 +6,9 @@ import { bounded } from "../../core/classify.ts";
 import { isOperatorMode } from "../../core/events.ts";
 import { AUDIT_ACTIONS, type AuditAction, type AuditEntry, type StoredBreaker } from "../ports.ts";
 
+/** The last moment that a `Date` can show. */
+const DATE_MS_MAX = 8.64e15;
+
 export interface ReadRows<Row> {
   readonly rows: readonly Row[];
   /** How many were left out. */
@@ -86,7 +89,7 @@ function auditOf(row: Readonly<Record<string, unknown>>): AuditEntry | undefined
     action,
     reason: typeof reason === "string" ? bounded(reason) : "",
     actor: typeof actor === "string" ? bounded(actor) : "unknown",
-    at: typeof at === "number" && Number.isFinite(at) ? at : 0,
+    at: typeof at === "number" && Math.abs(at) <= DATE_MS_MAX ? at : 0,
     forced: forced === true,
   };
 }

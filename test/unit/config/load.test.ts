@@ -90,7 +90,11 @@ test("takes every value as it is written", () => {
   const config = loadConfig(join(FIXTURES, "full.good.yaml"), {});
 
   assert.deepEqual(Object.keys(config.upstreams), ["draftkings", "pinnacle", "007"]);
-  assert.deepEqual(config.store, { kind: "sqlite", path: "./data/circuit_breaker.db" });
+  assert.deepEqual(config.store, {
+    kind: "sqlite",
+    path: "./data/circuit_breaker.db",
+    auditRetentionDays: 90,
+  });
   assert.equal(config.upstreams["pinnacle"]?.url, "https://pinnacle.example/api/v2/");
   const breaker = config.upstreams["draftkings"]?.breaker;
   assert.ok(breaker?.kind === "latching");

@@ -222,6 +222,7 @@ test("migrates a legacy database, and mends what it holds", () => {
     [
       ["TRIP", "old trip", "system", false],
       ["RESET", "", "unknown", false],
+      ["TRIP", "undated", "x", false],
     ],
   );
   store.commit({ breakers: [tripped("half")], audits: [] });
@@ -359,6 +360,94 @@ test("keeps audits for ever, or for as many days as it was told, counted at load
     store.history({ limit: 10 }).map(({ reason }) => reason),
     ["1", "9.99", "10"],
   );
+  store.close();
+});
+
+test("shows of wild audits what can be shown, last, each by itself", () => {
+  const path = newPath();
+  const store = sqliteStore(path, { now });
+  store.commit({ breakers: [], audits: [audit("a", { reason: "well" })] });
+  const wild = ["1e300", "-1e300", "9e18", "9e999", "'soon'", "NULL", "x'00'", "8.65e15"];
+  withDatabase(path, (db) => {
+    for (const value of wild) {
+      db.exec(`INSERT INTO circuit_breaker_audit (bookmaker, action, reason, user, timestamp, forced)
+        VALUES ('a', 'TRIP', x'ff', x'00', ${value}, 'yes')`);
+    }
+    db.exec(`INSERT INTO circuit_breaker_audit (bookmaker, action, timestamp) VALUES
+      ('a', 'UNKNOWN', 1), (x'61', 'TRIP', 1), (NULL, 'TRIP', 1), ('', 'TRIP', 1), ('a', NULL, 1)`);
+  });
+
+  for (const query of [{ limit: 100 }, { upstream: "a", limit: 100 }]) {
+    const [first, ...others] = store.history(query);
+    assert.deepEqual(first, audit("a", { reason: "well" }));
+    assert.equal(others.length, wild.length);
+    for (const { at, reason, actor, forced } of others) {
+      assert.deepEqual([at, reason, actor, forced], [0, "", "unknown", false]);
+    }
+  }
+  assert.equal(store.history({ limit: 3 }).length, 3);
+  assert.equal(store.history({ limit: 1 })[0]?.reason, "well");
+  store.close();
+});
+
+test("names what UTF-8 cannot hold in a way of its own, and others as they are", () => {
+  const path = newPath();
+  const store = sqliteStore(path, { now });
+  store.commit({ breakers: ["dk", "\ud800", "\uFFFD"].map((name) => tripped(name)), audits: [] });
+  // As a version before this one wrote the second one.
+  withDatabase(path, (db) =>
+    db.exec(`UPDATE circuit_breaker_state SET failure_count = -1;
+      INSERT INTO circuit_breaker_state (bookmaker, tripped) VALUES ('', 1), ('\uFFFD"old"', 1)`),
+  );
+
+  const again = sqliteStore(path, { now });
+  assert.deepEqual(
+    again.load().map(({ upstream }) => upstream),
+    ["dk", "\ud800", "\uFFFD", '\uFFFD"old"'],
+  );
+  assert.deepEqual(
+    query(path, "SELECT bookmaker AS name FROM circuit_breaker_state WHERE failure_count = 0").map(
+      ({ name }) => name,
+    ),
+    ["dk", '\uFFFD"\\ud800"', "\uFFFD", "", '\uFFFD"old"'],
+  );
+  for (const one of [store, again]) one.close();
+});
+
+test("deletes old audits in slices, once a second, and none before what is written is safe", () => {
+  const path = newPath();
+  const first = sqliteStore(path, { now });
+  first.commit({ breakers: [], audits: [audit("a", { at: NOW - 9 * DAY_MS })] });
+  first.close();
+  withDatabase(path, (db) =>
+    db.exec(`WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n WHERE x < 1199)
+      INSERT INTO circuit_breaker_audit (bookmaker, action, timestamp) SELECT 'a', 'TRIP', x FROM n`),
+  );
+  let wallMs = NOW;
+  const seen: string[] = [];
+  const store = sqliteStore(path, {
+    now: () => wallMs,
+    auditRetentionDays: 1,
+    open: (file) => spiedHandle(file, (sql) => seen.push(sql)),
+  });
+  const left = (): unknown =>
+    query(path, "SELECT count(*) AS n FROM circuit_breaker_audit WHERE reason IS NOT 'new'")[0]?.n;
+  const change = { breakers: [tripped("b")], audits: [audit("b", { reason: "new" })] };
+
+  store.commit(change);
+  assert.equal(left(), 700);
+  const wrote = seen.filter((sql) => /^(COMMIT|DELETE)/.test(sql));
+  assert.deepEqual(wrote.map((sql) => sql.slice(0, 6)).slice(-2), ["COMMIT", "DELETE"]);
+  store.commit(change);
+  assert.equal(left(), 700);
+  wallMs += 1000;
+  store.poll?.();
+  assert.equal(left(), 200);
+  wallMs += 1000;
+  store.load();
+
+  assert.equal(left(), 0);
+  assert.equal(store.history({ limit: 9 }).length, 2);
   store.close();
 });
 
