@@ -63,7 +63,7 @@ export function nominatedBy(connection: string | null | undefined): readonly str
   return connection
     .toLowerCase()
     .split(",")
-    .map((name) => name.trim())
+    .map(withoutBlanks)
     .filter((name) => name !== "");
 }
 
@@ -177,7 +177,15 @@ function without(pairs: readonly string[], names: readonly string[]): string[] {
 /** Whether a body comes in a coding that was not asked for, and that nobody here takes off. */
 export function isForeignCoding(transferEncoding: string | null | undefined): boolean {
   if (transferEncoding === null || transferEncoding === undefined) return false;
-  return transferEncoding.trim().toLowerCase() !== "chunked";
+  return withoutBlanks(transferEncoding).toLowerCase() !== "chunked";
+}
+
+/**
+ * A value as it counts: the blanks around it are none of it (RFC 9110 §5.5). `trim` takes more, such as the last
+ * byte of an `à` in UTF-8.
+ */
+export function withoutBlanks(value: string): string {
+  return /^[ \t]|[ \t]$/.test(value) ? value.replaceAll(/^[ \t]+|[ \t]+$/g, "") : value;
 }
 
 function joined(raw: readonly string[], wanted: string): string | undefined {

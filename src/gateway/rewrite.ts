@@ -4,7 +4,7 @@
 // A redirect to anywhere else stays as it came: where a caller goes is its own affair, and following it
 // past the gateway is the caller's doing.
 
-import type { AnswerRewrite } from "./headers.ts";
+import { withoutBlanks, type AnswerRewrite } from "./headers.ts";
 import type { Destination } from "./route.ts";
 
 export function answerRewrite(destination: Destination): AnswerRewrite | undefined {
@@ -39,8 +39,9 @@ function insideCookie({ prefix, upstream }: Destination, value: string): string 
   const [pair = "", ...attributes] = value.split(";");
   const kept = attributes.filter((attribute) => !/^\s*domain\s*=/i.test(attribute));
   const moved = kept.map((attribute) => {
-    const path = /^\s*path\s*=\s*(\/.*)$/i.exec(attribute)?.[1]?.trim();
-    if (path === undefined) return attribute;
+    const given = /^\s*path\s*=\s*(\/.*)$/i.exec(attribute)?.[1];
+    if (given === undefined) return attribute;
+    const path = withoutBlanks(given);
     const rest = isBelow(path, prefix) ? path.slice(prefix.length) : path;
     return ` Path=/${upstream.name}${rest === "/" ? "" : rest}`;
   });

@@ -230,6 +230,7 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
           `Location: http://127.0.0.1:${port}/base/odds?a=1#b`,
           "Set-Cookie: a=1; Path=/base/x; Domain=127.0.0.1; HttpOnly",
           "Set-Cookie: b=2; path=/",
+          "Set-Cookie: d=4; Path=/base/voil\xc3\xa0 ; Secure",
           "Set-Cookie: c=3",
           "Content-Length: 0",
           "\r\n",
@@ -240,6 +241,7 @@ export function gatewayBytesContract(transport: "bun" | "node"): void {
       assert.deepEqual(there.headers.get("set-cookie"), [
         "a=1; Path=/moved/x; HttpOnly",
         "b=2; Path=/moved",
+        "d=4; Path=/moved/voil\xc3\xa0; Secure",
         "c=3",
       ]);
 

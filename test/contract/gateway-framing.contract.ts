@@ -209,6 +209,20 @@ export function gatewayFramingContract(transport: "bun" | "node"): void {
         );
       });
 
+      test("mean the same with blanks around their values, and blanks are no other bytes", async () => {
+        const refused = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n";
+        upstream.answerWith(`${refused}x-switchgear-reason: \tload_shed \t \r\n\r\n`);
+        await ask(request("GET"));
+        upstream.answerWith(`${refused}X-Name: voil\xc3\xa0\r\n\r\n`);
+        const { headers } = await ask(request("GET"));
+        upstream.answerWith(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\xa0\r\n\r\n${HELLO}`);
+        const foreign = await ask(request("GET"));
+
+        assert.deepEqual(outcomes(), ["ignored", "failed", "failed"]);
+        assert.deepEqual(headers.get("x-name"), ["voil\xc3\xa0"]);
+        assert.equal(foreign.status, 502);
+      });
+
       test("of 205 are empty, whatever their upstream sent", async () => {
         for (const framing of [
           "Content-Length: 21\r\n\r\nnobody may see this\r\n",

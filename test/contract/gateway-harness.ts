@@ -174,7 +174,9 @@ function parse(text: string): Omit<RawAnswer, "isClosed"> {
   for (const line of lines) {
     const colon = line.indexOf(":");
     const name = line.slice(0, colon).toLowerCase();
-    headers.set(name, [...(headers.get(name) ?? []), line.slice(colon + 1).trim()]);
+    // Not `trim`, which takes bytes beyond ASCII, too.
+    const value = line.slice(colon + 1).replaceAll(/^[ \t]+|[ \t]+$/g, "");
+    headers.set(name, [...(headers.get(name) ?? []), value]);
   }
   return {
     text,

@@ -15,7 +15,7 @@ function valuesOf(text: string): string[] {
 function joined({ node, name }: Difference): string {
   return valuesOf(node)
     .join(name === "cookie" ? "; " : ", ")
-    .trim();
+    .replaceAll(/^[ \t]+|[ \t]+$/g, "");
 }
 
 function isField(

@@ -84,7 +84,8 @@ export const REQUEST_DIFFERENCES: readonly KnownDifference[] = [
     onBun: "405, kept",
     why: "to Node's server what follows is a tunnel",
     explains: (difference, context) =>
-      isAboutFate(difference, context) && context.heads.some((text) => text.startsWith("CONNECT ")),
+      (isAboutFate(difference, context) || isServersOwn(context.pair.bun.client.answers[0])) &&
+      context.heads.some((text) => text.startsWith("CONNECT ")),
     example: exchange(head("CONNECT")),
   },
   {
@@ -206,10 +207,11 @@ export const REQUEST_DIFFERENCES: readonly KnownDifference[] = [
     onNode: "400 by the server",
     onBun: "400 with a reason",
     why: "Bun's server leaves it to us",
-    explains: (_, { heads, pair }) =>
+    explains: ({ about, aspect, index }, { heads, pair }) =>
+      (about === "answer" || ["fate", "access"].includes(aspect)) &&
       heads.some((text) => (text.match(/\r\ncontent-length:/gi)?.length ?? 0) > 1) &&
-      statusOf(pair, "node") === 400 &&
-      statusOf(pair, "bun") === 400,
+      pair.node.client.answers.some(isServersOwn) &&
+      (about !== "answer" || isServersOwn(pair.node.client.answers[index])),
     example: exchange(`${head("POST", undefined, "Content-Length: 2", "Content-Length: 2")}ok`),
   },
   {
@@ -242,6 +244,19 @@ export const REQUEST_DIFFERENCES: readonly KnownDifference[] = [
     explains: (_, { exchange: { requests } }) =>
       requests.some(({ steps }) => steps.some((step) => "end" in step)),
     example: exchange([{ write: head("GET").slice(0, 20) }, { waitMs: 20 }, { end: true }]),
+  },
+  {
+    name: "What follows a body that was not sent in time, or not whole",
+    onNode: "408, and the rest is read for 10 s",
+    onBun: "408, or the upstream's answer, and closed when more comes",
+    why: "the servers' own; what is sent instead of the body's rest is no request on either",
+    explains: (difference, context) =>
+      (isAboutFate(difference, context) || difference.index > 0) &&
+      context.exchange.requests.some(({ steps }) => "waitMs" in (steps.at(-1) ?? {})),
+    example: exchange([
+      { write: `${head("POST", undefined, "Content-Length: 2")}o` },
+      { waitMs: 100 },
+    ]),
   },
   {
     name: "Bytes behind a request that are none",

@@ -26,6 +26,7 @@ export interface FuzzOptions {
   readonly count: number;
   /** Ends early when so many were found. */
   readonly findingsMax: number;
+  readonly onFinding?: (finding: Finding) => void;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -64,7 +65,7 @@ export async function confirm(rig: Rig, exchange: Exchange): Promise<Verdict | u
 }
 
 export async function fuzz(rig: Rig, options: FuzzOptions): Promise<FuzzResult> {
-  const { seed, from, count, findingsMax, onProgress = () => {} } = options;
+  const { seed, from, count, findingsMax, onFinding, onProgress } = options;
   const findings: Finding[] = [];
   const explained = new Map<string, number>();
   let done = 0;
@@ -75,10 +76,13 @@ export async function fuzz(rig: Rig, options: FuzzOptions): Promise<FuzzResult> 
       if (findings.length >= findingsMax) break;
       const exchange = generate(seed, index);
       const verdict = await confirm(rig, exchange);
-      if (verdict !== undefined) findings.push({ ...verdict, index, exchange });
+      if (verdict === undefined) continue;
+      const finding = { ...verdict, index, exchange };
+      findings.push(finding);
+      onFinding?.(finding);
     }
     done += batch;
-    onProgress(done);
+    onProgress?.(done);
   }
   return { done, findings, explained };
 }

@@ -14,6 +14,7 @@ const USAGE = `usage: npm run fuzz -- [options]
   --only N       this one alone, with all that differs
   --lanes N      exchanges at a time (8)
   --findings N   ends after so many (5)
+  --as-found     shows them as they were found, at once, and makes none smaller
   --plant NAME   puts a fault into the gateway on Bun first; see planted.ts
 `;
 
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     lanes: { type: "string", default: "8" },
     findings: { type: "string", default: "5" },
+    "as-found": { type: "boolean", default: false },
     plant: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -84,9 +86,12 @@ if (isOne) {
     from: number("from"),
     count: number("exchanges"),
     findingsMax: number("findings"),
+    onFinding(finding) {
+      if (values["as-found"]) show(finding.index, finding.exchange, finding);
+    },
     onProgress: (done) => process.stderr.write(`${done}\n`),
   });
-  for (const { index, exchange, ...verdict } of result.findings) {
+  for (const { index, exchange, ...verdict } of values["as-found"] ? [] : result.findings) {
     const shows = async (smaller: Exchange): Promise<boolean> =>
       isSame(verdict, await confirm(rig, smaller));
     const smallest = await shrink(exchange, shows);

@@ -119,7 +119,9 @@ export class Reader {
 
 function fieldOf(line: string): Field {
   const colon = line.indexOf(":");
-  return colon === -1 ? [line, ""] : [line.slice(0, colon), line.slice(colon + 1).trim()];
+  if (colon === -1) return [line, ""];
+  // Not `trim`, which takes bytes beyond ASCII, too.
+  return [line.slice(0, colon), line.slice(colon + 1).replaceAll(/^[ \t]+|[ \t]+$/g, "")];
 }
 
 export function valuesOf(fields: readonly Field[], name: string): string[] {

@@ -6,7 +6,13 @@ import type { PassThrough } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Call, Line } from "../call.ts";
 import type { Ending } from "../ending.ts";
-import { answerHead, EMPTY_STATUS, isForeignCoding, requestPairs } from "../headers.ts";
+import {
+  answerHead,
+  EMPTY_STATUS,
+  isForeignCoding,
+  requestPairs,
+  withoutBlanks,
+} from "../headers.ts";
 import type { FrontDesk, Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
 import { mayAskToWait } from "../retry-after.ts";
@@ -236,10 +242,15 @@ function faultOf(status: number, transferEncoding: string | undefined): Error | 
     : undefined;
 }
 
-/** Header fields as they came, in Latin-1 as HTTP has them, and as `writeHead` takes them. */
+/**
+ * Header fields as they came, in Latin-1 as HTTP has them, and as `writeHead` takes them; undici leaves the
+ * blanks behind a value (8.12).
+ */
 function flat(raw: Dispatcher.DispatchController["rawHeaders"]): string[] {
   if (Array.isArray(raw)) {
-    return raw.map((item) => (typeof item === "string" ? item : item.toString("latin1")));
+    return raw.map((item) =>
+      withoutBlanks(typeof item === "string" ? item : item.toString("latin1")),
+    );
   }
   // Of HTTP/2, by name.
   return Object.entries(raw ?? {}).flatMap(([name, value]) =>
