@@ -346,6 +346,7 @@ export class Switchgear implements AsyncDisposable {
           const stats = set.getEndpointStats(endpoint);
           if (stats === undefined) return;
           const at = scheduler.now();
+          Object.freeze(stats);
           emitter.emit({ type: "endpoint", upstream, endpoint, from, to, cause, stats, at });
         },
       },

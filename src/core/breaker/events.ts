@@ -18,6 +18,8 @@ export interface TripByHand {
 }
 
 export function trippedByRule(trip: TripByRule): MachineEvent {
+  // Machines keep it and tell it on: no listener may change it for them, or for the next listener.
+  Object.freeze(trip.evidence);
   return { type: "trip", manual: false, isNewTrip: true, actor: SYSTEM, ...trip };
 }
 

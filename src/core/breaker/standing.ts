@@ -188,7 +188,7 @@ export class Standing<State extends string, Evidence extends AnyTripEvidence> {
   ): void {
     const { tripCount: count, trippedBy: by, trippedAt, stateChangedAt } = stored;
     const wallMs = Math.min(trippedAt ?? at.wallMs, at.wallMs);
-    this.#trip = { count, by, nowMs: at.nowMs, wallMs };
+    this.#trip = { count, by: Object.freeze(by), nowMs: at.nowMs, wallMs };
     this.facts.restore(stored, at);
     if (stateChangedAt !== null) this.sinceMs = toNow(Math.min(stateChangedAt, at.wallMs), at);
     if (!stored.tripped) return;

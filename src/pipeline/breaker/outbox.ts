@@ -316,7 +316,8 @@ export class Outbox {
   }
 
   #addAudit(audit: AuditEntry): void {
-    this.#audits.add(audit);
+    // It waits here, and a listener may be handed it.
+    this.#audits.add(Object.freeze(audit));
     if (this.#audits.size <= AUDITS_MAX) return;
     for (const oldest of this.#audits) {
       this.#audits.delete(oldest);
