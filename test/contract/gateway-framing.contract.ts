@@ -185,6 +185,18 @@ export function gatewayFramingContract(transport: "bun" | "node"): void {
         assert.deepEqual(outcomes(), ["failed", "failed", "failed", "failed"]);
       });
 
+      test("whose Connection names their length are framed by it all the same", async () => {
+        upstream.answerBy((socket) => {
+          socket.end(
+            "HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 5\r\n\r\nhel",
+          );
+        });
+        const answer = await ask(request("GET"));
+
+        assert.equal(answer.status, 502);
+        assert.deepEqual(outcomes(), ["failed"]);
+      });
+
       test("of 204 have no length", async () => {
         upstream.answerWith("HTTP/1.1 204 No Content\r\nContent-Length: 8\r\n\r\n");
         const answer = await ask(request("GET"));

@@ -199,8 +199,8 @@ function byName(fields: readonly Field[]): Map<string, string[]> {
   return found;
 }
 
-/** Dates of the last ten seconds are our own. */
-const OWN_DATE_MS = 10_000;
+/** Dates of the last minute are our own. */
+const OWN_DATE_MS = 60_000;
 
 function normal(name: string, value: string): string {
   if (name === "host") return value.replace(/^127\.0\.0\.1:\d+$/, "(upstream)");

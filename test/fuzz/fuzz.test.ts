@@ -7,7 +7,7 @@ import { Rig } from "./rig.ts";
 
 const skip = "Bun" in globalThis && "started from Node, which shows both transports the same";
 const SEED = 1;
-const EXCHANGES = 600;
+const EXCHANGES = 400;
 /** One in some hundred shows each planted fault. */
 const EXCHANGES_MAX = 2_000;
 

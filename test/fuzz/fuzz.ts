@@ -38,7 +38,7 @@ export interface FuzzResult {
 }
 
 /** Times that a difference has to show itself alone. */
-const REPEATS = 3;
+const REPEATS = 4;
 
 export async function judge(rig: Rig, lane: string, exchange: Exchange): Promise<Verdict> {
   const pair = await rig.show(lane, exchange);

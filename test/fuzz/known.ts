@@ -84,8 +84,10 @@ export function hasControls(head: string): boolean {
 
 /** Whether a gateway broke off one of the answers, or gave none. */
 export function breaksOff(pair: Pair, side: keyof Pair): boolean {
-  const { answers } = pair[side].client;
-  return answers.length === 0 || answers.some(({ isWhole }) => !isWhole);
+  const { answers, rest } = pair[side].client;
+  // Of some answers Bun's server writes all but the end of the head.
+  if (answers.length === 0 || rest.startsWith("HTTP/1.")) return true;
+  return answers.some(({ isWhole }) => !isWhole);
 }
 
 /** Whether a gateway could not pass on one of the answers. */

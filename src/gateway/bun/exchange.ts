@@ -131,12 +131,13 @@ export class Exchange implements Line, Expiring {
       this.#controller.abort();
       return;
     }
+    // Before: `Connection` may name it.
+    const length = headers.get("content-length");
     const coding = stripResponseHeaders(headers, this.#incoming.reception.lane.rewrite);
     if (isForeignCoding(coding)) {
       this.#refuse(new Error(`upstream answered in a transfer coding not asked for: ${coding}`));
       return;
     }
-    const length = headers.get("content-length");
     // Where there is no body `fetch` does not look at it (1.4.5).
     if (length !== null && (coding !== undefined || !isLength(length))) {
       this.#refuse(new Error("upstream framed its answer in two ways, or in none"));
