@@ -267,3 +267,14 @@ test("a row of another kind keeps its trip and loses what means nothing here", (
   assert.equal(clean.trippedBy, null);
   assert.equal(clean.backoffAttempt, 0);
 });
+
+test("a row that is closed, whatever else it says, begins the waits anew", () => {
+  const rig = createRig();
+  rig.tripByFailures();
+  const before = { ...rig.snapshot, tripped: false, trippedAt: null } as const;
+  assert.ok(before.backoffAttempt > 0);
+  const next = createRig();
+  next.machine.restore(before, next.at);
+  assert.equal(next.snapshot.tripped, false);
+  assert.equal(next.snapshot.backoffAttempt, 0);
+});

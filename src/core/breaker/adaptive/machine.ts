@@ -257,7 +257,8 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
       this.#forget();
       this.#startEpoch(state, "restored", at.nowMs);
     }
-    this.#backoffAttempt = snapshot.backoffAttempt;
+    // A person's reset may come from a row that tripped again by itself since: the waits begin anew.
+    this.#backoffAttempt = snapshot.tripped ? snapshot.backoffAttempt : 0;
     const wait = { ms: cooldown.baseMs, msMax: cooldownMsLongest };
     this.#standing.restore(snapshot, wait, at);
   }
