@@ -1,5 +1,6 @@
 // What must hold after every step, whatever the faults. Reading is all that happens here.
 
+import { checkOthers } from "./refusals.ts";
 import type { Instant } from "../../src/core/breaker/machine.ts";
 import type { Upstream } from "../../src/index.ts";
 import type { Call, Ledger, Verdict } from "./ledger.ts";
@@ -24,6 +25,7 @@ export function checkProcess(setting: Setting, process: Process): void {
     checkStored(setting, process, ledger, upstream);
     process.endpoints.get(ledger.name)?.check(process.clock.monotonic());
   }
+  checkOthers(journal, setting, process);
   const { expected } = process.listenerErrors;
   const found = process.gear.counters().listenerErrors;
   if (found !== expected) {

@@ -13,6 +13,8 @@ import type {
   StoredBreaker,
 } from "../../src/pipeline/ports.ts";
 
+import { Refusals } from "./refusals.ts";
+
 /** An order that opened or closed a breaker, and its place in the history of the world. */
 export interface Order {
   readonly kind: "none" | "trip" | "reset";
@@ -41,6 +43,7 @@ export interface Row {
 export class Disk {
   readonly rows = new Map<string, Row>();
   readonly audits: AuditEntry[] = [];
+  readonly refusals = new Refusals();
   version = 0;
 }
 
@@ -71,6 +74,8 @@ export class ProcessStore implements Store {
   crashInCommit: "before" | "after" | undefined = undefined;
   /** How many operations failed. */
   failures = 0;
+  /** Something failed as a whole, and nothing was written since. */
+  isHindered = false;
   isDead = false;
   isClosed = false;
   readonly #disk: Disk;
@@ -92,6 +97,7 @@ export class ProcessStore implements Store {
 
   commit(change: StoreChange): void {
     this.#failMaybe("commit");
+    this.#disk.refusals.look(change);
     const { crashInCommit } = this;
     if (crashInCommit !== undefined) {
       this.crashInCommit = undefined;
@@ -123,6 +129,7 @@ export class ProcessStore implements Store {
   }
 
   #write(change: StoreChange): void {
+    this.isHindered = false;
     for (const stored of change.breakers) {
       const orders = this.#hooks.ordersOf(stored);
       this.#disk.rows.set(stored.upstream, { stored, orders, by: this });
@@ -146,6 +153,7 @@ export class ProcessStore implements Store {
     if (this.failOnce > 0) this.failOnce -= 1;
     else if (!this.failing[operation]) return;
     this.failures += 1;
+    this.isHindered = true;
     if (this.throwsOddly) throw new TypeError(`${operation} went wrong`);
     throw new StoreError("SIM_IOERR", `${operation} failed`);
   }

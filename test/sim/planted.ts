@@ -12,6 +12,8 @@ import { BoundedCall } from "../../src/pipeline/call/bounded-call.ts";
 import { BreakerGuard } from "../../src/pipeline/breaker/guard.ts";
 import { Emitter } from "../../src/pipeline/emitter.ts";
 import { Persistence } from "../../src/pipeline/breaker/persistence.ts";
+import { StoreFaults } from "../../src/pipeline/breaker/store-faults.ts";
+import { StoreError } from "../../src/core/errors.ts";
 import type { StoreChange } from "../../src/pipeline/ports.ts";
 import { Switchgear } from "../../src/pipeline/registry.ts";
 import { Settlement } from "../../src/pipeline/call/settlement.ts";
@@ -440,6 +442,34 @@ export const PLANTED: readonly Sabotage[] = [
           function (this: Switchgear): Promise<void> {
             this.flush();
             return Promise.resolve();
+          },
+      ),
+  },
+  {
+    name: "a change that is refused holds back all others",
+    wants: ["refusals", "trips"],
+    store: (store) => {
+      const commit = store.commit.bind(store);
+      store.commit = (change) => {
+        try {
+          commit(change);
+        } catch (error) {
+          if (!(error instanceof StoreError) || error.storeCode !== "SIM_REFUSED") throw error;
+          throw new StoreError(error.storeCode, error.message);
+        }
+      };
+    },
+  },
+  {
+    name: "an audit that is refused is told to nobody",
+    wants: ["refusals", "trips", "resets"],
+    install: () =>
+      replace(
+        StoreFaults.prototype,
+        "tell",
+        (tell) =>
+          function (this: StoreFaults, op, fault, about): void {
+            if (about.audit === undefined) tell.call(this, op, fault, about);
           },
       ),
   },

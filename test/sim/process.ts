@@ -73,7 +73,7 @@ export class Process {
   constructor(setting: Setting, number: number, prepare: (store: ProcessStore) => void) {
     this.#setting = setting;
     this.number = number;
-    this.#audits = new Audits(setting.journal, number);
+    this.#audits = new Audits(setting.journal, number, setting.plan.has("refusals"));
     const { plan, timeline, disk, random } = setting;
     // Fractions that binary numbers hold exactly: rounding is the code's own affair.
     this.clock = new ProcessClock(timeline, random.integer(4) * 1000.25);
@@ -102,6 +102,9 @@ export class Process {
     for (const type of EVENT_TYPES) {
       this.gear.on(type, (event) => {
         this.#compareRefusal(event);
+        if (event.type === "store-error" && event.audit !== undefined) {
+          this.#audits.refused(event.audit);
+        }
         return this.onEvent?.(event);
       });
     }

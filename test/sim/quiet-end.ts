@@ -21,6 +21,11 @@ export async function endQuietly(world: World): Promise<void> {
   await world.advance(CALLS_PATIENCE_MS + STORE_PATIENCE_MS);
   world.callers.finish();
   await world.settle();
+  if (plan.has("refusals")) {
+    // Until here a disk may have refused for ever; that ends, too.
+    setting.disk.refusals.end();
+    await world.advance(STORE_PATIENCE_MS);
+  }
   if (world.isOver) return;
   for (const process of processes) {
     checkStore(world, process);

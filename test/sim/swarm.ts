@@ -46,6 +46,7 @@ const FEATURES = [
   "commitFaults",
   "loadFaults",
   "pollFaults",
+  "refusals",
   "crashes",
   "crashesInCommit",
   "throwingListeners",

@@ -4,6 +4,7 @@
 //
 // It does not know what a breaker should do. The oracles know that, and `checks.ts` knows the rest.
 
+import { toggleRefusal } from "./refusals.ts";
 import { OVERFLOW_NAME } from "../../src/pipeline/call/stats.ts";
 import { SeededRandom } from "../../src/testing/index.ts";
 import { HEALTHY } from "./answers.ts";
@@ -184,6 +185,7 @@ export class World {
     );
     add("pollFaults", 2, () => this.#onProcess((process) => this.operators.fault(process, "poll")));
     add("loadFaults", 2, () => this.#onProcess((process) => this.operators.fault(process, "load")));
+    add("refusals", 3, () => toggleRefusal(this.setting));
     add("crashes", 2, () => this.#onProcess((process) => this.operators.crash(process)));
     add("crashesInCommit", 1, () =>
       this.#onProcess((process) => {
