@@ -18,7 +18,7 @@ export const IN_MEMORY = ":memory:";
  */
 const LOG_BYTES_MAX = 4 * 1024 * 1024;
 
-/** A reader can keep the log from being moved; it is tried again at most this often. */
+/** A reader can keep the log from being moved; it is tried again this often, and as it grows. */
 const TIDY_MS = 1000;
 
 export class Connection {
@@ -30,6 +30,7 @@ export class Connection {
   /** All of the log is in the database: the next writer begins it again. */
   #isMoved = false;
   #tidiedMs = Number.NEGATIVE_INFINITY;
+  #tidiedBytes = 0;
   readonly #statements = new Map<string, SqliteStatement>();
   #isMigrated = false;
   /** A transaction could not be ended: the handle must be closed, which ends it. */
@@ -39,6 +40,10 @@ export class Connection {
     this.db = db;
     this.#watch = path === IN_MEMORY ? undefined : new FileWatch(path);
     this.#now = now;
+  }
+
+  get #logBytes(): number {
+    return this.#watch?.logBytes ?? 0;
   }
 
   /** Which file it is. */
@@ -148,10 +153,9 @@ export class Connection {
     if (!this.#isLogged) return watch.isSameDatabase();
     const mayBegin = this.#isMoved;
     this.#isMoved = false;
-    if (!watch.holdsWrite(mayBegin)) {
-      if (watch.isLogGone()) return this.#moveLog("PASSIVE") && watch.isSameDatabase();
-      if (!isThere()) return false;
-    }
+    if (watch.holdsWrite(mayBegin)) return true;
+    if (watch.isLogGone()) return this.#moveLog("PASSIVE") && watch.isSameDatabase();
+    if (!isThere()) return false;
     watch.note();
     return watch.isSameDatabase();
   }
@@ -188,19 +192,21 @@ export class Connection {
   }
 
   /**
-   * What has time, at most once a second and without waiting for anybody: `work`, which says whether it
+   * What has time, about once a second and without waiting for anybody: `work`, which says whether it
    * wrote, and moving a log that has grown into the database.
    */
   tidy(work: () => boolean): void {
     const wallMs = this.#now();
-    if (Math.abs(wallMs - this.#tidiedMs) < TIDY_MS) return;
+    const isRecent = Math.abs(wallMs - this.#tidiedMs) < TIDY_MS;
+    if (isRecent && this.#logBytes - this.#tidiedBytes < LOG_BYTES_MAX) return;
     this.#tidiedMs = wallMs;
     this.db.exec("PRAGMA busy_timeout = 0");
     try {
       const hasWritten = work();
-      const hasGrown = this.#isLogged && (this.#watch?.logBytes ?? 0) > LOG_BYTES_MAX;
+      const hasGrown = this.#isLogged && this.#logBytes > LOG_BYTES_MAX;
       if (hasGrown) this.#moveLog("TRUNCATE");
       if (hasWritten || hasGrown) this.#watch?.note();
+      this.#tidiedBytes = this.#logBytes;
     } finally {
       this.db.exec(`PRAGMA busy_timeout = ${this.#busyTimeoutMs}`);
     }

@@ -12,7 +12,9 @@ import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 const HEAD_BYTES = 32;
 
 /** The first bytes of every log, https://www.sqlite.org/fileformat2.html#the_write_ahead_log. */
-const MAGIC = "377f06";
+const MAGIC = "\x37\x7f\x06";
+
+const PAGE_SIZE_AT = 8;
 
 /** Before each page in a log: its number, the salts, a checksum over all before it. Never zeros. */
 const FRAME_HEAD_BYTES = 24;
@@ -59,11 +61,15 @@ export class FileWatch {
 
   /** From now on, what is there is ours; which database was opened stays what it was. */
   note(): void {
-    const { database } = this.#seen;
-    const now = this.#look();
-    const pageBytes = now.head === "" ? 0 : Number.parseInt(now.head.slice(16, 24), 16);
+    this.#note(this.#look());
+  }
+
+  #note(now: Sight): void {
+    const bytes = Buffer.from(now.head, "latin1");
+    const pageBytes = bytes.length < HEAD_BYTES ? 0 : bytes.readUInt32BE(PAGE_SIZE_AT);
     this.#tailAt = Math.max(0, now.logBytes - pageBytes - FRAME_HEAD_BYTES);
-    this.#seen = { ...now, database, tail: this.#read(this.#tailAt, FRAME_HEAD_BYTES) };
+    const [tail = ""] = pageBytes === 0 ? [] : this.#read(this.#tailAt);
+    this.#seen = { ...now, database: this.#seen.database, tail };
   }
 
   /** Whether all is as it was left, but for what was appended. Where nobody may look, nothing speaks against it. */
@@ -72,11 +78,16 @@ export class FileWatch {
     return now.database === UNKNOWN || (this.#areSameFiles(now) && this.#isSameLog(now));
   }
 
-  /** After a write: whether it was appended to an untouched log or, where it may, to one begun again. */
+  /**
+   * After a write: whether it was appended to an untouched log or, where it may, to one begun again. If
+   * so, that is what is ours.
+   */
   holdsWrite(mayBegin: boolean): boolean {
     const now = this.#look();
     if (!now.head.startsWith(MAGIC) || !this.#areSameFiles(now)) return false;
-    return this.#isSameLog(now) || (mayBegin && now.head !== this.#seen.head);
+    const isHeld = this.#isSameLog(now) || (mayBegin && now.head !== this.#seen.head);
+    if (isHeld) this.#note(now);
+    return isHeld;
   }
 
   /** Whether the log has another content than the one it was left with. */
@@ -121,26 +132,31 @@ export class FileWatch {
     const found = statOf(this.#path);
     const log = statOf(this.logPath);
     const logBytes = typeof log === "string" ? 0 : log.size;
+    const [head = "", tail = ""] = logBytes < HEAD_BYTES ? [] : this.#read(0, this.#tailAt);
     return {
       database: identityOf(found),
       stamp: typeof found === "string" ? found : `${found.size} ${found.mtimeMs}`,
       log: identityOf(log),
       index: identityOf(statOf(`${this.#realPath}-shm`)),
       logBytes,
-      head: logBytes < HEAD_BYTES ? "" : this.#read(0, HEAD_BYTES),
-      tail: logBytes < HEAD_BYTES ? "" : this.#read(this.#tailAt, FRAME_HEAD_BYTES),
+      head,
+      tail,
     };
   }
 
-  #read(at: number, sizeBytes: number): string {
+  /** What stands at these places of the log. */
+  #read(...places: readonly number[]): readonly string[] {
     let file: number | undefined;
     try {
       file = openSync(this.logPath, "r");
-      const found = readSync(file, this.#bytes, 0, sizeBytes, at);
-      return this.#bytes.toString("hex", 0, found);
+      const log = file;
+      return places.map((at) => {
+        const found = readSync(log, this.#bytes, 0, at === 0 ? HEAD_BYTES : FRAME_HEAD_BYTES, at);
+        return this.#bytes.toString("latin1", 0, found);
+      });
     } catch {
       // Gone in between, or no descriptor is left: nobody can say, and nothing is promised.
-      return "";
+      return [];
     } finally {
       if (file !== undefined) closeSync(file);
     }
