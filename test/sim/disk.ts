@@ -5,12 +5,14 @@
 // write whether it puts something older in the place of something newer, which no state alone shows.
 
 import { StoreError } from "../../src/core/errors.ts";
-import type {
-  AuditEntry,
-  HistoryQuery,
-  Store,
-  StoreChange,
-  StoredBreaker,
+import {
+  STALE,
+  UNWRITTEN,
+  type AuditEntry,
+  type HistoryQuery,
+  type Store,
+  type StoreChange,
+  type StoredBreaker,
 } from "../../src/pipeline/ports.ts";
 
 import { Refusals } from "./refusals.ts";
@@ -32,6 +34,8 @@ export interface Orders {
   person: Order;
   /** The place of the newest order about the mode. */
   modeSequence: number;
+  /** When that was, by the clock of the world. */
+  modeWallMs: number;
 }
 
 export interface Row {
@@ -72,6 +76,8 @@ export class ProcessStore implements Store {
   /** Throw something that is no `StoreError`. */
   throwsOddly = false;
   crashInCommit: "before" | "after" | undefined = undefined;
+  /** What another process does between this one's next look and its write. */
+  race: (() => void) | undefined = undefined;
   /** How many operations failed. */
   failures = 0;
   /** Something failed as a whole, and nothing was written since. */
@@ -87,6 +93,10 @@ export class ProcessStore implements Store {
     this.durable = durable;
     this.#hooks = hooks;
     if (durable) this.poll = () => this.#poll();
+  }
+
+  get revision(): number {
+    return this.#disk.version;
   }
 
   load(): readonly StoredBreaker[] {
@@ -105,6 +115,12 @@ export class ProcessStore implements Store {
       this.isDead = true;
       this.#hooks.die();
       throw new StoreError("SIM_DEAD", "the process has ended");
+    }
+    const { race } = this;
+    this.race = undefined;
+    race?.();
+    if (change.ifUnchanged === true && this.#seenVersion !== this.#disk.version) {
+      throw new StoreError(STALE, "commit: another process has written");
     }
     this.#write(change);
   }
@@ -130,7 +146,9 @@ export class ProcessStore implements Store {
 
   #write(change: StoreChange): void {
     this.isHindered = false;
-    for (const stored of change.breakers) {
+    const revision = this.#disk.version + 1;
+    for (const unnumbered of change.breakers) {
+      const stored = numbered(unnumbered, revision);
       const orders = this.#hooks.ordersOf(stored);
       this.#disk.rows.set(stored.upstream, { stored, orders, by: this });
     }
@@ -157,4 +175,13 @@ export class ProcessStore implements Store {
     if (this.throwsOddly) throw new TypeError(`${operation} went wrong`);
     throw new StoreError("SIM_IOERR", `${operation} failed`);
   }
+}
+
+/** Its new orders stand where the commit does. */
+function numbered(stored: StoredBreaker, revision: number): StoredBreaker {
+  const { places } = stored;
+  if (places === undefined) return stored;
+  const at = (place: number): number => (place === UNWRITTEN ? revision : place);
+  const { order, person, mode } = places;
+  return { ...stored, places: { order: at(order), person: at(person), mode: at(mode) } };
 }

@@ -105,7 +105,7 @@ export class Ledger {
   readonly machine: BreakerMachine & Partial<Pick<AdaptiveMachine, "wouldAdmit">>;
   /** Undefined for a kind without one, and once it has become uncertain. */
   oracle: Oracle | undefined;
-  readonly orders: Orders = { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0 };
+  readonly orders: Orders = { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0, modeWallMs: 0 };
   mode: OperatorMode = "normal";
   /** The row that was last handed to this process. */
   seen: Row | undefined = undefined;

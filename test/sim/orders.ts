@@ -37,7 +37,9 @@ export function compareOrders(
       `${name}: ${person.kind} of ${person.wallMs} lost, own ${own.newest.kind} of ${own.newest.wallMs}`,
     );
   }
-  if (orders.modeSequence > own.modeSequence && stored.mode !== mode) {
+  const isNewerMode =
+    orders.modeSequence > own.modeSequence && orders.modeWallMs !== own.modeWallMs;
+  if (isNewerMode && stored.mode !== mode) {
     journal.break("a newer mode is never written over", `${name}: ${stored.mode} lost`);
   }
   // Several processes count for themselves, and each breaker may recover by itself.
@@ -83,6 +85,7 @@ export function takeMode(journal: Journal, ledger: Ledger, mode: OperatorMode): 
   if (seen?.stored.mode === mode) {
     ledger.mode = mode;
     ledger.orders.modeSequence = seen.orders.modeSequence;
+    ledger.orders.modeWallMs = seen.orders.modeWallMs;
   } else {
     journal.break(
       "the mode is the one last ordered",

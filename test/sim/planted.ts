@@ -331,6 +331,19 @@ export const PLANTED: readonly Sabotage[] = [
     },
   },
   {
+    name: "a write does not look whether another process has written since",
+    wants: ["races", "trips"],
+    store: (store) => {
+      const commit = store.commit.bind(store);
+      store.commit = (change) => commit({ ...change, ifUnchanged: false });
+    },
+  },
+  {
+    name: "orders are told by clocks that are hours apart",
+    wants: ["skews", "trips", "resets"],
+    store: (store) => Object.defineProperty(store, "revision", { value: undefined }),
+  },
+  {
     name: "a breaker holds a timer",
     machine: (_machine, clock) => {
       const again = (): void => void clock.setTimer(again, 20_000);

@@ -13,7 +13,7 @@ import { classifiersOf } from "./answers.ts";
 import { NO_ORDER, ProcessStore, type Orders, type Row } from "./disk.ts";
 import { endpointOptions } from "./endpoint-machines.ts";
 import { Endpoints } from "./endpoints.ts";
-import type { BreakerPlan } from "./kinds.ts";
+import { pick, type BreakerPlan } from "./kinds.ts";
 import { Ledger, type Call } from "./ledger.ts";
 import type { ExpectedAudit } from "./oracle.ts";
 import { MASKED } from "./swarm.ts";
@@ -36,6 +36,9 @@ export const EVENT_TYPES: readonly EventType[] = [
   "store-recovered",
   "endpoint",
 ];
+
+/** How far the clocks of two processes may be apart. */
+const SKEW_MS = 5 * 3_600_000;
 
 const MODE_ACTIONS = { normal: "NORMAL", shadow: "SHADOW", "forced-closed": "FORCE_CLOSED" };
 
@@ -76,7 +79,8 @@ export class Process {
     this.#audits = new Audits(setting.journal, number, setting.plan.has("refusals"));
     const { plan, timeline, disk, random } = setting;
     // Fractions that binary numbers hold exactly: rounding is the code's own affair.
-    this.clock = new ProcessClock(timeline, random.integer(4) * 1000.25);
+    const aheadMs = plan.has("skews") ? pick(random, [0, SKEW_MS, -SKEW_MS]) : 0;
+    this.clock = new ProcessClock(timeline, random.integer(4) * 1000.25, aheadMs);
     this.store = new ProcessStore(disk, plan.isDurable, {
       ordersOf: (stored) => this.#ordersOf(stored),
       sanitise: (stored) => this.#sanitise(stored),
@@ -192,6 +196,7 @@ export class Process {
   orderMode(ledger: Ledger, mode: OperatorMode, actor: string, reason: string): void {
     ledger.mode = mode;
     ledger.orders.modeSequence = this.#setting.sequence += 1;
+    ledger.orders.modeWallMs = this.#setting.timeline.wallMs;
     this.#audits.expect(ledger.name, { action: MODE_ACTIONS[mode] as "NORMAL", actor, reason });
   }
 
@@ -290,7 +295,9 @@ export class Process {
     if (action === "RESET_DENIED") return;
     const { orders } = ledger;
     const kind = action === "TRIP" ? "trip" : "reset";
-    orders.newest = { kind, sequence: (this.#setting.sequence += 1), wallMs: this.clock.now() };
+    // By the clock of the world: the processes' own ones may be wrong.
+    const { wallMs } = this.#setting.timeline;
+    orders.newest = { kind, sequence: (this.#setting.sequence += 1), wallMs };
     if (actor !== "system") orders.person = orders.newest;
   }
 
@@ -315,7 +322,7 @@ export class Process {
     const ledger = this.ledgers.get(stored.upstream);
     if (ledger === undefined) {
       journal.break("only what exists is stored", stored.upstream);
-      return { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0 };
+      return { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0, modeWallMs: 0 };
     }
     this.takeMode(ledger, stored.mode);
     const there = disk.rows.get(stored.upstream);

@@ -57,6 +57,21 @@ const FEATURES = [
   "endpoints",
   "kindChanges",
   "scarcity",
+  "races",
+  "skews",
+] as const;
+
+/**
+ * Where clocks are hours apart, dates say nothing, and an order that waited for a failing store has
+ * nothing else to be told by.
+ */
+const UNLIKE_SKEWS = [
+  "refusals",
+  "commitFaults",
+  "pollFaults",
+  "loadFaults",
+  "wallForward",
+  "wallBack",
 ] as const;
 
 /**
@@ -90,10 +105,13 @@ export function drawPlan(random: SeededRandom, wants: readonly Feature[] = []): 
   const share = pick(random, [0.2, 0.5, 0.8]);
   for (const feature of FEATURES) if (random.next() < share) features.add(feature);
   for (const feature of wants) features.add(feature);
-  const processes = pick(random, [1, 1, 1, 2, 3]);
+  const isShared = wants.includes("races") || wants.includes("skews");
+  const processes = pick(random, isShared ? [2, 3] : [1, 1, 1, 2, 3]);
   const areDatesCompared = processes > 1 || features.has("loadFaults");
   if (MASKED.wallBackAmongOrders && areDatesCompared) features.delete("wallBack");
   if (processes > 1) features.delete("guests");
+  else for (const feature of ["races", "skews"] as const) features.delete(feature);
+  if (features.has("skews")) for (const feature of UNLIKE_SKEWS) features.delete(feature);
   const isScarce = features.has("guests") && features.has("scarcity");
   if (isScarce) for (const feature of UNLIKE_SCARCITY) features.delete(feature);
   const breakers: Record<string, BreakerPlan> = { dk: drawBreaker(random) };

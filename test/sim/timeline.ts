@@ -105,15 +105,17 @@ export class ProcessClock implements Scheduler {
   stalledUntilMs = 0;
   readonly #timeline: Timeline;
   readonly #originMs: number;
+  readonly #aheadMs: number;
 
-  /** `originMs`: what the monotonic clock says at the start. */
-  constructor(timeline: Timeline, originMs: number) {
+  /** `originMs`: what the monotonic clock says at the start; `aheadMs`: how wrong the wall clock is. */
+  constructor(timeline: Timeline, originMs: number, aheadMs: number) {
     this.#timeline = timeline;
+    this.#aheadMs = aheadMs;
     this.#originMs = originMs - timeline.nowMs;
   }
 
   now(): number {
-    return this.#timeline.wallMs;
+    return this.#timeline.wallMs + this.#aheadMs;
   }
 
   monotonic(): number {

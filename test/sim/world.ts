@@ -116,7 +116,8 @@ export class World {
 
   /** What was stored is there before the first call. */
   #checkRestored(process: Process): void {
-    const { disk, journal, plan, timeline } = this.setting;
+    const { disk, journal, plan } = this.setting;
+    const wallMs = process.clock.now();
     if (!plan.isDurable || !this.setting.reads) return;
     for (const [name, { stored }] of disk.rows) {
       const upstream = process.upstream(name);
@@ -129,7 +130,7 @@ export class World {
         found.manual === manual &&
         found.mode === stored.mode &&
         found.tripCount === tripCount &&
-        found.trippedAt === (trippedAt === null ? null : Math.min(trippedAt, timeline.wallMs)) &&
+        found.trippedAt === (trippedAt === null ? null : Math.min(trippedAt, wallMs)) &&
         found.lastError === lastError &&
         // A count of one kind means nothing to another.
         (found.failureCount === 0 || found.kind === kind)
@@ -186,6 +187,7 @@ export class World {
     add("pollFaults", 2, () => this.#onProcess((process) => this.operators.fault(process, "poll")));
     add("loadFaults", 2, () => this.#onProcess((process) => this.operators.fault(process, "load")));
     add("refusals", 3, () => toggleRefusal(this.setting));
+    add("races", 4, () => this.#onProcess((process) => this.#race(process)));
     add("crashes", 2, () => this.#onProcess((process) => this.operators.crash(process)));
     add("crashesInCommit", 1, () =>
       this.#onProcess((process) => {
@@ -193,6 +195,23 @@ export class World {
       }),
     );
     return actions;
+  }
+
+  /** Another process gives an order between this one's next look at the store and its write. */
+  #race(process: Process): void {
+    const { random } = this.setting;
+    const another = this.processes[random.integer(this.processes.length)];
+    const isTrip = random.integer(2) === 0;
+    process.store.race = () => {
+      const isAwake = another?.isAlive === true && !another.isStalled && !another.isDying;
+      if (!this.isTroubled || !isAwake || another === process) return;
+      // One at a time: whoever races is not raced with.
+      another.store.race = undefined;
+      const actor = this.actor(another, "dk");
+      if (actor === undefined) return;
+      if (isTrip) this.operators.trip(actor);
+      else this.operators.reset(actor);
+    };
   }
 
   #drawWait(): number {

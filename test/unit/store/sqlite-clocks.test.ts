@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createSwitchgear, latching, slidingWindow } from "../../../src/index.ts";
+import { adaptive, createSwitchgear, latching, slidingWindow } from "../../../src/index.ts";
 import type { Store, Switchgear, SwitchgearOptions, Upstream } from "../../../src/index.ts";
 import { sqliteStore } from "../../../src/store/sqlite.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
@@ -129,6 +129,23 @@ test("a person's reset ends the trip that a breaker which recovers by itself had
   a.look();
 
   assert.equal(a.dk.isTripped, false);
+  await Promise.all([a.gear.close(), b.gear.close()]);
+});
+
+test("a reset of another process comes without the trip that it had by itself since", async () => {
+  const path = newPath();
+  const breaker = adaptive({ failureThreshold: 2, adaptive: false });
+  const [a, b] = [new Service(path, 0, { breaker }), new Service(path, 0, { breaker })];
+  b.dk.reset({ reason: "it is well", force: true });
+  for (let n = 0; n < 5; n += 1) b.dk.record({ outcome: "failed" });
+  b.gear.flush();
+  assert.equal(b.dk.isTripped, true);
+
+  a.look();
+
+  const { tripped, lastResetReason, ...left } = a.dk.snapshot();
+  assert.deepEqual([tripped, lastResetReason], [false, "it is well"]);
+  assert.ok(left.kind === "adaptive" && left.backoffAttempt === 0, JSON.stringify(left));
   await Promise.all([a.gear.close(), b.gear.close()]);
 });
 
