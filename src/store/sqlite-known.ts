@@ -77,7 +77,7 @@ export class Known {
   ): readonly StoredRow[] {
     return breakers.map((stored) => {
       const params = rows.stateParams(stored, wallMs, revision);
-      prepare(rows.UPSERT_STATE).run(...params);
+      rows.mustChange(prepare(rows.UPSERT_STATE).run(...params), stored.upstream);
       return { stored, revision, print: rows.printOf(params) };
     });
   }

@@ -171,13 +171,21 @@ export interface StoredRow {
   readonly print: string | undefined;
 }
 
-/** Every breaker that the statement, a `SELECT_STATE`, finds a row for. */
+/**
+ * Every breaker that the statement, a `SELECT_STATE`, finds a row for. A table that somebody made without a
+ * key may hold several of one name: it is tripped if one of them is.
+ */
 export function allStored(statement: SqliteStatement, wallMs: number): readonly StoredRow[] {
-  return allRows(statement).flatMap((row) => {
+  const found = new Map<string, StoredRow>();
+  for (const row of allRows(statement)) {
     const stored = toStored(row, wallMs);
-    if (stored === undefined) return [];
-    return { stored, revision: place(row.revision), print: printOf(COLUMNS.map((c) => row[c])) };
-  });
+    if (stored === undefined) continue;
+    const { upstream } = stored;
+    if (found.get(upstream)?.stored.snapshot.tripped === true) continue;
+    const print = printOf(COLUMNS.map((column) => row[column]));
+    found.set(upstream, { stored, revision: place(row.revision), print });
+  }
+  return [...found.values()];
 }
 
 export function printOf(columns: readonly unknown[]): string {
@@ -324,4 +332,15 @@ function finite(value: number | null): number | null {
 function date(value: number | null): number | null {
   const known = finite(value);
   return known === null ? null : Math.floor(known);
+}
+
+/** SQLite's code for a row that a constraint refuses. */
+const SQLITE_CONSTRAINT = 19;
+
+/** A trigger may drop a row without a word (`RAISE(IGNORE)`): what was not written must not be promised. */
+export function mustChange(result: unknown, upstream: string): void {
+  const { changes } = (result ?? {}) as { readonly changes?: unknown };
+  if (changes !== 0 && changes !== 0n) return;
+  const error = new Error(`the table ignores the row of ${JSON.stringify(upstream)}`);
+  throw Object.assign(error, { errcode: SQLITE_CONSTRAINT });
 }

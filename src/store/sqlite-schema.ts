@@ -66,6 +66,12 @@ const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: st
   [AUDIT_TABLE, "forced", "INTEGER"],
 ];
 
+/** A table that somebody made by hand may have no key, and a row then has nothing to take the place of. */
+const CREATE_KEY = `CREATE UNIQUE INDEX IF NOT EXISTS ${STATE_TABLE}_bookmaker ON ${STATE_TABLE} (bookmaker)`;
+const UNIQUE_KEY = `SELECT name FROM pragma_index_list('${STATE_TABLE}') AS list
+  WHERE "unique" AND NOT partial AND 'bookmaker' =
+    (SELECT group_concat(lower(name)) FROM pragma_index_info(list.name))`;
+
 /** For the history of all upstreams, and of one. The row id orders equal timestamps. */
 const INDEXES: readonly (readonly [name: string, columns: string])[] = [
   ["circuit_breaker_audit_timestamp", "timestamp"],
@@ -101,6 +107,7 @@ export function missingSchema(db: SqliteHandle): readonly string[] {
     ...ADDED_COLUMNS.filter(([table, column]) => columns.get(table)?.has(column) !== true).map(
       ([table, column, type]) => `ALTER TABLE ${table} ADD COLUMN ${column} ${type}`,
     ),
+    ...(db.prepare(UNIQUE_KEY).get() === undefined ? [CREATE_KEY] : []),
     ...INDEXES.filter(([name]) => !names.has(name)).map(
       ([name, on]) => `CREATE INDEX IF NOT EXISTS ${name} ON ${AUDIT_TABLE} (${on})`,
     ),

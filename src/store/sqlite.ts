@@ -182,7 +182,10 @@ class SqliteStore implements Store {
       written = known.write(prepare, breakers, { wallMs, revision });
       // Prepared only where there is one: a table of audits that cannot be written must cost no state.
       const insert = this.#mayRepeat ? rows.INSERT_ABSENT_AUDIT : rows.INSERT_AUDIT;
-      for (const audit of audits) prepare(insert).run(...rows.auditParams(audit));
+      for (const audit of audits) {
+        const written = prepare(insert).run(...rows.auditParams(audit));
+        if (!this.#mayRepeat) rows.mustChange(written, audit.upstream);
+      }
     });
     this.#mustRestore = false;
     known.wrote(written, audits, revision);
