@@ -198,7 +198,7 @@ export class Outbox {
     const fault = states.fault ?? audits.fault ?? (isLeft ? whole : undefined);
     // Everything is final from here on: a listener may order more.
     if (fault !== undefined) this.fail("commit", fault);
-    else if (this.#changed.size > 0 || this.#audits.size > 0) this.#retryLater();
+    else if (budget.commits <= 0 && this.#changed.size + this.#audits.size > 0) this.#retryLater();
     else this.#passed();
     this.#tell(aside, lost);
     if (fault === undefined && aside.length + lost.length === 0) {
@@ -272,13 +272,24 @@ export class Outbox {
 
   #passed(): void {
     this.#retryMs = RETRY_MS_MIN;
+    const wasFailing = this.#isFailing;
     this.#isFailing = false;
+    if (wasFailing && this.#hasMissed()) {
+      this.#write();
+      return;
+    }
     if (this.#refused.size > 0) return;
     this.#refused.calm();
     if (!this.#isTroubled) return;
     this.#isTroubled = false;
     this.#ports.faults.recovered();
     this.#ports.emit({ type: "store-recovered", at: this.#ports.scheduler.now(), pending: 0 });
+  }
+
+  /** Whether a listener changed something during the write that ended a failure: it was only noted. */
+  #hasMissed(): boolean {
+    for (const { isSaved } of this.#changed.values()) if (!isSaved) return true;
+    return this.#audits.size > 0;
   }
 
   /** One by one, and all together as soon as one of them passes. */
@@ -298,8 +309,8 @@ export class Outbox {
         continue;
       }
       this.#bringBack();
-      this.#write();
-      this.#passed();
+      if (this.#changed.size + this.#audits.size > 0) this.#write();
+      else this.#passed();
       return;
     }
   }
