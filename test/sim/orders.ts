@@ -56,6 +56,16 @@ export function compareOrders(
   }
 }
 
+/**
+ * A row was handed over: from now on its reader knows of the person's order in it, and its own row, which
+ * may replace the only one that tells of it, must do so, too.
+ */
+export function learn({ orders }: Ledger, { orders: { person } }: Row): void {
+  const isSameMoment =
+    person.wallMs === orders.person.wallMs || person.wallMs === orders.newest.wallMs;
+  if (person.sequence > orders.person.sequence && !isSameMoment) orders.person = person;
+}
+
 /** A stored state replaces a breaker's own: its orders are now the row's, if they are newer. */
 export function takeOver(
   journal: Journal,

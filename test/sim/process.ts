@@ -18,7 +18,7 @@ import { Ledger, type Call } from "./ledger.ts";
 import type { ExpectedAudit } from "./oracle.ts";
 import { MASKED } from "./swarm.ts";
 import { checkForgotten } from "./checks.ts";
-import { compareOrders, takeMode, takeOver } from "./orders.ts";
+import { compareOrders, learn, takeMode, takeOver } from "./orders.ts";
 import { machineRandoms, type Setting } from "./setting.ts";
 import { ProcessClock } from "./timeline.ts";
 import { watch } from "./watch.ts";
@@ -313,7 +313,9 @@ export class Process {
     this.#adopted = [...this.#handed.keys()];
     for (const [name, row] of this.#handed) {
       const ledger = this.ledgers.get(name);
-      if (ledger !== undefined) ledger.seen = row;
+      if (ledger === undefined) continue;
+      ledger.seen = row;
+      learn(ledger, row);
     }
   }
 

@@ -4,7 +4,7 @@
 import { isLatency } from "../outcome.ts";
 import { toNow, toWall } from "./dates.ts";
 import { SYSTEM, type Instant, type OperatorOrder } from "./machine.ts";
-import type { StoredFacts } from "./stored.ts";
+import type { StoredFacts, StoredReset } from "./stored.ts";
 
 /**
  * Weight of the newest sample in the latency average. The source systems are silent; 0.2 follows a
@@ -49,7 +49,7 @@ export class CallFacts {
   }
 
   restore(stored: StoredFacts, at: Instant): void {
-    const { lastSuccessAt, lastResetAt, lastResetBy, lastResetReason } = stored;
+    const { lastSuccessAt } = stored;
     this.lastError = stored.lastError;
     this.lastFailureWallMs = stored.lastFailureAt ?? Number.NaN;
     this.lastSuccessMs =
@@ -57,6 +57,10 @@ export class CallFacts {
         ? Number.NEGATIVE_INFINITY
         : toNow(Math.min(lastSuccessAt, at.wallMs), at);
     this.#avgLatencyMs = stored.avgLatencyMs ?? Number.NaN;
+    this.restoreReset(stored);
+  }
+
+  restoreReset({ lastResetAt, lastResetBy, lastResetReason }: StoredReset): void {
     this.#lastReset =
       lastResetAt === null
         ? undefined

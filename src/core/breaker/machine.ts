@@ -14,6 +14,7 @@ import type { MachineEvent } from "../events.ts";
 import type { Random } from "../random.ts";
 import type { OutcomeKind } from "../outcome.ts";
 import type { BreakerSnapshot } from "./snapshot.ts";
+import type { StoredReset } from "./stored.ts";
 
 export type BreakerKind = BreakerSnapshot["kind"];
 
@@ -117,6 +118,8 @@ export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapsh
   snapshot(at: Instant): Snapshot;
   /** Takes over a stored state. Its values are validated first; see `sanitise.ts`. */
   restore(snapshot: Snapshot, at: Instant): void;
+  /** Takes over who reset it, from before what it did by itself since: nothing else changes. */
+  restoreReset(reset: StoredReset): void;
 }
 
 /** What a machine may be given beside its settings. */

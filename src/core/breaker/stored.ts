@@ -13,6 +13,8 @@ export interface StoredFacts {
   readonly lastResetReason: string | null;
 }
 
+export type StoredReset = Pick<StoredFacts, "lastResetAt" | "lastResetBy" | "lastResetReason">;
+
 /** Why calls are turned away, and since when. */
 export interface StoredTrip {
   /** Whether it turns calls away, all or all but probes. */

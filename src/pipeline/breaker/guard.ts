@@ -303,6 +303,10 @@ export class BreakerGuard implements Persisted {
     } else if (isUnknownOrder && isLater(person, this.#marks.order, this.#hasWaited)) {
       // A person's reset, without the trip that its process had by itself since.
       this.restore({ ...stored, snapshot: { ...snapshot, tripped: false, trippedAt: null } });
+    } else if (isUnknownOrder) {
+      // A reset from before our own newest order ends nothing here, but our row is all that is left of it.
+      this.#marks = { ...this.#marks, person };
+      this.#machine.restoreReset(snapshot);
     }
     this.#adoptMode(stored);
   }

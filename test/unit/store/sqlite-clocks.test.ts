@@ -197,9 +197,9 @@ test("orders in a store that keeps no order of writing are told by their dates",
   await Promise.all([a.gear.close(), b.gear.close()]);
 });
 
-test("an order that waited for the disk gives way to a newer one that did not", async () => {
-  const path = newPath();
-  let fails = false;
+/** One whose disk takes nothing while `isOut`. */
+function failing(): { readonly disk: { isOut: boolean }; readonly wrap: typeof plain } {
+  const disk = { isOut: false };
   const wrap = (store: Store): Store => ({
     kind: "sqlite",
     durable: true,
@@ -211,17 +211,23 @@ test("an order that waited for the disk gives way to a newer one that did not", 
     poll: () => store.poll?.(),
     history: (asked) => store.history(asked),
     commit: (change) => {
-      if (fails) throw new Error("no disk");
+      if (disk.isOut) throw new Error("no disk");
       store.commit(change);
     },
     close: () => store.close(),
   });
+  return { disk, wrap };
+}
+
+test("an order that waited for the disk gives way to a newer one that did not", async () => {
+  const path = newPath();
+  const { disk, wrap } = failing();
   const [a, b] = [new Service(path, 0, { wrap }), new Service(path, 2000)];
-  fails = true;
+  disk.isOut = true;
   a.dk.trip({ reason: "maintenance" });
   b.dk.trip({ reason: "maintenance there" });
   b.dk.reset({ reason: "over", force: true });
-  fails = false;
+  disk.isOut = false;
   a.clock.advance(3000);
 
   assert.equal(a.gear.flush(), true);
@@ -229,3 +235,61 @@ test("an order that waited for the disk gives way to a newer one that did not", 
   assert.equal(a.dk.isTripped, false);
   await Promise.all([a.gear.close(), b.gear.close()]);
 });
+
+const BREAKERS = {
+  latching: latching({ failureThreshold: 1, cooldownMs: 0 }),
+  "sliding-window": slidingWindow({ minimumCalls: 2 }),
+  adaptive: adaptive({ failureThreshold: 2, adaptive: false }),
+};
+
+/** Fails until it trips by itself. */
+function fail({ dk }: Service): void {
+  for (let n = 0; n < 5; n += 1) dk.record({ outcome: "failed" });
+  assert.deepEqual([dk.isTripped, dk.status().manual], [true, false]);
+}
+
+for (const [kind, breaker] of Object.entries(BREAKERS)) {
+  test(`a reset reaches everybody past the trip of one who had not seen it yet: ${kind}`, async () => {
+    const path = newPath();
+    const newService = (): Service => new Service(path, 0, { breaker });
+    const [a, b, c] = [newService(), newService(), newService()];
+    c.dk.trip({ reason: "maintenance" });
+    b.look();
+    b.dk.reset({ reason: "over", actor: "bob", force: true });
+    // Within the second in which nobody looks again.
+    fail(a);
+    assert.equal(a.dk.status().lastResetBy, "bob");
+    c.look();
+    assert.equal(c.dk.status().manual, false);
+
+    c.dk.record({ outcome: "failed" });
+    c.gear.flush();
+    for (const service of [a, b]) {
+      service.look();
+      assert.equal(service.dk.status().manual, false);
+    }
+    await Promise.all([a, b, c].map(({ gear }) => gear.close()));
+  });
+
+  test(`an order that waited gives way to a newer one past another's own trip: ${kind}`, async () => {
+    const path = newPath();
+    const { disk, wrap } = failing();
+    const late = new Service(path, 0, { breaker, wrap });
+    const [a, b] = [new Service(path, 2000, { breaker }), new Service(path, 2000, { breaker })];
+    disk.isOut = true;
+    late.dk.trip({ reason: "maintenance" });
+    b.dk.trip({ reason: "maintenance there" });
+    b.dk.reset({ reason: "over", force: true });
+    fail(a);
+    a.gear.flush();
+    disk.isOut = false;
+    late.clock.advance(3000);
+    assert.equal(late.gear.flush(), true);
+
+    for (const service of [late, a, b]) {
+      service.look();
+      assert.equal(service.dk.status().manual, false);
+    }
+    await Promise.all([late, a, b].map(({ gear }) => gear.close()));
+  });
+}

@@ -31,6 +31,7 @@ import {
   type Ticket,
 } from "../machine.ts";
 import { Standing } from "../standing.ts";
+import type { StoredReset } from "../stored.ts";
 import { Canaries } from "./canaries.ts";
 import { EndpointEvidence } from "./evidence.ts";
 import {
@@ -261,6 +262,10 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     this.#backoffAttempt = snapshot.tripped ? snapshot.backoffAttempt : 0;
     const wait = { ms: cooldown.baseMs, msMax: cooldownMsLongest };
     this.#standing.restore(snapshot, wait, at);
+  }
+
+  restoreReset(reset: StoredReset): void {
+    this.#facts.restoreReset(reset);
   }
 
   /** Lets a canary in when one is due and a slot is free. */

@@ -33,6 +33,7 @@ import {
 } from "../machine.ts";
 import { latchingSettings, type LatchingOptions, type LatchingSettings } from "./options.ts";
 import type { LatchingSnapshot } from "../snapshot.ts";
+import type { StoredReset } from "../stored.ts";
 
 /** Closed and tripped breakers hand out even tickets, the single probe an odd one. */
 const PROBE = 1;
@@ -254,6 +255,10 @@ export class LatchingMachine implements BreakerMachine {
     this.#probeDueMs = this.#isManualOnly()
       ? Number.POSITIVE_INFINITY
       : Math.min(toNow(dueWallMs, at), at.nowMs + resetTimeoutMs);
+  }
+
+  restoreReset(reset: StoredReset): void {
+    this.#facts.restoreReset(reset);
   }
 
   /** True when nothing but a person can close it. */

@@ -31,6 +31,7 @@ import {
   type Ticket,
 } from "../machine.ts";
 import { Standing } from "../standing.ts";
+import type { StoredReset } from "../stored.ts";
 import { slidingWindowMetrics, type SlidingWindowMetrics } from "./metrics.ts";
 import {
   slidingWindowSettings,
@@ -256,6 +257,10 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     this.#restoreState(snapshot, at.nowMs);
     const wait = { ms: openDuration.baseMs, msMax: openDurationMsLongest };
     this.#standing.restore(snapshot, wait, at);
+  }
+
+  restoreReset(reset: StoredReset): void {
+    this.#facts.restoreReset(reset);
   }
 
   #restoreState({ tripped, state, rampStep }: SlidingWindowSnapshot, nowMs: number): void {
