@@ -210,17 +210,19 @@ export const ANSWER_DIFFERENCES: readonly KnownDifference[] = [
     ),
   },
   {
-    name: "Bodies where none may be, behind a 204 or 304, that come late",
+    name: "Bodies where none may be, behind a 204, 205 or 304, that come late",
     onNode: "end the upstream's connection",
     onBun: "the next call on that connection may fail",
     why: "Bun's `fetch` has given the connection to it; undici keeps none after a 304 with a length",
     explains: ({ index, about }, { exchange: { answers }, pair }) =>
-      (about === "call" || index > 0) &&
+      (about !== "answer" || index > 0) &&
       (breaksOff(pair, "bun") || failsOn(pair, "bun") || pair.bun.client.fate === "spoilt") &&
       answers.some(({ steps }) => {
         const text = textOf(steps);
         return (
-          / (?:204|304) /.test(text) && steps.length > 1 && text.length > headOf(text).length + 2
+          / (?:204|205|304) /.test(text) &&
+          steps.length > 1 &&
+          text.length > headOf(text).length + 2
         );
       }),
     example: exchange(head("GET"), [
