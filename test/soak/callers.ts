@@ -17,7 +17,7 @@ export interface Target {
 export type Finding = string | undefined;
 
 /** No honest answer may take longer. */
-const HONEST_MS_MAX = 4_000;
+const HONEST_MS_MAX = 12_000;
 
 const kept = new Agent({ keepAlive: true, maxSockets: 64 });
 

@@ -42,6 +42,7 @@ function row(result: SoakResult): string[] {
     result.others.toLocaleString("en-US"),
     `${mebibytes(memory.early)} → ${mebibytes(memory.late)}`,
     `${descriptors.early} → ${descriptors.late}`,
+    `${Math.round(result.stillMs)} ms`,
     result.faults.length === 0 ? "none" : result.faults.join("; "),
   ];
 }
@@ -65,11 +66,12 @@ const report = `# Soak
 Written by \`npm run soak\`: ${minutes} minutes on each runtime, side by side. ${values.honest} honest calls a second, short, long and
 with bodies, on kept and fresh connections, each of whose answers is compared; beside them ${values.others} others a second that
 send slowly, do not read, leave, are impatient, say nothing or half a head, flood operations, or are hostile.
-Memory and descriptors: the median of the second quarter → that of the last.
+Memory and descriptors: the median of the second quarter → that of the last. Stood still: the longest that the
+process of the callers and of the upstream did, by the machine's doing; the upstream has ten seconds.
 
 ${machineLines(machine)}
 
-${markdownTable(["", "honest", "lost", "others", "memory MiB", "descriptors", "faults"], results.map(row))}`;
+${markdownTable(["", "honest", "lost", "others", "memory MiB", "descriptors", "stood still", "faults"], results.map(row))}`;
 process.stdout.write(`${report}\n`);
 for (const { runtime, lost } of results)
   for (const line of lost) process.stdout.write(`${runtime} lost: ${line}\n`);

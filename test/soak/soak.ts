@@ -29,6 +29,8 @@ export interface SoakResult {
   readonly others: number;
   /** What honest callers found wrong, the first twenty. */
   readonly lost: readonly string[];
+  /** The longest that callers and upstream, which are one process, stood still. */
+  readonly stillMs: number;
   readonly memory: Trend;
   readonly descriptors: Trend;
   readonly faults: readonly string[];
@@ -100,7 +102,7 @@ store: { kind: sqlite, path: ${place.folder}/soak.db }
 upstreams:
   book:
     url: ${place.url}
-    deadlineMs: 3000
+    deadlineMs: 10000
     breaker: { kind: latching, failureThreshold: 3 }
     operations:
       odds: { path: /odds }
@@ -135,6 +137,7 @@ interface Counts {
   readonly honest: number;
   readonly others: number;
   readonly lost: readonly string[];
+  readonly stillMs: number;
 }
 
 /** Calls by the clock, whatever becomes of those before: an open model, as real callers are. */
@@ -153,13 +156,19 @@ async function drive(
   const made = { honest: 0, others: 0 };
   let open = 0;
   let readingMs = 0;
+  let stillMs = 0;
+  let lastMs = 0;
   for (;;) {
     const atMs = performance.now() - startMs;
+    stillMs = Math.max(stillMs, atMs - lastMs - TICK_MS);
+    lastMs = atMs;
     if (atMs >= seconds * 1000) break;
     for (; made.honest < (atMs / 1000) * honestRate; made.honest += 1) {
       keep(
         honest(target).then((finding) => {
-          if (finding !== undefined && lost.length < 20) lost.push(finding);
+          if (finding !== undefined && lost.length < 20) {
+            lost.push(`after ${Math.round(atMs / 1000)} s: ${finding}`);
+          }
         }),
       );
     }
@@ -176,7 +185,7 @@ async function drive(
     await pause(TICK_MS);
   }
   await Promise.all(pending);
-  return { ...made, lost };
+  return { ...made, lost, stillMs };
 }
 
 /** What the process itself says of its upstream. */
