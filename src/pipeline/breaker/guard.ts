@@ -20,11 +20,11 @@ import { UNTRACKED } from "../orders.ts";
 import {
   isEarlier,
   isLater,
-  isUnwritten,
   marksOf,
   newMark,
   NO_MARKS,
   placesOf,
+  waited,
   written,
   type OrderMarks,
 } from "./marks.ts";
@@ -73,8 +73,6 @@ export class BreakerGuard implements Persisted {
   #isDurable: boolean;
   #mode: OperatorMode;
   #marks: OrderMarks = NO_MARKS;
-  /** Whether its newest orders waited for a store that failed, while others may have written. */
-  #hasWaited = false;
 
   constructor(
     name: string,
@@ -215,7 +213,7 @@ export class BreakerGuard implements Persisted {
     const from = this.#mode;
     this.#mode = to;
     const at = this.#clock.now();
-    this.#marks = { ...this.#marks, mode: newMark(at) };
+    this.#marks = { ...this.#marks, mode: newMark(at, this.#persistence.revision) };
     this.#persistence.saveNow(this, this.#audit(MODE_ACTIONS[to], reason, actor, at, false));
     this.#emitter.emit({ type: "mode", from, to, actor, reason, upstream: this.name, at });
   }
@@ -230,7 +228,7 @@ export class BreakerGuard implements Persisted {
 
   toStored(): StoredBreaker {
     const { wallMs: modeAt } = this.#marks.mode;
-    const places = this.#persistence.keepsOrder ? placesOf(this.#marks) : undefined;
+    const places = this.#persistence.revision !== undefined ? placesOf(this.#marks) : undefined;
     return {
       upstream: this.name,
       mode: this.#mode,
@@ -242,12 +240,11 @@ export class BreakerGuard implements Persisted {
 
   saved(revision: number | undefined): void {
     this.isSaved = true;
-    this.#hasWaited = false;
-    if (isUnwritten(this.#marks)) this.#marks = written(this.#marks, revision);
+    this.#marks = written(this.#marks, revision);
   }
 
   notSaved(): void {
-    this.#hasWaited = isUnwritten(this.#marks);
+    this.#marks = waited(this.#marks);
   }
 
   /** Takes over what the previous process left. `announce` is owed once all breakers have. */
@@ -294,13 +291,13 @@ export class BreakerGuard implements Persisted {
   adopt(stored: StoredBreaker): void {
     const { snapshot } = stored;
     const { order, person } = marksOf(stored);
-    const isUnknownOrder = isLater(person, this.#marks.person, this.#hasWaited);
-    const isNewer = isLater(order, this.#marks.order, this.#hasWaited);
+    const isUnknownOrder = isLater(person, this.#marks.person);
+    const isNewer = isLater(order, this.#marks.order);
     const isManual = this.snapshot().manual;
     if (isUnknownOrder && snapshot.manual) this.restore(stored);
     else if (isNewer && this.#machine.savesEvidence && (isUnknownOrder || !isManual)) {
       this.restore(stored);
-    } else if (isUnknownOrder && isLater(person, this.#marks.order, this.#hasWaited)) {
+    } else if (isUnknownOrder && isLater(person, this.#marks.order)) {
       // A person's reset, without the trip that its process had by itself since.
       this.restore({ ...stored, snapshot: { ...snapshot, tripped: false, trippedAt: null } });
     } else if (isUnknownOrder) {
@@ -314,7 +311,7 @@ export class BreakerGuard implements Persisted {
   /** The newest wins; one without a date is from before there were dates. */
   #adoptMode(stored: StoredBreaker): void {
     const { mode } = marksOf(stored);
-    if (isEarlier(mode, this.#marks.mode, this.#hasWaited)) return;
+    if (isEarlier(mode, this.#marks.mode)) return;
     this.#mode = stored.mode;
     this.#marks = { ...this.#marks, mode };
   }
@@ -373,7 +370,7 @@ export class BreakerGuard implements Persisted {
   }
 
   #ordered(at: number, isByPerson: boolean): void {
-    const order = newMark(at);
+    const order = newMark(at, this.#persistence.revision);
     this.#marks = { ...this.#marks, order, ...(isByPerson ? { person: order } : {}) };
   }
 

@@ -85,9 +85,9 @@ export class Persistence {
     return this.#store.polls;
   }
 
-  /** Whether the store tells what was written later. */
-  get keepsOrder(): boolean {
-    return this.#store.revision !== undefined;
+  /** The number of the store's last commit; undefined where it does not tell what was written later. */
+  get revision(): number | undefined {
+    return this.#store.revision;
   }
 
   /** Whether evidence is worth writing: a store in memory has nothing to outlive. */

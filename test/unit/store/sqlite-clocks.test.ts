@@ -293,3 +293,24 @@ for (const [kind, breaker] of Object.entries(BREAKERS)) {
     await Promise.all([late, a, b].map(({ gear }) => gear.close()));
   });
 }
+
+test("an order that waited is not undone by what its process had written before, whatever the clock says", async () => {
+  const path = newPath();
+  const { disk, wrap } = failing();
+  const [a, b] = [new Service(path, 0, { wrap }), new Service(path, 0)];
+  a.dk.trip({ reason: "maintenance" });
+  b.look();
+  a.clock.jumpWall(-HOURS_MS);
+  disk.isOut = true;
+  a.dk.reset({ reason: "over", force: true });
+  // Writes the row anew, the old trip in it.
+  b.dk.setMode({ mode: "shadow" });
+  disk.isOut = false;
+  a.clock.advance(3000);
+  assert.equal(a.gear.flush(), true);
+
+  assert.deepEqual([a.dk.isTripped, a.dk.mode], [false, "shadow"]);
+  b.look();
+  assert.equal(b.dk.isTripped, false);
+  await Promise.all([a.gear.close(), b.gear.close()]);
+});
