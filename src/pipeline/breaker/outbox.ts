@@ -170,7 +170,9 @@ export class Outbox {
       this.#commit(upstreams, audits);
     } catch (error) {
       const fault = faultOf(error);
-      if (fault.concerns === "store") this.fail("commit", fault);
+      // Of nothing no part can be at fault.
+      const isWhole = fault.concerns === "store" || upstreams.length + audits.length === 0;
+      if (isWhole) this.fail("commit", fault);
       else this.#writeApart(upstreams, audits, fault);
       return;
     }

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { memoryStore, StoreError, type Store, type StoreChange } from "../../../src/index.ts";
+import { StoreError, type Store, type StoreChange } from "../../../src/index.ts";
 import { sqliteStore } from "../../../src/store/sqlite.ts";
 import { makeGear } from "../../support/gear.ts";
 
@@ -37,6 +37,16 @@ function guarded(inner: Store, accept: (change: StoreChange) => void): Store {
 function isAbout({ breakers }: StoreChange, name: string): boolean {
   return breakers.some(({ upstream }) => upstream === name);
 }
+
+const NOWHERE: Store = {
+  kind: "nowhere",
+  location: "nowhere",
+  durable: true,
+  load: () => [],
+  commit: () => {},
+  history: () => [],
+  close: () => {},
+};
 
 for (const others of ["takes all others", "refuses another one"]) {
   test(`what a listener changes during the write that ends a failure is stored by it, where the store ${others}`, async () => {
@@ -72,8 +82,7 @@ for (const others of ["takes all others", "refuses another one"]) {
 test("a store that breaks while refused states are tried again has not recovered", () => {
   let state: "refusing" | "full" | "well" = "refusing";
   let tries = 0;
-  const inner = { ...memoryStore(), durable: true, load: () => [], commit: () => {} };
-  const store = guarded(inner, (change) => {
+  const store = guarded(NOWHERE, (change) => {
     const isDk = isAbout(change, "dk");
     if (state === "refusing" && (isDk || isAbout(change, "fd"))) {
       throw new StoreError("SQLITE_CONSTRAINT", "not this one", { concerns: "change" });
@@ -103,3 +112,31 @@ test("a store that breaks while refused states are tried again has not recovered
   assert.equal(gear.storeHealth().ok, true);
   assert.equal(sink.of("store-recovered").length, 1);
 });
+
+for (const [what, error] of [
+  ["says nothing of itself", new TypeError("went wrong")],
+  ["says that it is about a change", new StoreError("OWN", "not this", { concerns: "change" })],
+] as const) {
+  test(`a look for others that fails with an error that ${what} is not called a recovery while it lasts`, () => {
+    let isOut = false;
+    const store: Store = {
+      ...NOWHERE,
+      poll: () => {
+        if (isOut) throw error;
+        return undefined;
+      },
+    };
+    const { gear, dk, clock, sink } = makeGear({ store });
+    isOut = true;
+    clock.advance(1001);
+    dk.tryAcquire();
+    clock.advance(60_000);
+    assert.equal(gear.storeHealth().ok, false);
+    assert.equal(sink.of("store-recovered").length, 0);
+
+    isOut = false;
+    clock.advance(30_000);
+    assert.equal(gear.storeHealth().ok, true);
+    assert.equal(sink.of("store-recovered").length, 1);
+  });
+}
