@@ -1,5 +1,6 @@
 // What must hold after every step, whatever the faults. Reading is all that happens here.
 
+import { checkPromised, hasUnseenLoss } from "./losses.ts";
 import { checkOthers } from "./refusals.ts";
 import type { Instant } from "../../src/core/breaker/machine.ts";
 import type { Upstream } from "../../src/index.ts";
@@ -26,6 +27,7 @@ export function checkProcess(setting: Setting, process: Process): void {
     process.endpoints.get(ledger.name)?.check(process.clock.monotonic());
   }
   checkOthers(journal, setting, process);
+  checkPromised(setting, process);
   const { expected } = process.listenerErrors;
   const found = process.gear.counters().listenerErrors;
   if (found !== expected) {
@@ -168,7 +170,7 @@ function checkStored(
 ): void {
   const row = disk.rows.get(name);
   const isOurs = row === undefined ? plan.processes === 1 : row.by === process.store;
-  if (!plan.isDurable || !isOurs || process.isDying) return;
+  if (!plan.isDurable || !isOurs || process.isDying || hasUnseenLoss(disk, process)) return;
   const { mode } = upstream;
   const { tripped, manual, tripCount, failureCount } = upstream.snapshot();
   const stored = row?.stored;

@@ -7,6 +7,7 @@ import type { StoredBreaker } from "../../src/pipeline/ports.ts";
 import type { Row } from "./disk.ts";
 import type { Journal } from "./journal.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Setting } from "./setting.ts";
 import type { Plan } from "./swarm.ts";
 
 /** The writer of a row must know of every order that stands in the one it writes over. */
@@ -61,14 +62,14 @@ export function compareOrders(
  * may replace the only one that tells of it, must do so, too.
  */
 export function learn({ orders }: Ledger, { orders: { person } }: Row): void {
-  const isSameMoment =
-    person.wallMs === orders.person.wallMs || person.wallMs === orders.newest.wallMs;
+  // Two people's orders of one millisecond cannot be told apart.
+  const isSameMoment = person.wallMs === orders.person.wallMs;
   if (person.sequence > orders.person.sequence && !isSameMoment) orders.person = person;
 }
 
 /** A stored state replaces a breaker's own: its orders are now the row's, if they are newer. */
 export function takeOver(
-  journal: Journal,
+  { journal, disk }: Setting,
   { name, seen, orders }: Ledger,
   snapshot: BreakerSnapshot,
 ): void {
@@ -80,7 +81,7 @@ export function takeOver(
   const isOlder =
     person.sequence < orders.person.sequence && person.wallMs !== orders.person.wallMs;
   const isUndone = snapshot.manual !== (orders.person.kind === "trip");
-  if (isOlder && isUndone) {
+  if (isOlder && isUndone && !disk.forked.has(name)) {
     journal.break("a newer order is never undone", `${name} took over an older one`);
   }
   if (person.sequence > orders.person.sequence) orders.person = person;

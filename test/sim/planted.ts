@@ -12,13 +12,12 @@ import { BoundedCall } from "../../src/pipeline/call/bounded-call.ts";
 import { BreakerGuard } from "../../src/pipeline/breaker/guard.ts";
 import { Emitter } from "../../src/pipeline/emitter.ts";
 import { Persistence } from "../../src/pipeline/breaker/persistence.ts";
-import { StoreFaults } from "../../src/pipeline/breaker/store-faults.ts";
-import { StoreError } from "../../src/core/errors.ts";
 import type { StoreChange } from "../../src/pipeline/ports.ts";
 import { Switchgear } from "../../src/pipeline/registry.ts";
 import { Settlement } from "../../src/pipeline/call/settlement.ts";
 import { Upstream } from "../../src/pipeline/call/upstream.ts";
 import { PLANTED_ENDPOINTS } from "./planted-endpoints.ts";
+import { PLANTED_STORE } from "./planted-store.ts";
 import { replace } from "./replace.ts";
 import type { Sabotage } from "./setting.ts";
 import { ProcessClock } from "./timeline.ts";
@@ -325,25 +324,6 @@ export const PLANTED: readonly Sabotage[] = [
       ),
   },
   {
-    name: "other processes' orders are never read",
-    store: (store) => {
-      if (store.poll !== undefined) Object.assign(store, { poll: () => undefined });
-    },
-  },
-  {
-    name: "a write does not look whether another process has written since",
-    wants: ["races", "trips"],
-    store: (store) => {
-      const commit = store.commit.bind(store);
-      store.commit = (change) => commit({ ...change, ifUnchanged: false });
-    },
-  },
-  {
-    name: "orders are told by clocks that are hours apart",
-    wants: ["skews", "trips", "resets"],
-    store: (store) => Object.defineProperty(store, "revision", { value: undefined }),
-  },
-  {
     name: "a breaker holds a timer",
     machine: (_machine, clock) => {
       const again = (): void => void clock.setTimer(again, 20_000);
@@ -458,33 +438,6 @@ export const PLANTED: readonly Sabotage[] = [
           },
       ),
   },
-  {
-    name: "a change that is refused holds back all others",
-    wants: ["refusals", "trips"],
-    store: (store) => {
-      const commit = store.commit.bind(store);
-      store.commit = (change) => {
-        try {
-          commit(change);
-        } catch (error) {
-          if (!(error instanceof StoreError) || error.storeCode !== "SIM_REFUSED") throw error;
-          throw new StoreError(error.storeCode, error.message);
-        }
-      };
-    },
-  },
-  {
-    name: "an audit that is refused is told to nobody",
-    wants: ["refusals", "trips", "resets"],
-    install: () =>
-      replace(
-        StoreFaults.prototype,
-        "tell",
-        (tell) =>
-          function (this: StoreFaults, op, fault, about): void {
-            if (about.audit === undefined) tell.call(this, op, fault, about);
-          },
-      ),
-  },
   ...PLANTED_ENDPOINTS,
+  ...PLANTED_STORE,
 ];

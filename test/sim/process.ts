@@ -82,7 +82,7 @@ export class Process {
     const aheadMs = plan.has("skews") ? pick(random, [0, SKEW_MS, -SKEW_MS]) : 0;
     this.clock = new ProcessClock(timeline, random.integer(4) * 1000.25, aheadMs);
     this.store = new ProcessStore(disk, plan.isDurable, {
-      ordersOf: (stored) => this.#ordersOf(stored),
+      ordersOf: (stored, there) => this.#ordersOf(stored, there),
       sanitise: (stored) => this.#sanitise(stored),
       read: (rows) => this.#read(rows),
       committed: (change) => this.#committed(change),
@@ -266,7 +266,7 @@ export class Process {
       calling: () => this.#setting.calling,
       ordered: (of, audit) => this.#ordered(of, audit),
       restored: (of, snapshot) => {
-        takeOver(this.#setting.journal, of, snapshot);
+        takeOver(this.#setting, of, snapshot);
       },
     });
     return machine;
@@ -315,11 +315,11 @@ export class Process {
       const ledger = this.ledgers.get(name);
       if (ledger === undefined) continue;
       ledger.seen = row;
-      learn(ledger, row);
+      if (!this.#setting.disk.forked.has(name)) learn(ledger, row);
     }
   }
 
-  #ordersOf(stored: StoredBreaker): Readonly<Orders> {
+  #ordersOf(stored: StoredBreaker, there: Row | undefined): Readonly<Orders> {
     const { journal, disk, plan } = this.#setting;
     const ledger = this.ledgers.get(stored.upstream);
     if (ledger === undefined) {
@@ -327,9 +327,10 @@ export class Process {
       return { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0, modeWallMs: 0 };
     }
     this.takeMode(ledger, stored.mode);
-    const there = disk.rows.get(stored.upstream);
     const countsTrips = !this.isLateLoader || !MASKED.tripCountsOfLateLoads;
-    if (there !== undefined) compareOrders(journal, plan, ledger, there, { stored, countsTrips });
+    if (there !== undefined && !disk.forked.has(stored.upstream)) {
+      compareOrders(journal, plan, ledger, there, { stored, countsTrips });
+    }
     return { ...ledger.orders };
   }
 

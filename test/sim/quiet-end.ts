@@ -9,6 +9,9 @@ import type { World } from "./world.ts";
 /** The longest pause between two tries of the store, and a second of coalescing. */
 const STORE_PATIENCE_MS = 31_001;
 
+/** After so long whoever calls looks for what other processes wrote. */
+const LOOK_MS = 1001;
+
 /** Longer than any deadline of any caller, and any delay of any answer. */
 const CALLS_PATIENCE_MS = 2500;
 
@@ -26,8 +29,10 @@ export async function endQuietly(world: World): Promise<void> {
     setting.disk.refusals.end();
     await world.advance(STORE_PATIENCE_MS);
   }
+  if (plan.isDurable && (plan.has("losses") || plan.processes > 1)) await lookAgain(world);
   if (world.isOver) return;
   for (const process of processes) {
+    checkAgreement(world, process);
     checkStore(world, process);
     checkCalls(world, process);
   }
@@ -46,6 +51,38 @@ function calm(world: World): void {
     Object.assign(store.failing, { load: false, commit: false, poll: false, history: false });
     store.failOnce = 0;
     store.crashInCommit = undefined;
+    store.lossInCommit = 0;
+    store.race = undefined;
+  }
+}
+
+/** Whoever calls looks at the store: first all write back what they know was lost, then all read it. */
+async function lookAgain(world: World): Promise<void> {
+  for (const _round of ["written back", "read"]) {
+    await world.advance(LOOK_MS);
+    for (const process of world.processes) {
+      const actor = world.actor(process, "dk");
+      if (actor === undefined) continue;
+      world.callers.execute(process, actor.upstream, actor.ledger);
+      await world.settle();
+    }
+    world.callers.finish();
+    await world.settle();
+    if (world.isOver) return;
+  }
+}
+
+/** What a person stopped is stopped in every process that lives, and nothing else is; the file tells all. */
+function checkAgreement({ setting: { journal, disk, plan } }: World, process: Process): void {
+  if (!plan.isDurable) return;
+  for (const [name, { stored }] of disk.rows) {
+    const status = process.held(name)?.status();
+    if (status === undefined || disk.forked.has(name)) continue;
+    if (status.manual === stored.snapshot.manual) continue;
+    journal.break(
+      "all processes heed the same person",
+      `${name}: stopped by hand ${status.manual}, on disk ${stored.snapshot.manual}`,
+    );
   }
 }
 

@@ -59,6 +59,7 @@ const FEATURES = [
   "scarcity",
   "races",
   "skews",
+  "losses",
 ] as const;
 
 /**
@@ -78,7 +79,10 @@ const UNLIKE_SKEWS = [
  * Where room is scarce, rows for which there is none are read into the one that all others share; and a
  * listener may have that upstream forgotten which somebody has got hold of and is about to call.
  */
-const UNLIKE_SCARCITY = ["crashes", "crashesInCommit", "reentrantListeners"] as const;
+const UNLIKE_SCARCITY = ["crashes", "crashesInCommit", "losses", "reentrantListeners"] as const;
+
+/** What a file has lost cannot be written back while it refuses that very row. */
+const UNLIKE_LOSSES = ["refusals"] as const;
 
 export type Feature = (typeof FEATURES)[number];
 
@@ -112,6 +116,7 @@ export function drawPlan(random: SeededRandom, wants: readonly Feature[] = []): 
   if (processes > 1) features.delete("guests");
   else for (const feature of ["races", "skews"] as const) features.delete(feature);
   if (features.has("skews")) for (const feature of UNLIKE_SKEWS) features.delete(feature);
+  if (features.has("losses")) for (const feature of UNLIKE_LOSSES) features.delete(feature);
   const isScarce = features.has("guests") && features.has("scarcity");
   if (isScarce) for (const feature of UNLIKE_SCARCITY) features.delete(feature);
   const breakers: Record<string, BreakerPlan> = { dk: drawBreaker(random) };

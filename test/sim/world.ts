@@ -13,6 +13,7 @@ import { checkProcess } from "./checks.ts";
 import { pick } from "./kinds.ts";
 import type { Ledger } from "./ledger.ts";
 import { Listener } from "./listener.ts";
+import { lose } from "./losses.ts";
 import { Operators, type Actor } from "./operators.ts";
 import { Process } from "./process.ts";
 import type { Setting } from "./setting.ts";
@@ -187,6 +188,7 @@ export class World {
     add("pollFaults", 2, () => this.#onProcess((process) => this.operators.fault(process, "poll")));
     add("loadFaults", 2, () => this.#onProcess((process) => this.operators.fault(process, "load")));
     add("refusals", 3, () => toggleRefusal(this.setting));
+    add("losses", 2, () => this.#onProcess((process) => lose(this.setting, process)));
     add("races", 4, () => this.#onProcess((process) => this.#race(process)));
     add("crashes", 2, () => this.#onProcess((process) => this.operators.crash(process)));
     add("crashesInCommit", 1, () =>
