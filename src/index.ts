@@ -10,6 +10,7 @@ import { Switchgear } from "./pipeline/registry.ts";
 import type { Upstream } from "./pipeline/call/upstream.ts";
 import { systemClock } from "./runtime/system-clock.ts";
 import { SystemLoad } from "./runtime/system-load.ts";
+import { warnOfMisuse } from "./runtime/warnings.ts";
 import { memoryStore } from "./store/memory.ts";
 
 export { adaptive } from "./core/breaker/adaptive/machine.ts";
@@ -30,7 +31,7 @@ export {
   UnknownUpstreamError,
   isRefused,
 } from "./core/errors.ts";
-export { classifyError } from "./core/classify.ts";
+export { classifyError, classifyThrown } from "./core/classify.ts";
 export { CancellationToken } from "./pipeline/tasks/cancellation-token.ts";
 export { forgetShared, sharedSwitchgear } from "./pipeline/shared.ts";
 export { memoryStore };
@@ -44,7 +45,7 @@ export type {
   TripEvidence,
 } from "./core/breaker/sliding-window/snapshot.ts";
 export type { BreakerSnapshot, LatchingSnapshot } from "./core/breaker/snapshot.ts";
-export type { ErrorClass } from "./core/classify.ts";
+export type { Status429 } from "./core/http-status.ts";
 export type { ErrorCode } from "./core/errors.ts";
 export type {
   EventOf,
@@ -53,7 +54,7 @@ export type {
   RefusalReason,
   SwitchgearEvent,
 } from "./core/events.ts";
-export type { Outcome, OutcomeKind } from "./core/outcome.ts";
+export type { CallOutcome, Outcome, OutcomeKind, Verdict } from "./core/outcome.ts";
 export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/call/admission.ts";
 export type { ModeOrder, ResetOrder, TripOrder } from "./pipeline/orders.ts";
 export type { CallContext } from "./pipeline/call/context.ts";
@@ -73,7 +74,6 @@ export type {
 export type { RegistryLimits, UpstreamOptions } from "./pipeline/registry-options.ts";
 export type { Switchgear } from "./pipeline/registry.ts";
 export type { UpstreamStatus } from "./pipeline/call/status.ts";
-export type { ResultClass } from "./pipeline/call/settlement.ts";
 export type { Upstream } from "./pipeline/call/upstream.ts";
 
 export interface SwitchgearOptions extends RegistryOptions {
@@ -95,6 +95,7 @@ export function createSwitchgear(options: SwitchgearOptions): Switchgear {
     store: store ?? memoryStore(),
     sampler: sampler ?? new SystemLoad(),
     random: random ?? { next: Math.random },
+    warn: warnOfMisuse,
   });
 }
 

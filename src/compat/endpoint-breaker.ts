@@ -10,7 +10,7 @@
 
 import type { AdaptiveState } from "../core/breaker/adaptive/snapshot.ts";
 import { adaptive } from "../core/breaker/adaptive/machine.ts";
-import { classifyError } from "../core/classify.ts";
+import { classifyThrown } from "../core/classify.ts";
 import type { Clock } from "../core/clock.ts";
 import { BreakerOpenError } from "../core/errors.ts";
 import type { MachineEvent } from "../core/events.ts";
@@ -193,7 +193,7 @@ export class EndpointBreaker {
       permit.success(this.#clock.monotonic() - startMs);
       return value;
     } catch (error) {
-      if (classifyError(error) === "ignored") permit.release();
+      if (classifyThrown(error) === "ignored") permit.release();
       else permit.failure(this.#clock.monotonic() - startMs, error);
       throw error;
     }

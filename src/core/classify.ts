@@ -7,6 +7,10 @@
 // process ran out of, not a request that its client could not even prepare.
 
 import { isRefused } from "./errors.ts";
+import { property } from "./foreign.ts";
+import { statusOfError } from "./http-answer.ts";
+import { outcomeOfStatus, type Status429 } from "./http-status.ts";
+import type { CallOutcome } from "./outcome.ts";
 import { TEXT_LENGTH_MAX } from "./breaker/snapshot.ts";
 
 const TIMEOUT_TEXT = /timeout|timed out/i;
@@ -69,16 +73,37 @@ const PG_QUERY_CANCELLED = "57014";
 /** HTTP clients wrap the socket's error once or twice; a longer chain is somebody else's story. */
 const CAUSE_DEPTH_MAX = 3;
 
-export type ErrorClass = "failed" | "timeout" | "ignored";
+/** Of an `AggregateError`: no host has more addresses than a client tries. */
+const ERRORS_MAX = 100;
 
-/** How an error counts when the upstream's options say nothing else. */
-export function classifyError(error: unknown): ErrorClass {
+/** How something that was thrown counts. */
+export type ErrorClass = Exclude<CallOutcome, "ok">;
+
+/**
+ * How an error counts when the upstream's options say nothing else. One that carries an HTTP status of 4xx
+ * or 5xx, itself or in a cause, counts as that answer: a 404 is `ok`, since the upstream lives, a 5xx is
+ * `failed`, a 408 is `timeout`, a 429 is what `status429` says (default `neutral`: `ignored`). All others
+ * count as `classifyThrown` says.
+ */
+export function classifyError(error: unknown, status429: Status429 = "neutral"): CallOutcome {
+  return walk(error, status429);
+}
+
+/** The same where only a status of 5xx is known to be an answer: anything else that was thrown has failed. */
+export function classifyThrown(error: unknown): ErrorClass {
+  return walk(error, undefined) as ErrorClass;
+}
+
+function walk(error: unknown, status429: Status429 | undefined): CallOutcome {
   // A nested guard's refusal says nothing about this upstream.
   if (isRefused(error)) return "ignored";
   let link = error;
   for (let depth = 0; depth <= CAUSE_DEPTH_MAX && link !== undefined && link !== null; depth += 1) {
-    const status = property(link, "status") ?? property(link, "statusCode");
-    if (typeof status === "number" && status >= 500 && status <= 599) return "failed";
+    const status = statusOfError(link);
+    if (status !== undefined) {
+      if (status429 !== undefined) return outcomeOfStatus(status, status429);
+      if (status >= 500) return "failed";
+    }
     const name = property(link, "name");
     if (name === "TimeoutError") return "timeout";
     const code = property(link, "code");
@@ -122,11 +147,12 @@ function isOurs(code: unknown): boolean {
 
 /** One of several addresses that failed for a reason of its own is evidence. */
 function isAllOurs(errors: unknown): boolean {
-  return (
-    Array.isArray(errors) &&
-    errors.length > 0 &&
-    errors.every((each) => isOurs(property(each, "code")))
-  );
+  const count = property(errors, "length");
+  if (typeof count !== "number" || count === 0) return false;
+  for (let n = 0; n < Math.min(count, ERRORS_MAX); n += 1) {
+    if (!isOurs(property(property(errors, `${n}`), "code"))) return false;
+  }
+  return true;
 }
 
 /** Whether somebody ended the call, and whether because a time was up; undefined when nobody did. */
@@ -151,18 +177,6 @@ function cancellation(
   return isTimeUp(property(error, "cause")) || isTimeUp(given) ? "timeout" : "ignored";
 }
 
-/** Errors are strangers' objects: a getter that throws must not become the caller's error. */
-function property(value: unknown, key: string): unknown {
-  if ((typeof value !== "object" && typeof value !== "function") || value === null) {
-    return undefined;
-  }
-  try {
-    return (value as Record<string, unknown>)[key];
-  } catch {
-    return undefined;
-  }
-}
-
 /** What is kept of an error: a bounded text, never the stack, which may hold paths and secrets. */
 export function errorText(error: unknown): string {
   const message = property(error, "message");
@@ -171,6 +185,11 @@ export function errorText(error: unknown): string {
     return nameOf(error);
   }
   return bounded(String(error));
+}
+
+/** The same of what a call failed with; nothing may have been thrown, too. */
+export function failureText(error: unknown): string {
+  return error === undefined ? "no reason given" : errorText(error);
 }
 
 /**

@@ -1,8 +1,34 @@
 // What a call came to. Three outcomes, not two: a call that its caller abandoned says nothing
 // about the upstream, and counting it either way is the commonest mistake of the field.
 
+import { kindOf } from "./foreign.ts";
+
 /** `ok`: the upstream answered. `failed`: it did not, or badly. `ignored`: no evidence either way. */
 export type OutcomeKind = "ok" | "failed" | "ignored";
+
+/** What a call came to, as metrics count it: of the failed ones, timeouts apart. */
+export type CallOutcome = "ok" | "failed" | "timeout" | "ignored";
+
+/**
+ * What a classifier may answer: a call's outcome. `success`, `failure` and `ignore` are other words for
+ * `ok`, `failed` and `ignored`.
+ */
+export type Verdict = CallOutcome | "success" | "failure" | "ignore";
+
+const OUTCOMES: ReadonlyMap<unknown, CallOutcome> = new Map<Verdict, CallOutcome>([
+  ["ok", "ok"],
+  ["success", "ok"],
+  ["failed", "failed"],
+  ["failure", "failed"],
+  ["timeout", "timeout"],
+  ["ignored", "ignored"],
+  ["ignore", "ignored"],
+]);
+
+/** The outcome that a classifier's word stands for; undefined for what is none of them. */
+export function outcomeOfVerdict(verdict: unknown): CallOutcome | undefined {
+  return OUTCOMES.get(verdict);
+}
 
 /** What `settle()` is told about an admitted call. */
 export interface Outcome {
@@ -11,14 +37,14 @@ export interface Outcome {
    * Weight of a failure, 0–1000, kept to three decimals. Default: the breaker's `timeoutWeight`
    * when `timeout` is true, else its `failureWeight`. Meaningless for other outcomes.
    */
-  readonly weight?: number;
+  readonly weight?: number | undefined;
   /** Whether the failure was a timeout. Default false. */
-  readonly timeout?: boolean;
+  readonly timeout?: boolean | undefined;
   /**
    * Duration in milliseconds, finite and ≥ 0; anything else is dropped and counted as an invalid
    * sample. Default: measured from admission to settlement.
    */
-  readonly latencyMs?: number;
+  readonly latencyMs?: number | undefined;
   /**
    * Milliseconds before which the upstream asked not to be called again, as its `Retry-After` says.
    * Only breakers that recover by themselves heed it. Default: nothing was asked.
@@ -29,12 +55,12 @@ export interface Outcome {
    * waited as long as a slow call takes has seen a slow call, and one who left an upstream that answers
    * nobody has seen a timeout. Default: the call says nothing.
    */
-  readonly leftAfterMs?: number;
+  readonly leftAfterMs?: number | undefined;
   /**
    * With `leftAfterMs`: milliseconds for which somebody, this caller or others before it, has been waiting
    * for the upstream without a pause. Default `leftAfterMs`.
    */
-  readonly waitedInAllMs?: number;
+  readonly waitedInAllMs?: number | undefined;
   /** The error, or a text, kept as the breaker's last error: its message only, never its stack. */
   readonly error?: unknown;
 }
@@ -54,6 +80,60 @@ export function toThousandths(weight: number): number {
 
 export function fromThousandths(thousandths: number): number {
   return thousandths / WEIGHT_SCALE;
+}
+
+/** What one field of an outcome must be. */
+const OUTCOME_FIELDS: readonly (readonly [key: keyof Outcome, type: "number" | "boolean"])[] = [
+  ["weight", "number"],
+  ["timeout", "boolean"],
+  ["latencyMs", "number"],
+  ["retryAfterMs", "number"],
+  ["leftAfterMs", "number"],
+  ["waitedInAllMs", "number"],
+];
+
+const NO_FAULTS: readonly string[] = [];
+
+/** An outcome as an adapter gave it, each field read once: a getter of its may throw here, and here only. */
+export class ReadOutcome implements Outcome {
+  readonly outcome: OutcomeKind;
+  readonly weight: number | undefined;
+  readonly timeout: boolean | undefined;
+  readonly latencyMs: number | undefined;
+  readonly retryAfterMs: number | undefined;
+  readonly leftAfterMs: number | undefined;
+  readonly waitedInAllMs: number | undefined;
+  readonly error: unknown;
+
+  /** Throws what the getters of `given` throw, and a `TypeError` where it is nothing that has fields. */
+  constructor(given: Outcome) {
+    this.outcome = given.outcome;
+    this.weight = given.weight;
+    this.timeout = given.timeout;
+    this.latencyMs = given.latencyMs;
+    this.retryAfterMs = given.retryAfterMs;
+    this.leftAfterMs = given.leftAfterMs;
+    this.waitedInAllMs = given.waitedInAllMs;
+    this.error = given.error;
+  }
+}
+
+/**
+ * What is wrong with an outcome; empty for nothing. A number out of range is no fault here: its field says
+ * what becomes of it.
+ */
+export function outcomeFaults(read: ReadOutcome): readonly string[] {
+  const { outcome } = read;
+  let faults: string[] | undefined;
+  if (outcome !== "ok" && outcome !== "failed" && outcome !== "ignored") {
+    faults = [`outcome must be ok, failed or ignored, not ${kindOf(outcome)}`];
+  }
+  for (const [key, type] of OUTCOME_FIELDS) {
+    const value = read[key];
+    if (value === undefined || typeof value === type) continue;
+    (faults ??= []).push(`${key} must be a ${type}, not ${kindOf(value)}`);
+  }
+  return faults ?? NO_FAULTS;
 }
 
 /** Latencies come from callers: a NaN that reached an average would stay there for ever. */

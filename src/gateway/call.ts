@@ -13,11 +13,11 @@ import type { Admitted } from "../pipeline/call/admission.ts";
 import type { DeadlineEntry, Expiring } from "../pipeline/call/deadline.ts";
 import type { CallBook } from "./book.ts";
 import type { CallWishes } from "./call-options.ts";
-import { isGuardsRefusal, outcomeOfEnding, outcomeOfError, outcomeOfStatus } from "./classify.ts";
+import { isGuardsRefusal, retryAfterMs } from "../core/http-status.ts";
+import { outcomeOfAnswer, outcomeOfEnding, outcomeOfError } from "./classify.ts";
 import { leavesUpstream, type Ending } from "./ending.ts";
 import type { GatewayCallOptions } from "./ports.ts";
 import { SENT_ON_ENDING, type Problem } from "./problem.ts";
-import { retryAfterMs } from "./retry-after.ts";
 import type { Destination } from "./route.ts";
 import type { Vigil } from "./vigil.ts";
 
@@ -274,7 +274,7 @@ export class Call implements Expiring {
     const { status429 } = this.destination.upstream;
     const outcome: Outcome = this.#isRefusal
       ? { outcome: "ignored", latencyMs }
-      : outcomeOfStatus(this.#answerStatus, status429, latencyMs);
+      : outcomeOfAnswer(this.#answerStatus, status429, latencyMs);
     if (outcome.outcome === "ignored") this.#admitted.answering?.();
     const waitMs = this.#retryAfterMs;
     return waitMs === undefined ? outcome : { ...outcome, retryAfterMs: waitMs };

@@ -2,6 +2,7 @@
 // neither breakers nor stores nor logs.
 
 import type { Scheduler } from "../core/clock.ts";
+import type { Status429 } from "../core/http-status.ts";
 import type { Admission, CallOptions } from "../pipeline/call/admission.ts";
 import type { WatchedCall } from "../pipeline/call/watcher.ts";
 
@@ -64,7 +65,7 @@ export interface GatewayUpstream {
    */
   readonly idleMs?: number | undefined;
   /** How a 429 counts: it tells of the caller's quota, seldom of the upstream's health. */
-  readonly status429: "neutral" | "failure" | "success";
+  readonly status429: Status429;
   /** Whether redirects to the upstream's own place lead through the gateway. Default false. */
   readonly rewriteRedirects?: boolean | undefined;
   /** Whether its cookies are bound to its path at the gateway. Default false. */

@@ -2,7 +2,7 @@
 // object, so that a guard that looks at errors alone records successes for ever and never trips: what
 // they answer is judged here.
 
-import { classifyError } from "../index.ts";
+import { classifyThrown } from "../index.ts";
 import { getCircuitBreaker } from "./instance.ts";
 import type { ResultClassifier, ResultVerdict } from "./options.ts";
 import type {
@@ -133,7 +133,7 @@ interface FailedVerdict {
 
 function transport(error: unknown): FailedVerdict & ResultVerdict {
   const text = typeof error === "string" && error !== "" ? error : "no reason given";
-  return { result: classifyError(text) === "timeout" ? "timeout" : "failure", error: text };
+  return { result: classifyThrown(text) === "timeout" ? "timeout" : "failure", error: text };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

@@ -2,16 +2,15 @@
 
 import {
   InvalidOptionsError,
-  type ErrorClass,
   type LatchingOptions,
-  type ResultClass,
   type SwitchgearOptions,
+  type Verdict,
 } from "../index.ts";
 import type { HostLogger, TripAlert } from "./host-log.ts";
 
 /** A verdict on a fulfilled value, with the words that are kept as the bookmaker's last error. */
 export type ResultVerdict =
-  ResultClass | { readonly result: ResultClass; readonly error?: string | undefined };
+  Verdict | { readonly result: Verdict; readonly error?: string | undefined };
 
 export type ResultClassifier = (value: unknown) => ResultVerdict;
 
@@ -40,8 +39,11 @@ export interface ProductionCircuitBreakerOptions {
   readonly recovery?: LatchingOptions["recovery"];
   /** Called after an automatic trip. What it throws is logged as HBCB-007 and goes no further. */
   readonly onAlert?: ((alert: TripAlert) => unknown) | undefined;
-  /** How an error counts. Default: timeouts are recognised; aborts and refusals are ignored. */
-  readonly classifyError?: ((error: unknown) => ErrorClass) | undefined;
+  /**
+   * How an error counts. Default: timeouts are recognised, aborts and refusals are ignored, all else has failed,
+   * whatever status it carries.
+   */
+  readonly classifyError?: ((error: unknown) => Verdict) | undefined;
   /** How a fulfilled value counts; the value is returned all the same. Default: success. */
   readonly classifyResult?: ResultClassifier | undefined;
   /** Milliseconds that a write waits for another process's lock; it blocks. Default 250, 0–10,000. */

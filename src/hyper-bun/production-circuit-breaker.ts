@@ -6,18 +6,18 @@
 
 import {
   ClosingError,
-  classifyError,
+  classifyThrown,
   createSwitchgear,
   InvalidOptionsError,
   latching,
   ResetDeniedError as LibraryResetDeniedError,
-  type ErrorClass,
   type Outcome,
   type Refused,
   type ResetOrder,
   type Store,
   type Switchgear,
   type Upstream,
+  type Verdict,
 } from "../index.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
 import { sqliteStore } from "../store/sqlite.ts";
@@ -80,7 +80,7 @@ export class ProductionCircuitBreaker {
   readonly #now: () => number;
   readonly #cooldownMs: number;
   readonly #shedThreshold: number;
-  readonly #classifyError: (error: unknown) => ErrorClass;
+  readonly #classifyError: (error: unknown) => Verdict;
   readonly #classifyResult: ResultClassifier | undefined;
   /** Stored ones are known even when their rows say nothing. */
   readonly #loaded: ReadonlySet<string>;
@@ -112,7 +112,7 @@ export class ProductionCircuitBreaker {
     };
     this.#shedThreshold = loadShedding.threshold;
     this.#load = new SystemLoad({ mode: loadMode, pending, maxPending });
-    this.#classifyError = options.classifyError ?? classifyError;
+    this.#classifyError = options.classifyError ?? classifyThrown;
     this.#classifyResult = options.classifyResult;
     this.#log = new HostLog(logger);
     const breaker = latching({
@@ -338,19 +338,21 @@ function callOptions(context: Partial<CircuitBreakerContext> | null | undefined)
   };
 }
 
-function outcomeOf(kind: ErrorClass, error: unknown): Outcome {
-  if (kind === "ignored") return { outcome: "ignored" };
-  return { outcome: "failed", timeout: kind === "timeout", error };
+function outcomeOf(verdict: Verdict, error: unknown): Outcome {
+  if (verdict === "ok" || verdict === "success") return { outcome: "ok" };
+  if (verdict === "ignored" || verdict === "ignore") return { outcome: "ignored" };
+  return { outcome: "failed", timeout: verdict === "timeout", error };
 }
+
+/** What the host's code says in another word has not said that the bookmaker failed. */
+const BAD: ReadonlySet<unknown> = new Set<Verdict>(["failed", "failure", "timeout"]);
 
 function judged(classify: ResultClassifier | undefined, value: unknown): Outcome {
   const verdict = classify === undefined ? "success" : attempt(() => classify(value), "success");
   const { result, error } =
     typeof verdict === "object" ? { error: undefined, ...verdict } : { result: verdict };
-  if (result === "ignore") return { outcome: "ignored" };
-  if (result !== "failure" && result !== "timeout") return { outcome: "ok" };
-  const kind = result === "timeout" ? "timeout" : "failed";
-  return outcomeOf(kind, error ?? `the result was classified as ${result}`);
+  if (!BAD.has(result) && result !== "ignored" && result !== "ignore") return { outcome: "ok" };
+  return outcomeOf(result, error ?? `the result was classified as ${result}`);
 }
 
 /** Classifiers are the host's code: what they throw must not replace a call's result. */

@@ -4,10 +4,11 @@ import type { AdaptivePolicy } from "../core/breaker/adaptive/machine.ts";
 import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { OPERATOR_MODES, type OperatorMode } from "../core/events.ts";
+import { STATUS_429 } from "../core/http-status.ts";
 import { checkOptions, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
 import type { EndpointTarget } from "./call/admission.ts";
-import type { Classifiers } from "./call/settlement.ts";
+import type { Classifiers } from "./call/judge.ts";
 import type { UpstreamSettings } from "./call/upstream.ts";
 
 /** How one upstream is guarded. */
@@ -114,6 +115,7 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       mode: { oneOf: OPERATOR_MODES },
       classifyError: { is: "function" },
       classifyResult: { is: "function" },
+      status429: { oneOf: STATUS_429 },
     });
   } catch (error) {
     if (!(error instanceof InvalidOptionsError)) throw error;
@@ -143,8 +145,8 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
 export function upstreamSettings(
   options: UpstreamOptions,
 ): Omit<UpstreamSettings, "operationsMax"> {
-  const { deadlineMs, operations = [], classifyError, classifyResult } = options;
-  return { deadlineMs, operations, classifyError, classifyResult };
+  const { deadlineMs, operations = [], classifyError, classifyResult, status429 } = options;
+  return { deadlineMs, operations, classifyError, classifyResult, status429 };
 }
 
 /** What a new configuration came to, by names of upstreams. */

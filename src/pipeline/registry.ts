@@ -7,6 +7,7 @@ import type { EventType, StoreOperation } from "../core/events.ts";
 import { show } from "../core/options.ts";
 import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker/guard.ts";
+import { Complaints } from "./call/complaints.ts";
 import { OVERFLOW_NAME } from "./call/stats.ts";
 import { DeadlineQueue } from "./call/deadline.ts";
 import { EndpointSet } from "./endpoints/set.ts";
@@ -42,6 +43,8 @@ export interface RegistryPorts {
   readonly sampler: LoadSampler;
   /** Where jitter is drawn from. */
   readonly random: Random;
+  /** Shows what the host does wrong and no error can carry. */
+  readonly warn: (sentence: string) => void;
 }
 
 /** How many of the longest unused are looked at for one that can be forgotten. */
@@ -84,6 +87,7 @@ export class Switchgear implements AsyncDisposable {
       sampler: ports.sampler,
       loadShedding,
       gate: this.#gate,
+      complaints: new Complaints(ports.warn),
     };
     this.#persistence = new Persistence(ports.store, ports.scheduler, {
       emit: (event) => this.#emitter.emit(event),

@@ -9,7 +9,7 @@ import {
   isBrokenCircuitError,
 } from "cockatiel";
 import { createBreaker, isRefused, slidingWindow } from "../../src/index.ts";
-import { outcomeOfStatus } from "../../src/gateway/classify.ts";
+import { outcomeOfAnswer } from "../../src/gateway/classify.ts";
 import { boom, isAbort, untilAborted, fail, openCall, openCalls } from "./acts.ts";
 import { OpossumBreaker } from "./opossum.ts";
 import { pitfall, type Guard, type Stage } from "./stage.ts";
@@ -235,7 +235,7 @@ async function mixQuotaAndSickness(stage: Stage): Promise<string> {
       continue;
     }
     const admission = upstream.tryAcquire();
-    if (admission.admitted) admission.settle(outcomeOfStatus(status, "neutral", 1));
+    if (admission.admitted) admission.settle(outcomeOfAnswer(status, "neutral", 1));
   }
   return guard.state;
 }

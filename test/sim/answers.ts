@@ -4,7 +4,7 @@
 import type { ErrorClass } from "../../src/core/classify.ts";
 import { RefusedError } from "../../src/core/errors.ts";
 import type { Outcome } from "../../src/index.ts";
-import type { Classifiers } from "../../src/pipeline/call/settlement.ts";
+import type { Classifiers } from "../../src/pipeline/call/judge.ts";
 import type { SeededRandom } from "../../src/testing/index.ts";
 import { pick } from "./kinds.ts";
 import type { Ending } from "./ledger.ts";
@@ -105,7 +105,8 @@ const CLASSES: Readonly<Partial<Record<Look, ErrorClass>>> = {
 /** What the answer must count as. */
 export function endingOf(plan: Plan, { isError, value: { look } }: Answer): Ending {
   const isBad = plan.has("badClassifiers");
-  if (isError) return look === "late" && isBad ? "failed" : (CLASSES[look] ?? "failed");
+  // Where a classifier throws, the call counts as without it.
+  if (isError) return CLASSES[look] ?? "failed";
   if (!plan.has("resultClassifier")) return "ok";
   if (look === "odd") return isBad ? "ok" : "ignored";
   if (look === "late") return "timeout";

@@ -13,7 +13,7 @@ import {
 } from "../headers.ts";
 import type { Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus, isLength } from "../reception.ts";
-import { mayAskToWait } from "../retry-after.ts";
+import { mayAskToWait } from "../../core/http-status.ts";
 import type { Aging } from "./aging.ts";
 import { counted, untyped, watched } from "./bodies.ts";
 import { completeHead, toResponse } from "./answers.ts";

@@ -15,7 +15,7 @@ import {
 } from "../headers.ts";
 import type { FrontDesk, Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
-import { mayAskToWait } from "../retry-after.ts";
+import { mayAskToWait } from "../../core/http-status.ts";
 import { breakOff, drain, finish, sendProblem } from "./answers.ts";
 import type { Connection, Connections } from "./connections.ts";
 import { collect, counted, hasBody, isShort } from "./upload.ts";

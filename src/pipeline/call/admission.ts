@@ -13,15 +13,15 @@ export interface EndpointTarget {
 /** What the caller says about one call. */
 export interface CallOptions {
   /** Named kind of call, for metrics, logs and errors. Default `unknown`. */
-  readonly operation?: string;
+  readonly operation?: string | undefined;
   /** How heavy the call is, 0–1000; outside values are clamped. Default 0: never shed. */
-  readonly load?: number;
+  readonly load?: number | undefined;
   /** The caller's wish to stop. An abort is no evidence against the upstream. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal | null | undefined;
   /** What an adapter hands to whoever watches calls, such as the caller's trace context. */
   readonly parent?: unknown;
   /** May shorten the upstream's deadline, never lengthen it. Milliseconds above 0. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
 
 /** The call may start. Exactly one `settle` counts; further ones are ignored. */

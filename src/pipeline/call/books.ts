@@ -1,8 +1,8 @@
 // The books of one upstream's calls: each outcome is counted once, told to the breakers of the upstream and
 // of the endpoint that the call went to, and then to whoever listens. What it was, settlement has decided.
 
-import type { ErrorClass } from "../../core/classify.ts";
 import type { Failure, Ticket } from "../../core/breaker/machine.ts";
+import type { CallOutcome } from "../../core/outcome.ts";
 import type { BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
@@ -134,7 +134,7 @@ export class CallBooks {
     this.endpoints?.settleFailed(extra.endpoint, extra.ticket, failure, latencyMs, at);
   }
 
-  #tell(operation: OperationStats, outcome: "ok" | ErrorClass, latencyMs: number): void {
+  #tell(operation: OperationStats, outcome: CallOutcome, latencyMs: number): void {
     this.#emitter.emit({
       type: "settled",
       upstream: this.#guard.name,

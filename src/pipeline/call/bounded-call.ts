@@ -3,6 +3,8 @@
 // counted as abandoned until it settles, since it still holds its socket and its memory.
 
 import type { Ticket } from "../../core/breaker/machine.ts";
+import { ask, property } from "../../core/foreign.ts";
+import { adopted } from "./adopt.ts";
 import { AbortableContext, type CallContext } from "./context.ts";
 import type { OperationStats } from "./stats.ts";
 import type { CallExtra } from "./extra.ts";
@@ -60,26 +62,34 @@ export class BoundedCall<Result> implements Expiring {
     this.#reject = reject;
   }
 
-  start(fn: (context: CallContext) => Result | PromiseLike<Result>): void {
+  start(fn: (context: CallContext) => unknown): void {
     const { deadlineMs, startMs } = this.#record;
     if (deadlineMs !== undefined) this.#entry = this.#queue.add(this, deadlineMs, startMs);
     if (this.#signal !== undefined) {
       this.#onAbort = () => this.#abort();
-      this.#signal.addEventListener("abort", this.#onAbort);
+      ask(this.#signal, "addEventListener", "abort", this.#onAbort);
+      // Aborted while the call was admitted, by one who was told of it: nobody hears that again.
+      if (property(this.#signal, "aborted") === true) {
+        this.#abort();
+        return;
+      }
     }
     this.#isRunning = true;
-    let answer: Result | PromiseLike<Result>;
+    let answer: unknown;
     try {
       answer = fn(this.#context);
     } catch (error) {
       this.#onFailed(error);
       return;
     }
-    // Adopted once: a foreign thenable may call back twice, or at once.
-    Promise.resolve(answer).then(
-      (value) => this.#onOk(value),
-      (error: unknown) => this.#onFailed(error),
-    );
+    const promise = adopted(answer);
+    if (promise === undefined) this.#onOk(answer as Result);
+    else {
+      promise.then(
+        (value) => this.#onOk(value as Result),
+        (error: unknown) => this.#onFailed(error),
+      );
+    }
   }
 
   expire(stalled: boolean): void {
@@ -94,14 +104,14 @@ export class BoundedCall<Result> implements Expiring {
   #abort(): void {
     if (this.#isOver) return;
     this.#close();
-    const reason: unknown = this.#signal?.reason;
+    const reason = property(this.#signal, "reason");
     this.#owner.aborted(this.#record, reason);
     this.#leaveRunning();
     this.#reject(reason);
     this.#context.abort(reason);
   }
 
-  #onOk(value: Awaited<Result>): void {
+  #onOk(value: Result): void {
     if (this.#stopped()) return;
     this.#close();
     this.#owner.ok(this.#record, value);
@@ -130,6 +140,8 @@ export class BoundedCall<Result> implements Expiring {
   #close(): void {
     this.#isOver = true;
     if (this.#entry !== undefined) this.#queue.remove(this.#entry);
-    if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#onAbort !== undefined) {
+      ask(this.#signal, "removeEventListener", "abort", this.#onAbort);
+    }
   }
 }

@@ -1,16 +1,10 @@
 // Brings outcomes home: decides what a call that came to its end says about the upstream. Counting it and
 // telling the breaker is the books' affair. Nothing in here may replace the result or the error of the call.
 
-import {
-  classifyError,
-  errorText,
-  isTimeUp,
-  retryAfterOf,
-  type ErrorClass,
-} from "../../core/classify.ts";
+import { errorText, failureText, isTimeUp, retryAfterOf } from "../../core/classify.ts";
 import type { Failure, Ticket } from "../../core/breaker/machine.ts";
 import { DeadlineError, withoutStack } from "../../core/errors.ts";
-import { isLatency, toThousandths, type Outcome } from "../../core/outcome.ts";
+import { isLatency, outcomeFaults, ReadOutcome, toThousandths, type Outcome } from "../../core/outcome.ts";
 import { isImpatient, seenByLeaver, type Wait } from "../../core/patience.ts";
 import type { Settler } from "./admissions.ts";
 import type { CallOwner, CallRecord } from "./bounded-call.ts";
@@ -20,17 +14,9 @@ import type { OperationStats } from "./stats.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
 import { CallBooks } from "./books.ts";
+import type { Complaints } from "./complaints.ts";
+import { Judge, type Classifiers, type Judgement } from "./judge.ts";
 import type { Clock } from "../ports.ts";
-
-/** What a fulfilled value says about the upstream. */
-export type ResultClass = "success" | "failure" | "timeout" | "ignore";
-
-export interface Classifiers {
-  /** How an error counts. Default: timeouts are recognised, aborts and refusals are ignored. */
-  readonly classifyError?: ((error: unknown) => ErrorClass) | undefined;
-  /** How a fulfilled value counts; the value is returned all the same. Default: success. */
-  readonly classifyResult?: ((value: unknown) => ResultClass) | undefined;
-}
 
 interface SettlementSettings extends Classifiers {
   readonly deadlineMs: number | undefined;
@@ -40,21 +26,24 @@ export class Settlement implements Settler, CallOwner {
   readonly books: CallBooks;
   readonly #guard: BreakerGuard;
   readonly #clock: Clock;
-  #classifyError: (error: unknown) => ErrorClass = classifyError;
-  #classifyResult: ((value: unknown) => ResultClass) | undefined;
+  readonly #complaints: Complaints;
+  readonly #judge: Judge;
   /** What the upstream may take, by its own options. */
   #deadlineMs: number | undefined;
 
   constructor(
     guard: BreakerGuard,
     emitter: Emitter,
-    clock: Clock,
+    ports: { readonly clock: Clock; readonly complaints: Complaints },
     settings: SettlementSettings,
     endpoints: EndpointSet | undefined,
   ) {
+    const { clock, complaints } = ports;
     this.#guard = guard;
     this.books = new CallBooks(guard, emitter, clock);
     this.#clock = clock;
+    this.#complaints = complaints;
+    this.#judge = new Judge(guard.name, complaints, clock);
     this.configure(settings, endpoints);
   }
 
@@ -62,8 +51,7 @@ export class Settlement implements Settler, CallOwner {
   configure(settings: SettlementSettings, endpoints: EndpointSet | undefined): void {
     this.books.endpoints = endpoints;
     this.#deadlineMs = settings.deadlineMs;
-    this.#classifyError = settings.classifyError ?? classifyError;
-    this.#classifyResult = settings.classifyResult;
+    this.#judge.configure(settings);
   }
 
   /** A call fulfilled. */
@@ -75,21 +63,12 @@ export class Settlement implements Settler, CallOwner {
     extra?: CallExtra,
   ): void {
     const nowMs = this.#clock.monotonic();
-    const classify = this.#classifyResult;
-    if (classify === undefined) {
+    const judgement = this.#judge.ofValue(value);
+    if (judgement === "ok") {
       this.books.finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
-      return;
-    }
-    const result = safely(() => classify(value), "success");
-    const latencyMs = nowMs - startMs;
-    if (result === "success") this.books.finishOk(operation, ticket, latencyMs, nowMs, extra);
-    else if (result === "ignore") {
-      this.books.answeredMs = nowMs;
-      this.books.finishIgnored(operation, ticket, latencyMs, extra);
     } else {
-      const kind = result === "timeout" ? "timeout" : "failed";
-      const failure = this.#failure(kind, `the result was classified as ${result}`);
-      this.books.finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
+      this.books.answeredMs = nowMs;
+      this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
     }
   }
 
@@ -102,11 +81,25 @@ export class Settlement implements Settler, CallOwner {
     extra?: CallExtra,
   ): void {
     const nowMs = this.#clock.monotonic();
-    const kind = safely(() => this.#classifyError(error), "failed");
-    if (kind === "ignored") this.books.finishIgnored(operation, ticket, nowMs - startMs, extra);
-    else {
-      const failure = this.#failure(kind, error);
-      this.books.finishFailed(operation, ticket, kind, failure, nowMs - startMs, nowMs, extra);
+    const judgement = this.#judge.ofError(error);
+    this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
+  }
+
+  #finish(
+    judgement: Judgement,
+    operation: OperationStats,
+    ticket: Ticket,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    if (judgement === "ok") this.books.finishOk(operation, ticket, latencyMs, nowMs, extra);
+    else if (judgement === "ignored") {
+      this.books.finishIgnored(operation, ticket, latencyMs, extra);
+    } else {
+      const { kind, message, retryAfterMs } = judgement;
+      const failure = this.#weighed(kind, message, retryAfterMs);
+      this.books.finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
     }
   }
 
@@ -115,10 +108,11 @@ export class Settlement implements Settler, CallOwner {
     operation: OperationStats,
     ticket: Ticket,
     startMs: number,
-    outcome: Outcome,
+    given: Outcome,
     extra?: CallExtra,
   ): void {
     const nowMs = this.#clock.monotonic();
+    const outcome = this.#read(given);
     const latencyMs = outcome.latencyMs ?? nowMs - startMs;
     if (outcome.outcome === "ok") this.books.finishOk(operation, ticket, latencyMs, nowMs, extra);
     else if (outcome.outcome === "ignored") {
@@ -131,6 +125,21 @@ export class Settlement implements Settler, CallOwner {
       const failure = this.failureOf(outcome);
       this.books.finishFailed(operation, ticket, kind, failure, latencyMs, nowMs, extra);
     }
+  }
+
+  /** Once admitted, a call must be settled: what cannot be used is told, and says nothing. */
+  #read(given: Outcome): Outcome {
+    let faults: readonly string[];
+    try {
+      const read = new ReadOutcome(given);
+      faults = outcomeFaults(read);
+      if (faults.length === 0) return read;
+    } catch (error) {
+      faults = [errorText(error)];
+    }
+    const sentence = `settle(…) was given what is no outcome, and the call counts as ignored: ${faults.join("; ")}`;
+    this.#complaints.tell(this.#guard.name, "settle", sentence);
+    return { outcome: "ignored" };
   }
 
   /** What a failed outcome weighs and says. */
@@ -234,21 +243,17 @@ export class Settlement implements Settler, CallOwner {
   }
 
   #failure(kind: "failed" | "timeout", error: unknown): Failure {
-    const { policy } = this.#guard;
-    return {
-      weightThousandths:
-        kind === "timeout" ? policy.timeoutWeightThousandths : policy.failureWeightThousandths,
-      message: error === undefined ? "no reason given" : errorText(error),
-      retryAfterMs: retryAfterOf(error),
-    };
+    return this.#weighed(kind, failureText(error), retryAfterOf(error));
   }
-}
 
-/** Classifiers are the host's code: what they throw must not replace a call's result. */
-function safely<Value>(run: () => Value, otherwise: Value): Value {
-  try {
-    return run();
-  } catch {
-    return otherwise;
+  #weighed(
+    kind: "failed" | "timeout",
+    message: string,
+    retryAfterMs: number | undefined,
+  ): Failure {
+    const { timeoutWeightThousandths, failureWeightThousandths } = this.#guard.policy;
+    const weightThousandths =
+      kind === "timeout" ? timeoutWeightThousandths : failureWeightThousandths;
+    return { weightThousandths, message, retryAfterMs };
   }
 }

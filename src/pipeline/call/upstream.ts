@@ -8,7 +8,8 @@
 import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import type { EventType, OperatorMode } from "../../core/events.ts";
-import type { Outcome } from "../../core/outcome.ts";
+import { InvalidOptionsError } from "../../core/errors.ts";
+import { outcomeFaults, ReadOutcome, type Outcome } from "../../core/outcome.ts";
 import type { BreakerCounters, BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter, Listener } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
@@ -23,13 +24,17 @@ import {
 import type { Clock } from "../ports.ts";
 import type { Admission, CallOptions } from "./admission.ts";
 import { AdmittedCall } from "./admissions.ts";
+import { adopted } from "./adopt.ts";
 import type { CallBooks } from "./books.ts";
 import { BoundedCall } from "./bounded-call.ts";
+import { checkCall, ReadOptions } from "./call-check.ts";
+import type { Complaints } from "./complaints.ts";
 import { PlainContext, type CallContext } from "./context.ts";
 import type { DeadlineQueue } from "./deadline.ts";
 import { Door, type DoorPorts } from "./door.ts";
 import type { CallExtra } from "./extra.ts";
-import { Settlement, type Classifiers } from "./settlement.ts";
+import type { Classifiers } from "./judge.ts";
+import { Settlement } from "./settlement.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
 import {
   endpointStatus,
@@ -43,6 +48,7 @@ import {
 /** What all upstreams of a registry share. */
 export interface UpstreamPorts extends DoorPorts {
   readonly deadlines: DeadlineQueue;
+  readonly complaints: Complaints;
 }
 
 export interface UpstreamSettings extends Classifiers {
@@ -51,7 +57,7 @@ export interface UpstreamSettings extends Classifiers {
   readonly operations: readonly string[];
 }
 
-const NO_OPTIONS: CallOptions = Object.freeze({});
+const NO_OPTIONS = Object.freeze(new ReadOptions({}));
 
 export class Upstream {
   readonly name: string;
@@ -76,7 +82,7 @@ export class Upstream {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#deadlineMs = settings.deadlineMs;
-    this.#settlement = new Settlement(guard, emitter, ports.clock, settings, endpoints);
+    this.#settlement = new Settlement(guard, emitter, ports, settings, endpoints);
     this.#books = this.#settlement.books;
     this.#ports = ports;
     this.#door = new Door(guard, emitter, ports, endpoints);
@@ -94,15 +100,22 @@ export class Upstream {
 
   /**
    * Runs `fn` under the guard. Resolves and rejects with exactly what `fn` did; rejects with a
-   * `RefusedError` when the call was turned away or outlived its deadline, and with the caller's
-   * own reason when the caller aborted.
+   * `RefusedError` when the call was turned away or outlived its deadline, with the caller's own reason
+   * when the caller aborted, and with `InvalidOptionsError` for what is no call: nothing is admitted then.
    */
   execute<Result>(
-    fn: (context: CallContext) => Result | PromiseLike<Result>,
-    options: CallOptions = NO_OPTIONS,
+    fn: (context: CallContext) => Result,
+    given: CallOptions = NO_OPTIONS,
   ): Promise<Awaited<Result>> {
+    let options = NO_OPTIONS;
+    try {
+      if (given !== NO_OPTIONS) options = new ReadOptions(given);
+      checkCall(this.name, fn, options);
+      if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { signal } = options;
-    if (signal?.aborted === true) return Promise.reject(signal.reason);
     const operation = this.#operations.get(options.operation);
     const door = this.#door;
     const { watcher } = this.#ports.gate;
@@ -122,24 +135,22 @@ export class Upstream {
     // between the caller and `fn` costs a failing call a tenth of what the error costs anyway.
     const settlement = this.#settlement;
     const startMs = this.#clock.monotonic();
-    let answer: Result | PromiseLike<Result>;
+    let answer: Result;
     try {
       answer = fn(new PlainContext(extra?.endpoint));
     } catch (error) {
       settlement.error(operation, ticket, startMs, error, extra);
       return Promise.reject(error);
     }
-    if (!isThenable(answer)) {
+    const promise = adopted(answer);
+    if (promise === undefined) {
       settlement.value(operation, ticket, startMs, answer, extra);
       return Promise.resolve(answer);
     }
-    // Adopted once where it is not a promise of this realm: it may call back twice, or at once.
-    const promise =
-      answer instanceof Promise ? (answer as Promise<Result>) : Promise.resolve(answer);
     return promise.then(
       (value) => {
         settlement.value(operation, ticket, startMs, value, extra);
-        return value as Awaited<Result>;
+        return value;
       },
       (error: unknown) => {
         settlement.error(operation, ticket, startMs, error, extra);
@@ -148,19 +159,26 @@ export class Upstream {
     );
   }
 
-  /** The same function, guarded: same arguments, same result, `this` kept. */
+  /** The same function, guarded: same arguments, result, `this`, name, length and properties. */
   wrap<This, Args extends unknown[], Result>(
-    fn: (this: This, ...args: Args) => Result | PromiseLike<Result>,
+    fn: (this: This, ...args: Args) => Result,
     options: CallOptions = NO_OPTIONS,
   ): (this: This, ...args: Args) => Promise<Awaited<Result>> {
     const upstream = this as Upstream;
-    return function guarded(this: This, ...args: Args): Promise<Awaited<Result>> {
+    checkCall(this.name, fn, new ReadOptions(options));
+    function guarded(this: This, ...args: Args): Promise<Awaited<Result>> {
       return upstream.execute(() => fn.apply(this, args), options);
-    };
+    }
+    return likeItsOriginal(guarded, fn);
   }
 
-  /** For adapters: nothing thrown, nothing awaited. The adapter keeps its own deadline. */
-  tryAcquire(options: CallOptions = NO_OPTIONS): Admission {
+  /**
+   * For adapters: a refusal is no error, and nothing is awaited. The adapter keeps its own deadline and signal.
+   * Throws `InvalidOptionsError` for options that are none.
+   */
+  tryAcquire(given: CallOptions = NO_OPTIONS): Admission {
+    const options = given === NO_OPTIONS ? NO_OPTIONS : new ReadOptions(given);
+    checkCall(this.name, noCall, options);
     const operation = this.#operations.get(options.operation);
     const door = this.#door;
     const { watcher } = this.#ports.gate;
@@ -174,8 +192,14 @@ export class Upstream {
     return new AdmittedCall(this.#settlement, operation, ticket, startMs, door.extra);
   }
 
-  /** Evidence that came by another way than a call, such as a health check. */
-  record(outcome: Outcome): void {
+  /**
+   * Evidence that came by another way than a call, such as a health check. Throws `InvalidOptionsError` for
+   * what is no outcome.
+   */
+  record(given: Outcome): void {
+    const outcome = new ReadOutcome(given);
+    const faults = outcomeFaults(outcome);
+    if (faults.length > 0) throw new InvalidOptionsError(`evidence of ${this.name}`, faults);
     const failure = outcome.outcome === "failed" ? this.#settlement.failureOf(outcome) : undefined;
     this.#guard.record(outcome.outcome, failure, outcome.latencyMs);
   }
@@ -289,7 +313,7 @@ export class Upstream {
   }
 
   #runBounded<Result>(
-    fn: (context: CallContext) => Result | PromiseLike<Result>,
+    fn: (context: CallContext) => Result,
     operation: OperationStats,
     ticket: Ticket,
     deadlineMs: number | undefined,
@@ -297,7 +321,7 @@ export class Upstream {
     extra: CallExtra | undefined,
   ): Promise<Awaited<Result>> {
     const startMs = this.#clock.monotonic();
-    const call = new BoundedCall<Result>(
+    const call = new BoundedCall<Awaited<Result>>(
       this.#settlement,
       { operation, ticket, startMs, deadlineMs, extra },
       this.#ports.deadlines,
@@ -305,13 +329,13 @@ export class Upstream {
     );
     if (extra?.watched === undefined) call.start(fn);
     else extra.watched.within(() => call.start(fn));
-    return call.promise as Promise<Awaited<Result>>;
+    return call.promise;
   }
 }
 
 /** A caller's deadline may only shorten the upstream's. */
 function shorter(upstream: number | undefined, call: number | undefined): number | undefined {
-  if (call === undefined || !(call > 0)) return upstream;
+  if (call === undefined) return upstream;
   return upstream === undefined ? call : Math.min(upstream, call);
 }
 
@@ -325,11 +349,17 @@ function rejectSoon(error: Error): Promise<never> {
   });
 }
 
-function isThenable<Value>(value: Value | PromiseLike<Value>): value is PromiseLike<Value> {
-  return (
-    value instanceof Promise ||
-    (typeof value === "object" &&
-      value !== null &&
-      typeof (value as { readonly then?: unknown }).then === "function")
-  );
+/** What the checks of a call without a function are given. */
+function noCall(): void {
+  // Never called.
+}
+
+/** Frameworks read what a function is: Express counts arguments, others read its name or their own marks. */
+function likeItsOriginal<Wrapped extends object>(wrapped: Wrapped, original: object): Wrapped {
+  for (const key of Reflect.ownKeys(original)) {
+    if (key === "prototype" || key === "arguments" || key === "caller") continue;
+    const descriptor = Reflect.getOwnPropertyDescriptor(original, key);
+    if (descriptor !== undefined) Reflect.defineProperty(wrapped, key, descriptor);
+  }
+  return wrapped;
 }

@@ -3,7 +3,7 @@
 // for one comparison.
 
 import type { RefusalReason } from "../../core/events.ts";
-import type { ErrorClass } from "../../core/classify.ts";
+import type { CallOutcome } from "../../core/outcome.ts";
 
 export interface CallFacts {
   readonly upstream: string;
@@ -26,5 +26,5 @@ export interface WatchedCall {
   /** Runs what the call does, so that what it starts belongs to it. */
   within<Result>(fn: () => Result): Result;
   /** Settles the call in the breaker: transitions that it causes happen inside of `settle`. */
-  ended(outcome: "ok" | ErrorClass, error: unknown, settle: () => void): void;
+  ended(outcome: CallOutcome, error: unknown, settle: () => void): void;
 }

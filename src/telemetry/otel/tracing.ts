@@ -16,7 +16,7 @@ import {
   type TextMapGetter,
   type Tracer,
 } from "@opentelemetry/api";
-import type { ErrorClass } from "../../core/classify.ts";
+import type { CallOutcome } from "../../core/outcome.ts";
 import type { EventOf, EventType, RefusalReason } from "../../core/events.ts";
 import type { CallFacts, CallWatcher, WatchedCall } from "../../pipeline/call/watcher.ts";
 import { oneLine } from "../log/escape.ts";
@@ -121,7 +121,7 @@ class CallSpan implements WatchedCall {
     return context.with(this.context, fn);
   }
 
-  ended(outcome: "ok" | ErrorClass, error: unknown, settle: () => void): void {
+  ended(outcome: CallOutcome, error: unknown, settle: () => void): void {
     try {
       this.#settle(settle);
     } finally {
@@ -129,7 +129,7 @@ class CallSpan implements WatchedCall {
     }
   }
 
-  #end(outcome: "ok" | "refused" | ErrorClass, message: string | undefined): void {
+  #end(outcome: "refused" | CallOutcome, message: string | undefined): void {
     this.#span.setAttribute(`${PREFIX}outcome`, outcome);
     // A caller who went away has not met an error.
     if (outcome !== "ok" && outcome !== "ignored") {

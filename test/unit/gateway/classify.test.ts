@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
-  isGuardsRefusal,
   isTimeoutError,
+  outcomeOfAnswer,
   outcomeOfEnding,
   outcomeOfError,
-  outcomeOfStatus,
 } from "../../../src/gateway/classify.ts";
 
-describe("outcomeOfStatus", () => {
+describe("outcomeOfAnswer", () => {
   for (const [status, status429, expected] of [
     [200, "neutral", { outcome: "ok" }],
     [204, "neutral", { outcome: "ok" }],
@@ -26,7 +25,7 @@ describe("outcomeOfStatus", () => {
     [599, "success", { outcome: "failed", error: "HTTP 599" }],
   ] as const) {
     test(`${status} with 429 as ${status429} is ${expected.outcome}`, () => {
-      assert.deepEqual(outcomeOfStatus(status, status429, 12), { ...expected, latencyMs: 12 });
+      assert.deepEqual(outcomeOfAnswer(status, status429, 12), { ...expected, latencyMs: 12 });
     });
   }
 });
@@ -90,12 +89,4 @@ test("what this process ran out of is no evidence", () => {
   const error = Object.assign(new Error("connect EMFILE"), { code: "EMFILE" });
 
   assert.deepEqual(outcomeOfError(error, 3), { outcome: "ignored", latencyMs: 3 });
-});
-
-test("a refusal is another guard's when status and reason both say so", () => {
-  assert.equal(isGuardsRefusal(503, "tripped"), true);
-  assert.equal(isGuardsRefusal(508, "loop"), true);
-  assert.equal(isGuardsRefusal(500, "tripped"), false);
-  assert.equal(isGuardsRefusal(503, "upstream_error"), false);
-  assert.equal(isGuardsRefusal(503, undefined), false);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mayAskToWait, retryAfterMs } from "../../../src/gateway/retry-after.ts";
+import { isGuardsRefusal, mayAskToWait, retryAfterMs } from "../../../src/core/http-status.ts";
 
 const NOW = Date.parse("2026-02-08T23:30:00Z");
 
@@ -31,4 +31,12 @@ test("only a refusal asks for fewer calls", () => {
     true,
     true,
   ]);
+});
+
+test("a refusal is another guard's when status and reason both say so", () => {
+  assert.equal(isGuardsRefusal(503, "tripped"), true);
+  assert.equal(isGuardsRefusal(508, "loop"), true);
+  assert.equal(isGuardsRefusal(500, "tripped"), false);
+  assert.equal(isGuardsRefusal(503, "upstream_error"), false);
+  assert.equal(isGuardsRefusal(503, undefined), false);
 });

@@ -1,0 +1,43 @@
+// Reading what strangers made: errors, results, signals. A getter that throws, a proxy that was revoked or a
+// `then` with a mind of its own must not become the caller's error. Pure.
+
+/** The property, or undefined where the value has none or will not show it. */
+export function property(value: unknown, key: PropertyKey): unknown {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) {
+    return undefined;
+  }
+  try {
+    return (value as Record<PropertyKey, unknown>)[key];
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a stranger's value is called in a sentence: its kind, never what it holds. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (typeof value === "object") return safelyIsArray(value) ? "an array" : "an object";
+  return `a ${typeof value}`;
+}
+
+/** A revoked proxy throws even here. */
+function safelyIsArray(value: object): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** Calls a method of a stranger's; undefined where there is none, or where it throws. */
+export function ask(value: unknown, method: string, ...args: unknown[]): unknown {
+  const found = property(value, method);
+  if (typeof found !== "function") return undefined;
+  try {
+    return Reflect.apply(found, value, args);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,93 @@
+// What a fulfilled value or an error tells of an HTTP answer, whichever client made it. Every value is a
+// stranger's. The clock is asked only where a `Retry-After` may be a date.
+
+import type { Clock } from "./clock.ts";
+import { ask, property } from "./foreign.ts";
+import {
+  isGuardsRefusal,
+  mayAskToWait,
+  outcomeOfStatus,
+  retryAfterMs,
+  type Status429,
+} from "./http-status.ts";
+import type { CallOutcome } from "./outcome.ts";
+
+/** How an HTTP answer counts. */
+export interface AnswerVerdict {
+  readonly outcome: CallOutcome;
+  readonly status: number;
+  /** What its `Retry-After` asks for, in milliseconds from now. */
+  readonly retryAfterMs: number | undefined;
+}
+
+/**
+ * How a `Response` counts, that of the platform or of a library which names its class so; undefined for
+ * everything else. An object that merely has a `status` may be a bet's, and says nothing.
+ */
+export function judgeResponse(
+  value: unknown,
+  status429: Status429,
+  clock: Clock,
+): AnswerVerdict | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  if (property(value, Symbol.toStringTag) !== "Response") return undefined;
+  const status = property(value, "status");
+  return typeof status === "number" ? judge(status, value, status429, clock) : undefined;
+}
+
+/** How the answer counts that an error tells of; undefined for an error that has none of 4xx or 5xx. */
+export function judgeErrorsAnswer(
+  error: unknown,
+  status429: Status429,
+  clock: Clock,
+): AnswerVerdict | undefined {
+  const status = statusOfError(error);
+  if (status === undefined) return undefined;
+  const response = property(error, "response");
+  return judge(status, response ?? error, status429, clock);
+}
+
+/** The status of 4xx or 5xx that an error of an HTTP client carries. */
+export function statusOfError(error: unknown): number | undefined {
+  // axios, superagent, Octokit, the SDKs of OpenAI and Anthropic; older clients; got and ky; AWS.
+  return (
+    failing(property(error, "status")) ??
+    failing(property(error, "statusCode")) ??
+    statusOfResponse(property(error, "response")) ??
+    failing(property(property(error, "$metadata"), "httpStatusCode"))
+  );
+}
+
+function statusOfResponse(response: unknown): number | undefined {
+  return failing(property(response, "status")) ?? failing(property(response, "statusCode"));
+}
+
+function failing(status: unknown): number | undefined {
+  return typeof status === "number" && status >= 400 && status <= 599 ? status : undefined;
+}
+
+function judge(
+  status: number,
+  answer: unknown,
+  status429: Status429,
+  clock: Clock,
+): AnswerVerdict {
+  if (isGuardsRefusal(status, header(answer, "x-switchgear-reason"))) {
+    return { outcome: "ignored", status, retryAfterMs: undefined };
+  }
+  return {
+    outcome: outcomeOfStatus(status, status429),
+    status,
+    retryAfterMs: mayAskToWait(status)
+      ? retryAfterMs(header(answer, "retry-after"), clock.now())
+      : undefined,
+  };
+}
+
+/** `headers` is a `Headers`, or an object whose names are in lower case. */
+function header(answer: unknown, name: string): unknown {
+  const headers = property(answer, "headers");
+  return typeof property(headers, "get") === "function"
+    ? ask(headers, "get", name)
+    : property(headers, name);
+}

@@ -1,0 +1,72 @@
+// What a caller hands over with a call, read once and before anything is admitted: what cannot be used is
+// refused with a sentence, and a getter of the caller's cannot throw later.
+
+import { InvalidOptionsError } from "../../core/errors.ts";
+import { kindOf } from "../../core/foreign.ts";
+import type { CallOptions } from "./admission.ts";
+
+/** Throws `InvalidOptionsError` with every fault. Costs a comparison for each option that is given. */
+export function checkCall(upstream: string, fn: unknown, options: ReadOptions): void {
+  const { operation, load, signal, deadlineMs } = options;
+  if (
+    typeof fn === "function" &&
+    (operation === undefined || typeof operation === "string") &&
+    (load === undefined || typeof load === "number") &&
+    (signal === undefined || isSignal(signal)) &&
+    (deadlineMs === undefined || isDeadline(deadlineMs))
+  ) {
+    return;
+  }
+  throw new InvalidOptionsError(`a call of ${upstream}`, faultsOf(fn, options));
+}
+
+/** A caller's options, each read once. */
+export class ReadOptions {
+  readonly operation: CallOptions["operation"];
+  readonly load: CallOptions["load"];
+  readonly signal: AbortSignal | undefined;
+  readonly parent: unknown;
+  readonly deadlineMs: CallOptions["deadlineMs"];
+
+  constructor(options: CallOptions) {
+    this.operation = options.operation;
+    this.load = options.load;
+    // `fetch` takes null for none, and its options are handed on.
+    this.signal = options.signal ?? undefined;
+    this.parent = options.parent;
+    this.deadlineMs = options.deadlineMs;
+  }
+}
+
+function faultsOf(fn: unknown, { operation, load, signal, deadlineMs }: ReadOptions): string[] {
+  const faults: string[] = [];
+  const must = (isFine: boolean, name: string, be: string, value: unknown): void => {
+    if (!isFine) faults.push(`${name} must be ${be}, not ${kindOf(value)}`);
+  };
+  must(typeof fn === "function", "what is to run", "a function", fn);
+  must(operation === undefined || typeof operation === "string", "operation", "a text", operation);
+  must(load === undefined || typeof load === "number", "load", "a number from 0 to 1000", load);
+  must(signal === undefined || isSignal(signal), "signal", "an AbortSignal", signal);
+  must(
+    deadlineMs === undefined || isDeadline(deadlineMs),
+    "deadlineMs",
+    "a number of milliseconds above 0",
+    deadlineMs,
+  );
+  return faults;
+}
+
+/** Those of other realms and of libraries are signals, too. */
+function isSignal(signal: unknown): boolean {
+  return (
+    typeof signal === "object" &&
+    signal !== null &&
+    "aborted" in signal &&
+    typeof (signal as AbortSignal).addEventListener === "function" &&
+    typeof (signal as AbortSignal).removeEventListener === "function"
+  );
+}
+
+function isDeadline(deadlineMs: unknown): boolean {
+  return typeof deadlineMs === "number" && deadlineMs > 0;
+}
