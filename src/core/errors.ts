@@ -138,12 +138,13 @@ export function percent(ratio: number): string {
 
 /** The call outlived its deadline. It counts as a timeout of the upstream. */
 export class DeadlineError extends RefusedError {
+  /** The time that was up: for the whole, or for a pause in an answer. */
   readonly deadlineMs: number;
 
-  constructor(facts: RefusalFacts, deadlineMs: number) {
+  constructor(facts: RefusalFacts, deadlineMs: number, isPause = false) {
     super(
       "SG_DEADLINE",
-      `${facts.operation} for ${facts.upstream} did not finish within its deadline of ${deadlineMs} ms`,
+      `${facts.operation} for ${facts.upstream} ${isPause ? "sent nothing more for" : "did not finish within its deadline of"} ${deadlineMs} ms`,
       facts,
     );
     this.deadlineMs = deadlineMs;

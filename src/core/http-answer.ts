@@ -66,12 +66,7 @@ function failing(status: unknown): number | undefined {
   return typeof status === "number" && status >= 400 && status <= 599 ? status : undefined;
 }
 
-function judge(
-  status: number,
-  answer: unknown,
-  status429: Status429,
-  clock: Clock,
-): AnswerVerdict {
+function judge(status: number, answer: unknown, status429: Status429, clock: Clock): AnswerVerdict {
   if (isGuardsRefusal(status, header(answer, "x-switchgear-reason"))) {
     return { outcome: "ignored", status, retryAfterMs: undefined };
   }

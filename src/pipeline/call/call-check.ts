@@ -6,18 +6,24 @@ import { kindOf } from "../../core/foreign.ts";
 import type { CallOptions } from "./admission.ts";
 
 /** Throws `InvalidOptionsError` with every fault. Costs a comparison for each option that is given. */
-export function checkCall(upstream: string, fn: unknown, options: ReadOptions): void {
+export function checkCall(
+  upstream: string,
+  fn: unknown,
+  options: ReadOptions,
+  idleMs?: unknown,
+): void {
   const { operation, load, signal, deadlineMs } = options;
   if (
     typeof fn === "function" &&
     (operation === undefined || typeof operation === "string") &&
     (load === undefined || typeof load === "number") &&
     (signal === undefined || isSignal(signal)) &&
-    (deadlineMs === undefined || isDeadline(deadlineMs))
+    (deadlineMs === undefined || isTime(deadlineMs)) &&
+    (idleMs === undefined || isTime(idleMs))
   ) {
     return;
   }
-  throw new InvalidOptionsError(`a call of ${upstream}`, faultsOf(fn, options));
+  throw new InvalidOptionsError(`a call of ${upstream}`, faultsOf(fn, options, idleMs));
 }
 
 /** A caller's options, each read once. */
@@ -38,7 +44,11 @@ export class ReadOptions {
   }
 }
 
-function faultsOf(fn: unknown, { operation, load, signal, deadlineMs }: ReadOptions): string[] {
+function faultsOf(
+  fn: unknown,
+  { operation, load, signal, deadlineMs }: ReadOptions,
+  idleMs: unknown,
+): string[] {
   const faults: string[] = [];
   const must = (isFine: boolean, name: string, be: string, value: unknown): void => {
     if (!isFine) faults.push(`${name} must be ${be}, not ${kindOf(value)}`);
@@ -47,12 +57,9 @@ function faultsOf(fn: unknown, { operation, load, signal, deadlineMs }: ReadOpti
   must(operation === undefined || typeof operation === "string", "operation", "a text", operation);
   must(load === undefined || typeof load === "number", "load", "a number from 0 to 1000", load);
   must(signal === undefined || isSignal(signal), "signal", "an AbortSignal", signal);
-  must(
-    deadlineMs === undefined || isDeadline(deadlineMs),
-    "deadlineMs",
-    "a number of milliseconds above 0",
-    deadlineMs,
-  );
+  for (const [name, value] of Object.entries({ deadlineMs, idleMs })) {
+    must(value === undefined || isTime(value), name, "a number of milliseconds above 0", value);
+  }
   return faults;
 }
 
@@ -67,6 +74,6 @@ function isSignal(signal: unknown): boolean {
   );
 }
 
-function isDeadline(deadlineMs: unknown): boolean {
-  return typeof deadlineMs === "number" && deadlineMs > 0;
+function isTime(ms: unknown): boolean {
+  return typeof ms === "number" && ms > 0;
 }

@@ -4,11 +4,18 @@
 import { errorText, failureText, isTimeUp, retryAfterOf } from "../../core/classify.ts";
 import type { Failure, Ticket } from "../../core/breaker/machine.ts";
 import { DeadlineError, withoutStack } from "../../core/errors.ts";
-import { isLatency, outcomeFaults, ReadOutcome, toThousandths, type Outcome } from "../../core/outcome.ts";
+import {
+  isLatency,
+  outcomeFaults,
+  ReadOutcome,
+  toThousandths,
+  type Outcome,
+} from "../../core/outcome.ts";
 import { isImpatient, seenByLeaver, type Wait } from "../../core/patience.ts";
 import type { Settler } from "./admissions.ts";
 import type { CallOwner, CallRecord } from "./bounded-call.ts";
 import type { CallExtra } from "./extra.ts";
+import type { HeldOwner } from "./held-call.ts";
 import type { BreakerGuard } from "../breaker/guard.ts";
 import type { OperationStats } from "./stats.ts";
 import type { Emitter } from "../emitter.ts";
@@ -22,7 +29,7 @@ interface SettlementSettings extends Classifiers {
   readonly deadlineMs: number | undefined;
 }
 
-export class Settlement implements Settler, CallOwner {
+export class Settlement implements Settler, CallOwner, HeldOwner {
   readonly books: CallBooks;
   readonly #guard: BreakerGuard;
   readonly #clock: Clock;
@@ -181,22 +188,51 @@ export class Settlement implements Settler, CallOwner {
   }
 
   expired(call: CallRecord, stalled: boolean): Error {
-    const { operation, ticket, startMs, deadlineMs = 0, extra } = call;
+    const error = this.deadlineError(call, undefined);
+    this.timedOut(call, stalled, error);
+    return error;
+  }
+
+  timedOut(call: CallRecord, stalled: boolean, error: Error): void {
+    const { operation, ticket, startMs, deadlineMs, extra } = call;
     const nowMs = this.#clock.monotonic();
     const latencyMs = nowMs - startMs;
+    if (stalled) this.books.finishIgnored(operation, ticket, latencyMs, extra);
+    else {
+      const failure = this.#failure("timeout", error);
+      const limitMs = deadlineMs ?? latencyMs;
+      this.#finishTimeout(operation, ticket, failure, limitMs, latencyMs, nowMs, extra);
+    }
+  }
+
+  deadlineError({ operation, deadlineMs = 0 }: CallRecord, idleMs: number | undefined): Error {
     const facts = {
       upstream: this.#guard.name,
       operation: operation.name,
       reason: "deadline",
       retryAfterMs: undefined,
     } as const;
-    const error = withoutStack(() => new DeadlineError(facts, deadlineMs));
-    if (stalled) this.books.finishIgnored(operation, ticket, latencyMs, extra);
-    else {
-      const failure = this.#failure("timeout", error);
-      this.#finishTimeout(operation, ticket, failure, deadlineMs, latencyMs, nowMs, extra);
-    }
-    return error;
+    return withoutStack(() => new DeadlineError(facts, idleMs ?? deadlineMs, idleMs !== undefined));
+  }
+
+  /** The answer of a held call. True when it was good, so that the rest of it decides. */
+  answered(call: CallRecord, value: unknown): boolean {
+    const nowMs = this.#clock.monotonic();
+    this.books.answeredMs = nowMs;
+    const judgement = this.#judge.ofValue(value);
+    if (judgement === "ok") return true;
+    const { operation, ticket, startMs, extra } = call;
+    this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
+    return false;
+  }
+
+  done({ operation, ticket, startMs, extra }: CallRecord): void {
+    const nowMs = this.#clock.monotonic();
+    this.books.finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
+  }
+
+  unread({ operation, ticket, startMs, extra }: CallRecord): void {
+    this.books.finishIgnored(operation, ticket, this.#clock.monotonic() - startMs, extra);
   }
 
   /** The upstream's own limit is evidence; a shorter one of the caller's only where it was not too short. */
@@ -246,11 +282,7 @@ export class Settlement implements Settler, CallOwner {
     return this.#weighed(kind, failureText(error), retryAfterOf(error));
   }
 
-  #weighed(
-    kind: "failed" | "timeout",
-    message: string,
-    retryAfterMs: number | undefined,
-  ): Failure {
+  #weighed(kind: "failed" | "timeout", message: string, retryAfterMs: number | undefined): Failure {
     const { timeoutWeightThousandths, failureWeightThousandths } = this.#guard.policy;
     const weightThousandths =
       kind === "timeout" ? timeoutWeightThousandths : failureWeightThousandths;

@@ -35,6 +35,7 @@ import { Door, type DoorPorts } from "./door.ts";
 import type { CallExtra } from "./extra.ts";
 import type { Classifiers } from "./judge.ts";
 import { Settlement } from "./settlement.ts";
+import { HeldCall, type Held } from "./held-call.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
 import {
   endpointStatus,
@@ -159,6 +160,45 @@ export class Upstream {
     );
   }
 
+  /**
+   * As `execute`, for an answer that comes in pieces: the call goes on after `fn` has answered, until `held`
+   * is told that the rest has come, failed, or is not wanted. The deadline covers the rest; with `idleMs` it
+   * ends with the answer, and each wait for more may then take so many milliseconds.
+   */
+  hold<Result>(
+    fn: (context: CallContext, held: Held) => Result,
+    given: CallOptions & { readonly idleMs?: number | undefined } = NO_OPTIONS,
+  ): Promise<Awaited<Result>> {
+    let options = NO_OPTIONS;
+    let idleMs: number | undefined;
+    try {
+      options = new ReadOptions(given);
+      ({ idleMs } = given);
+      checkCall(this.name, fn, options, idleMs);
+      if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const operation = this.#operations.get(options.operation);
+    const ticket = this.#admit(operation, options);
+    if (ticket === REFUSED) return rejectSoon(this.#door.refusalError(operation, options.load));
+    this.#books.inFlight += 1;
+    const { extra } = this.#door;
+    const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
+    const startMs = this.#clock.monotonic();
+    const call = new HeldCall<Awaited<Result>>({
+      owner: this.#settlement,
+      record: { operation, ticket, startMs, deadlineMs, extra },
+      queue: this.#ports.deadlines,
+      signal: options.signal,
+      idleMs,
+      monotonic: () => this.#clock.monotonic(),
+    });
+    return extra?.watched === undefined
+      ? call.start(fn)
+      : extra.watched.within(() => call.start(fn));
+  }
+
   /** The same function, guarded: same arguments, result, `this`, name, length and properties. */
   wrap<This, Args extends unknown[], Result>(
     fn: (this: This, ...args: Args) => Result,
@@ -181,11 +221,7 @@ export class Upstream {
     checkCall(this.name, noCall, options);
     const operation = this.#operations.get(options.operation);
     const door = this.#door;
-    const { watcher } = this.#ports.gate;
-    const ticket =
-      watcher === undefined
-        ? door.admit(operation, options.load)
-        : door.admitWatched(watcher, operation, options);
+    const ticket = this.#admit(operation, options);
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
     this.#books.inFlight += 1;
     const startMs = this.#clock.monotonic();
@@ -310,6 +346,13 @@ export class Upstream {
   /** Whether forgetting this upstream would lose nothing. */
   get isIdle(): boolean {
     return this.#guard.isIdle && this.#books.inFlight === 0 && this.#books.abandoned === 0;
+  }
+
+  #admit(operation: OperationStats, options: ReadOptions): Ticket {
+    const { watcher } = this.#ports.gate;
+    return watcher === undefined
+      ? this.#door.admit(operation, options.load)
+      : this.#door.admitWatched(watcher, operation, options);
   }
 
   #runBounded<Result>(

@@ -1,0 +1,213 @@
+// A call that goes on after its function's answer, until its holder says that the rest has come, such as
+// the body of an HTTP answer. Whose time it is decides what an end says: while somebody waits for more it
+// is the upstream's; while nobody does, the caller reads slowly or not at all, and that is no evidence.
+//
+// The answer itself is not kept here: one that its caller drops unread can be collected.
+
+import { ask, property } from "../../core/foreign.ts";
+import { adopted } from "./adopt.ts";
+import type { CallRecord } from "./bounded-call.ts";
+import { AbortableContext, type CallContext } from "./context.ts";
+import type { DeadlineEntry, DeadlineQueue, Expiring } from "./deadline.ts";
+
+/** What the holder tells of the rest. The first end counts, further ones do nothing. */
+export interface Held {
+  /** Whether somebody waits for the upstream now. False when the answer has come. */
+  waiting(yes: boolean): void;
+  /** All of it has come, or the caller wants no more of it. */
+  done(): void;
+  /** The rest failed. */
+  failed(error: unknown): void;
+}
+
+/** Settles held calls. */
+export interface HeldOwner {
+  /** The answer has come. True when it was a good one, so that the rest decides; else it is settled. */
+  answered(call: CallRecord, value: unknown): boolean;
+  done(call: CallRecord): void;
+  failed(call: CallRecord, error: unknown): void;
+  /** Ended while nobody waited for the upstream: no evidence. */
+  unread(call: CallRecord): void;
+  timedOut(call: CallRecord, stalled: boolean, error: Error): void;
+  aborted(call: CallRecord, reason: unknown): void;
+  /** What a caller is told whose deadline passed; with `idleMs` it was a pause, not the whole. */
+  deadlineError(call: CallRecord, idleMs: number | undefined): Error;
+  abandoned(change: 1 | -1): void;
+}
+
+export interface HeldParts {
+  readonly owner: HeldOwner;
+  readonly record: CallRecord;
+  readonly queue: DeadlineQueue;
+  readonly signal: AbortSignal | undefined;
+  /** Lets the deadline end with the answer, and allows pauses of so many milliseconds after it. */
+  readonly idleMs: number | undefined;
+  readonly monotonic: () => number;
+}
+
+export class HeldCall<Result> implements Expiring, Held {
+  readonly #parts: HeldParts;
+  readonly #context: AbortableContext;
+  #settlers: { resolve: (value: Result) => void; reject: (error: unknown) => void } | undefined;
+  #deadline: DeadlineEntry | undefined = undefined;
+  #idle: DeadlineEntry | undefined = undefined;
+  #onAbort: (() => void) | undefined = undefined;
+  #isRunning = false;
+  #isAnswered = false;
+  #isComplete = false;
+  /** Counted. An answer that was bad is, while the rest of it still comes. */
+  #isSettled = false;
+  #isOver = false;
+  /** For which the upstream has been waited for, up to the last pause. */
+  #waitedMs = 0;
+  /** Since when it is waited for; undefined while it is not. */
+  #sinceMs: number | undefined;
+
+  constructor(parts: HeldParts) {
+    this.#parts = parts;
+    this.#sinceMs = parts.record.startMs;
+    this.#context = new AbortableContext(parts.record.extra?.endpoint);
+  }
+
+  start(fn: (context: CallContext, held: Held) => unknown): Promise<Result> {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.#settlers = { resolve, reject };
+    const { queue, record, signal } = this.#parts;
+    const { deadlineMs, startMs } = record;
+    if (deadlineMs !== undefined) this.#deadline = queue.add(this, deadlineMs, startMs);
+    if (signal !== undefined) {
+      this.#onAbort = () => this.#abort();
+      ask(signal, "addEventListener", "abort", this.#onAbort);
+    }
+    // Aborted while it was admitted, by one who was told of that: nobody hears it again.
+    if (signal !== undefined && property(signal, "aborted") === true) this.#abort();
+    else this.#run(fn);
+    return promise;
+  }
+
+  waiting(yes: boolean): void {
+    if (this.#isOver || yes === (this.#sinceMs !== undefined)) return;
+    const { queue, idleMs, monotonic } = this.#parts;
+    const nowMs = monotonic();
+    if (yes) {
+      this.#sinceMs = nowMs;
+      if (idleMs !== undefined) this.#idle = queue.add(this, idleMs, nowMs);
+    } else this.#pause(nowMs);
+  }
+
+  done(): void {
+    this.#isComplete = true;
+    // Before the answer it says that the answer is all.
+    if (this.#isOver || !this.#isAnswered) return;
+    this.#close();
+    this.#settle((owner, call) => owner.done(call));
+  }
+
+  failed(error: unknown): void {
+    if (this.#isOver || !this.#isAnswered) return;
+    this.#close();
+    this.#settle((owner, call) => owner.failed(call, error));
+  }
+
+  expire(stalled: boolean): void {
+    const { owner, record, idleMs } = this.#parts;
+    const isWaitedFor = this.#sinceMs !== undefined;
+    this.#close();
+    const error = owner.deadlineError(record, this.#isAnswered ? idleMs : undefined);
+    this.#settle((_owner, call) => {
+      if (isWaitedFor) owner.timedOut(call, stalled, error);
+      else owner.unread(call);
+    });
+    this.#end(error);
+  }
+
+  #abort(): void {
+    if (this.#isOver) return;
+    const isWaitedFor = this.#sinceMs !== undefined;
+    this.#close();
+    const reason = property(this.#parts.signal, "reason");
+    this.#settle((owner, call) => {
+      if (isWaitedFor) owner.aborted(call, reason);
+      else owner.unread(call);
+    });
+    this.#end(reason);
+  }
+
+  #run(fn: (context: CallContext, held: Held) => unknown): void {
+    this.#isRunning = true;
+    let promise: Promise<unknown> | undefined;
+    try {
+      const answer = fn(this.#context, this);
+      promise = adopted(answer);
+      if (promise === undefined) this.#onAnswer(answer as Result);
+    } catch (error) {
+      this.#onFailed(error);
+    }
+    promise?.then(
+      (value) => this.#onAnswer(value as Result),
+      (error: unknown) => this.#onFailed(error),
+    );
+  }
+
+  #onAnswer(value: Result): void {
+    if (this.#stopped()) return;
+    const { owner, idleMs, queue, monotonic } = this.#parts;
+    this.#isAnswered = true;
+    this.#pause(monotonic());
+    if (idleMs !== undefined && this.#deadline !== undefined) queue.remove(this.#deadline);
+    if (!owner.answered(this.#seen(), value)) this.#isSettled = true;
+    if (this.#isComplete) this.done();
+    this.#settlers?.resolve(value);
+    // The promise holds the answer, and what resolves it holds the promise.
+    this.#settlers = undefined;
+  }
+
+  #onFailed(error: unknown): void {
+    if (this.#stopped()) return;
+    this.#close();
+    this.#settle((owner, call) => owner.failed(call, error));
+    this.#settlers?.reject(error);
+  }
+
+  /** The function has settled; true when its call had ended before. */
+  #stopped(): boolean {
+    this.#isRunning = false;
+    if (!this.#isOver) return false;
+    this.#parts.owner.abandoned(-1);
+    return true;
+  }
+
+  /** It has ended for its caller, who is told before the function is. */
+  #end(reason: unknown): void {
+    if (this.#isRunning) this.#parts.owner.abandoned(1);
+    this.#settlers?.reject(reason);
+    this.#context.abort(reason);
+  }
+
+  #settle(how: (owner: HeldOwner, call: CallRecord) => void): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    how(this.#parts.owner, this.#seen());
+  }
+
+  /** The record as if nothing but the upstream had been waited for. */
+  #seen(): CallRecord {
+    const { record, monotonic } = this.#parts;
+    return { ...record, startMs: monotonic() - this.#waitedMs };
+  }
+
+  #pause(nowMs: number): void {
+    if (this.#sinceMs === undefined) return;
+    this.#waitedMs += nowMs - this.#sinceMs;
+    this.#sinceMs = undefined;
+    if (this.#idle !== undefined) this.#parts.queue.remove(this.#idle);
+  }
+
+  #close(): void {
+    this.#isOver = true;
+    const { queue, signal, monotonic } = this.#parts;
+    this.#pause(monotonic());
+    if (this.#deadline !== undefined) queue.remove(this.#deadline);
+    if (this.#onAbort !== undefined) ask(signal, "removeEventListener", "abort", this.#onAbort);
+  }
+}
