@@ -105,8 +105,13 @@ export class ReadOutcome implements Outcome {
   readonly waitedInAllMs: number | undefined;
   readonly error: unknown;
 
-  /** Throws what the getters of `given` throw, and a `TypeError` where it is nothing that has fields. */
+  /** Throws what the getters of `given` throw, and a `TypeError` where it is no object. */
   constructor(given: Outcome) {
+    if (typeof given !== "object" || given === null) {
+      throw new TypeError(
+        `it must be an object such as { outcome: "ok" }, not ${kindOf(given as unknown)}`,
+      );
+    }
     this.outcome = given.outcome;
     this.weight = given.weight;
     this.timeout = given.timeout;

@@ -15,7 +15,7 @@ export function adopted<Result>(answer: Result): Promise<Awaited<Result>> | unde
     const { then } = answer as { readonly then?: unknown };
     // As it is, unless it is of a subclass or has a `then` of its own: who knows how often that calls back.
     if (then === promiseThen && answer.constructor === Promise) {
-      return answer as unknown as Promise<Awaited<Result>>;
+      return answer;
     }
     if (typeof then !== "function") return undefined;
   } catch (error) {

@@ -1,0 +1,359 @@
+// What cannot be used is refused before anything is admitted; what comes later, from classifiers and adapters,
+// is told once and costs neither the call's result nor its settlement.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  createBreaker,
+  latching,
+  slidingWindow,
+  type CallOptions,
+  type Outcome,
+  type Upstream,
+  type UpstreamOptions,
+} from "../../src/index.ts";
+
+const boom = new Error("boom");
+
+function guard(options: Omit<UpstreamOptions, "breaker"> = {}): Upstream {
+  return createBreaker("draftkings", latching({ failureThreshold: 1000 }), options);
+}
+
+function throwing(key: string): object {
+  return Object.defineProperty({}, key, {
+    enumerable: true,
+    get() {
+      throw boom;
+    },
+  });
+}
+
+/** What the calls so far came to, and what still runs. */
+function counts(upstream: Upstream): Record<string, number> {
+  const sum: Record<string, number> = { inFlight: upstream.inFlight };
+  for (const one of upstream.operations) {
+    for (const key of ["ok", "failed", "timeout", "ignored"] as const) {
+      if (one[key] > 0) sum[key] = (sum[key] ?? 0) + one[key];
+    }
+  }
+  return sum;
+}
+
+async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  return assert.fail("nothing was rejected");
+}
+
+/** Collects the process's warnings of misuse while `run` runs. */
+async function warnings(run: () => Promise<unknown>): Promise<string[]> {
+  const told: string[] = [];
+  const listener = (warning: Error & { readonly code?: string }): void => {
+    if (warning.code === "SG_MISUSE") told.push(warning.message);
+  };
+  process.on("warning", listener);
+  await run();
+  // Warnings come in a later turn; the first one of a process in a much later one.
+  for (let n = 0; n < 20 && told.length === 0; n += 1) {
+    await new Promise((resolve) => void setTimeout(resolve, 5));
+  }
+  process.off("warning", listener);
+  return told;
+}
+
+const MILLISECONDS = /deadlineMs must be a number of milliseconds above 0, not /;
+
+const REFUSED: readonly (readonly [name: string, options: unknown, sentence: RegExp])[] = [
+  ["a deadline of 0", { deadlineMs: 0 }, MILLISECONDS],
+  ["a deadline of -1", { deadlineMs: -1 }, MILLISECONDS],
+  ["a deadline of NaN", { deadlineMs: Number.NaN }, MILLISECONDS],
+  ["a deadline with a unit", { deadlineMs: "2s" }, /above 0, not "2s"/],
+  ["a bigint as deadline", { deadlineMs: 5n }, /above 0, not a bigint/],
+  ["null as deadline", { deadlineMs: null }, /above 0, not null/],
+  ["a symbol as operation", { operation: Symbol("bet") }, /operation must be a text, not a symbol/],
+  ["a number as operation", { operation: 5 }, /operation must be a text, not 5/],
+  ["a text as load", { load: "heavy" }, /load must be a number from 0 to 1000, not "heavy"/],
+  ["a bigint as load", { load: 5n }, /load must be a number/],
+  ["a controller as signal", { signal: new AbortController() }, /signal must be an AbortSignal/],
+  ["true as signal", { signal: true }, /signal must be an AbortSignal, not true/],
+  ["a getter that throws", throwing("signal"), /boom/],
+  ["a revoked proxy", revoked(), /revoked|proxy/i],
+];
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+describe("options of a call", () => {
+  for (const [name, options, sentence] of REFUSED) {
+    test(`${name}: refused with a sentence, and nothing was admitted`, async () => {
+      const upstream = guard();
+      const given = options as CallOptions;
+      let ran = 0;
+      const fn = (): number => (ran += 1);
+
+      assert.match(String(await rejection(upstream.execute(fn, given))), sentence);
+      assert.match(String(await rejection(upstream.hold(fn, given))), sentence);
+      assert.throws(() => upstream.wrap(fn, given), sentence);
+      assert.throws(() => upstream.tryAcquire(given), sentence);
+      assert.equal(ran, 0);
+      assert.deepEqual(counts(upstream), { inFlight: 0 });
+    });
+  }
+
+  test("every fault is listed at once", async () => {
+    const options = { deadlineMs: 0, load: "x", operation: 1 } as unknown as CallOptions;
+    const error = await rejection(guard().execute("fn" as never, options));
+
+    assert.match(String(error), /what is to run must be a function.*operation.*load.*deadlineMs/);
+    assert.equal((error as { readonly code?: string }).code, "SG_OPTIONS_INVALID");
+  });
+
+  test("null is no signal, as fetch has it", async () => {
+    const upstream = guard();
+
+    assert.equal(await upstream.execute(() => 5, { signal: null }), 5);
+    assert.deepEqual(counts(upstream), { inFlight: 0, ok: 1 });
+  });
+
+  test("a signal that throws when it is listened to costs the caller nothing", async () => {
+    const upstream = guard({ deadlineMs: 60_000 });
+    const signal = {
+      aborted: false,
+      addEventListener() {
+        throw boom;
+      },
+      removeEventListener() {
+        throw boom;
+      },
+    } as unknown as AbortSignal;
+
+    assert.equal(await upstream.execute(() => 5, { signal }), 5);
+    assert.deepEqual(counts(upstream), { inFlight: 0, ok: 1 });
+  });
+
+  test("a signal that is aborted while the call is admitted ends it before it runs", async () => {
+    const upstream = guard();
+    const controller = new AbortController();
+    upstream.setMode({ mode: "shadow" });
+    upstream.trip();
+    upstream.on("refused", () => controller.abort(boom));
+    let ran = 0;
+
+    const { signal } = controller;
+    assert.equal(await rejection(upstream.execute(() => (ran += 1), { signal })), boom);
+    assert.equal(await rejection(upstream.hold(() => (ran += 1), { signal })), boom);
+    assert.equal(ran, 0);
+    assert.deepEqual(counts(upstream).inFlight, 0);
+  });
+});
+
+describe("what an adapter settles with", () => {
+  const ODD: readonly (readonly [name: string, outcome: unknown, sentence: RegExp])[] = [
+    ["null", null, /must be an object such as { outcome: "ok" }, not null/],
+    ["nothing", undefined, /must be an object such as { outcome: "ok" }, not undefined/],
+    ["a text", "ok", /must be an object such as { outcome: "ok" }, not "ok"/],
+    [
+      "another word",
+      { outcome: "success" },
+      /outcome must be ok, failed or ignored, not "success"/,
+    ],
+    ["a bigint as latency", { outcome: "ok", latencyMs: 5n }, /latencyMs must be a number/],
+    ["a text as weight", { outcome: "failed", weight: "2" }, /weight must be a number, not "2"/],
+    ["a getter that throws", throwing("outcome"), /boom/],
+    [
+      "a late getter that throws",
+      {
+        outcome: "failed",
+        get error(): unknown {
+          throw boom;
+        },
+      },
+      /boom/,
+    ],
+  ];
+  for (const [name, outcome, sentence] of ODD) {
+    test(`${name}: told, and the call counts as ignored`, async () => {
+      const upstream = guard();
+      const told = await warnings(async () => {
+        for (let n = 0; n < 3; n += 1) {
+          const admission = upstream.tryAcquire();
+          assert.ok(admission.admitted);
+          admission.settle(outcome as Outcome);
+        }
+      });
+
+      assert.deepEqual(counts(upstream), { inFlight: 0, ignored: 3 });
+      assert.equal(told.length, 1, told.join("\n"));
+      assert.match(told[0] ?? "", /draftkings: settle/);
+      assert.match(told[0] ?? "", sentence);
+      assert.throws(() => upstream.record(outcome as Outcome));
+      assert.equal(upstream.state(), "closed");
+    });
+  }
+
+  test("an odd outcome gives a probe back", async () => {
+    const upstream = createBreaker("dk", slidingWindow({ minimumCalls: 1, openDurationMs: 1 }));
+    await warnings(async () => {
+      for (let n = 0; n < 20; n += 1) {
+        const admission = upstream.tryAcquire();
+        if (admission.admitted) admission.settle(null as never);
+      }
+    });
+
+    assert.deepEqual(counts(upstream), { inFlight: 0, ignored: 20 });
+  });
+});
+
+describe("what classifiers answer", () => {
+  const good = (): Promise<unknown> => Promise.resolve({ ok: true });
+  const bad = (): Promise<never> =>
+    Promise.reject(Object.assign(new Error("nope"), { status: 404 }));
+  const down = (): Promise<never> => Promise.reject(new Error("down"));
+  type Case = readonly [
+    name: string,
+    options: Omit<UpstreamOptions, "breaker">,
+    fn: () => Promise<unknown>,
+    expected: Record<string, number>,
+    sentence: RegExp | undefined,
+  ];
+  const say = (word: unknown) => ({ classifyResult: () => word as never });
+  const sayOfError = (word: unknown) => ({ classifyError: () => word as never });
+  const CASES: readonly Case[] = [
+    ["true", say(true), good, { ok: 1 }, /classifyResult answered true/],
+    ["false", say(false), good, { ok: 1 }, /classifyResult answered false/],
+    ["nothing", say(undefined), good, { ok: 1 }, /classifyResult answered undefined/],
+    ["a promise", say(Promise.resolve("failed")), good, { ok: 1 }, /must answer at once/],
+    [
+      "a promise that rejects",
+      { classifyResult: () => Promise.reject(boom) as never },
+      good,
+      { ok: 1 },
+      /must answer at once/,
+    ],
+    [
+      "a word that is none",
+      say("bad"),
+      good,
+      { ok: 1 },
+      /answered "bad"; it must answer ok, failed/,
+    ],
+    ["the other list's word", say("ignored"), good, { ignored: 1 }, undefined],
+    ["failure", say("failure"), good, { failed: 1 }, undefined],
+    ["failed", say("failed"), good, { failed: 1 }, undefined],
+    ["success of an error", sayOfError("success"), down, { ok: 1 }, undefined],
+    ["ok of an error", sayOfError("ok"), down, { ok: 1 }, undefined],
+    ["ignore of an error", sayOfError("ignore"), down, { ignored: 1 }, undefined],
+    ["a promise of an error", sayOfError(Promise.resolve("ok")), down, { failed: 1 }, /at once/],
+    ["nothing of a 404", sayOfError(undefined), bad, { ok: 1 }, /classifyError answered undefined/],
+    ["a boolean of an error", sayOfError(true), down, { failed: 1 }, /classifyError answered true/],
+  ];
+  for (const [name, options, fn, expected, sentence] of CASES) {
+    test(`${name}: ${sentence === undefined ? "counted" : "told, and counted as without it"}`, async () => {
+      const upstream = guard(options);
+      const told = await warnings(async () => {
+        for (let n = 0; n < 3; n += 1) await upstream.execute(fn).catch(() => {});
+      });
+
+      const thrice = Object.fromEntries(Object.entries(expected).map(([key, n]) => [key, 3 * n]));
+      assert.deepEqual(counts(upstream), { inFlight: 0, ...thrice });
+      assert.equal(told.length, sentence === undefined ? 0 : 1, told.join("\n"));
+      if (sentence !== undefined) assert.match(told[0] ?? "", sentence);
+    });
+  }
+
+  test("one that throws is told, and the call counts as without it", async () => {
+    const upstream = guard({
+      classifyError: () => {
+        throw boom;
+      },
+    });
+    const late = (): Promise<never> => Promise.reject(new Error("it timed out"));
+    const told = await warnings(() => upstream.execute(late).catch(() => {}));
+
+    assert.deepEqual(counts(upstream), { inFlight: 0, timeout: 1 });
+    assert.match(told[0] ?? "", /draftkings: classifyError threw boom/);
+  });
+});
+
+describe("what answers say by themselves", () => {
+  const answer =
+    (status: number, headers: Record<string, string> = {}) =>
+    () =>
+      Promise.resolve(new Response(null, { status, headers }));
+  const error = (fields: Record<string, unknown>) => () =>
+    Promise.reject(Object.assign(new Error("Request failed"), fields));
+  for (const [name, fn, expected] of [
+    ["a Response of 200", answer(200), { ok: 1 }],
+    ["a Response of 404", answer(404), { ok: 1 }],
+    ["a Response of 500", answer(500), { failed: 1 }],
+    ["a Response of 408", answer(408), { timeout: 1 }],
+    ["a Response of 429", answer(429), { ignored: 1 }],
+    [
+      "another gateway's refusal",
+      answer(503, { "x-switchgear-reason": "tripped" }),
+      { ignored: 1 },
+    ],
+    ["a bet with a status", () => Promise.resolve({ status: 500 }), { ok: 1 }],
+    ["axios on 404", error({ status: 404, response: { status: 404, headers: {} } }), { ok: 1 }],
+    ["axios on 500", error({ status: 500, response: { status: 500 } }), { failed: 1 }],
+    ["axios on 504", error({ status: 504, message: "timeout" }), { failed: 1 }],
+    ["got on 404", error({ response: { statusCode: 404 } }), { ok: 1 }],
+    ["got on 503", error({ response: { statusCode: 503 } }), { failed: 1 }],
+    ["ky on 429", error({ response: new Response(null, { status: 429 }) }), { ignored: 1 }],
+    ["AWS on 400", error({ $metadata: { httpStatusCode: 400 } }), { ok: 1 }],
+    ["a 400 that speaks of timeouts", error({ status: 400, message: "bad timeout" }), { ok: 1 }],
+    [
+      "a cause of 422",
+      error({ cause: Object.assign(new Error("x"), { statusCode: 422 }) }),
+      { ok: 1 },
+    ],
+    [
+      "an error of another gateway's refusal",
+      error({
+        status: 503,
+        response: { status: 503, headers: { "x-switchgear-reason": "tripped" } },
+      }),
+      { ignored: 1 },
+    ],
+  ] as const) {
+    test(name, async () => {
+      const upstream = guard();
+      await upstream.execute(fn).catch(() => {});
+
+      assert.deepEqual(counts(upstream), { inFlight: 0, ...expected });
+    });
+  }
+
+  test("429 as the options have it", async () => {
+    const failing = guard({ status429: "failure" });
+    const fine = guard({ status429: "success" });
+    for (const fn of [answer(429), error({ status: 429 })]) {
+      for (const upstream of [failing, fine]) await upstream.execute(fn).catch(() => {});
+    }
+
+    assert.deepEqual(counts(failing), { inFlight: 0, failed: 2 });
+    assert.deepEqual(counts(fine), { inFlight: 0, ok: 2 });
+    assert.throws(() => guard({ status429: "bad" as never }), /status429 must be one of neutral/);
+  });
+});
+
+describe("a wrapped function", () => {
+  test("keeps name, length, properties, arguments and this", async () => {
+    async function fetchOdds(this: { readonly base: string }, id: number, _market: string) {
+      return `${this.base}${id}`;
+    }
+    const marked = Object.assign(fetchOdds, { cacheKey: "odds" });
+    const wrapped = guard().wrap(marked);
+
+    assert.equal(wrapped.name, "fetchOdds");
+    assert.equal(wrapped.length, 2);
+    assert.equal((wrapped as unknown as typeof marked).cacheKey, "odds");
+    assert.equal(await wrapped.call({ base: "dk/" }, 7, "nfl"), "dk/7");
+  });
+});
