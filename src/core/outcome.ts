@@ -108,9 +108,7 @@ export class ReadOutcome implements Outcome {
   /** Throws what the getters of `given` throw, and a `TypeError` where it is no object. */
   constructor(given: Outcome) {
     if (typeof given !== "object" || given === null) {
-      throw new TypeError(
-        `it must be an object such as { outcome: "ok" }, not ${kindOf(given as unknown)}`,
-      );
+      throw new TypeError(`it must be an object such as { outcome: "ok" }, not ${kindOf(given)}`);
     }
     this.outcome = given.outcome;
     this.weight = given.weight;

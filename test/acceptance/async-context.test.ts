@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { createSwitchgear, latching } from "../../src/index.ts";
 
@@ -39,3 +40,12 @@ test("each call's abort is heard in its own context, its events in nobody else's
   assert.deepEqual(settled, [undefined, undefined]);
   await gear.close();
 });
+
+for (const how of ["import", "require"]) {
+  test(`loaded by ${how} inside of a request, the library keeps nothing of that request`, () => {
+    const program = new URL("../fixtures/loaded-in-a-call.ts", import.meta.url).pathname;
+    const told = execFileSync(process.execPath, [program, how], { encoding: "utf8" });
+
+    assert.equal(told, "settled in undefined\n");
+  });
+}

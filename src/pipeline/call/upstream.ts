@@ -34,6 +34,7 @@ import type { DeadlineQueue } from "./deadline.ts";
 import { Door, type DoorPorts } from "./door.ts";
 import type { CallExtra } from "./extra.ts";
 import type { Classifiers } from "./judge.ts";
+import { rejectSoon } from "./reject-soon.ts";
 import { Settlement } from "./settlement.ts";
 import { HeldCall, type Held } from "./held-call.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
@@ -380,16 +381,6 @@ export class Upstream {
 function shorter(upstream: number | undefined, call: number | undefined): number | undefined {
   if (call === undefined) return upstream;
   return upstream === undefined ? call : Math.min(upstream, call);
-}
-
-/**
- * A promise that is rejected when it is handed out sets Node's tracking of unhandled rejections in
- * motion, and stops it when it is awaited a moment later: nearly half of what a refusal costs.
- */
-function rejectSoon(error: Error): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    queueMicrotask(() => reject(error));
-  });
 }
 
 /** What the checks of a call without a function are given. */

@@ -1,0 +1,189 @@
+// The library on somebody else's time: the fake timers of node:test, of Bun, and those of Vitest and Jest,
+// which are both @sinonjs/fake-timers, with what each of them replaces by default.
+
+import assert from "node:assert/strict";
+import { mock, test, describe } from "node:test";
+import type * as BunTest from "bun:test";
+import FakeTimers from "@sinonjs/fake-timers";
+import {
+  createBreaker,
+  isRefused,
+  latching,
+  slidingWindow,
+  type Upstream,
+} from "../../src/index.ts";
+import { systemClock } from "../../src/runtime/system-clock.ts";
+
+interface Kit {
+  readonly name: string;
+  /** Whether it replaces the clocks, too: without them only what waits for a timer can pass. */
+  readonly hasClock: boolean;
+  start(): { advance(ms: number): void; stop(): void };
+}
+
+const KITS: readonly Kit[] = [
+  sinon("Vitest's defaults", (all) =>
+    all.filter((name) => !["nextTick", "queueMicrotask"].includes(name)),
+  ),
+  sinon("Jest's defaults", (all) => all),
+  sinon("Date and timers alone", () => ["Date", "setTimeout", "clearTimeout"]),
+  ...(typeof Bun === "undefined"
+    ? [
+        nodeKit("node:test's, with Date", ["setTimeout", "setInterval", "Date"]),
+        nodeKit("node:test's timers alone", ["setTimeout"]),
+      ]
+    : [bunKit()]),
+];
+
+type Replaced = NonNullable<
+  NonNullable<Parameters<typeof FakeTimers.install>[0]>["toFake"]
+>[number];
+
+function sinon(name: string, choose: (all: Replaced[]) => Replaced[]): Kit {
+  return {
+    name,
+    hasClock: true,
+    start() {
+      const all = Object.keys(FakeTimers.timers) as Replaced[];
+      const clock = FakeTimers.install({ toFake: choose(all) });
+      return { advance: (ms) => void clock.tick(ms), stop: () => clock.uninstall() };
+    },
+  };
+}
+
+function nodeKit(name: string, apis: ("setTimeout" | "setInterval" | "Date")[]): Kit {
+  return {
+    name,
+    hasClock: apis.includes("Date"),
+    start() {
+      mock.timers.enable({ apis });
+      return { advance: (ms) => mock.timers.tick(ms), stop: () => mock.timers.reset() };
+    },
+  };
+}
+
+function bunKit(): Kit {
+  return {
+    name: "Bun's",
+    hasClock: true,
+    start() {
+      // oxlint-disable-next-line typescript/no-require-imports -- there on one runtime only
+      const { jest } = require("bun:test") as typeof BunTest;
+      jest.useFakeTimers();
+      return {
+        advance: (ms) => void jest.advanceTimersByTime(ms),
+        stop: () => jest.useRealTimers(),
+      };
+    },
+  };
+}
+
+/** Turns of the microtask queue, without a timer. */
+async function turns(n = 10): Promise<void> {
+  for (let turn = 0; turn < n; turn += 1) await Promise.resolve();
+}
+
+function outcome(promise: Promise<unknown>): { value: unknown } {
+  const seen: { value: unknown } = { value: "pending" };
+  promise.then(
+    (value) => (seen.value = value),
+    (error: unknown) => (seen.value = isRefused(error) ? error.code : error),
+  );
+  return seen;
+}
+
+async function trip(upstream: Upstream): Promise<void> {
+  for (let n = 0; n < 2; n += 1) {
+    outcome(upstream.execute(() => Promise.reject(new Error("HTTP 500"))));
+    await turns();
+  }
+}
+
+const hang = (): Promise<void> => new Promise(() => {});
+
+for (const kit of KITS) {
+  describe(`on ${kit.name}`, () => {
+    test("a deadline comes", async () => {
+      const time = kit.start();
+      try {
+        const upstream = createBreaker("dk", latching(), { deadlineMs: 2_000 });
+        const seen = outcome(upstream.execute(hang));
+        time.advance(1_999);
+        await turns();
+        assert.equal(seen.value, "pending");
+        time.advance(1);
+        await turns();
+        assert.equal(seen.value, "SG_DEADLINE");
+      } finally {
+        time.stop();
+      }
+    });
+
+    test("a refusal settles", async () => {
+      const time = kit.start();
+      try {
+        const upstream = createBreaker("dk", latching({ failureThreshold: 2 }));
+        await trip(upstream);
+        const seen = outcome(upstream.execute(() => "odds"));
+        await turns();
+        assert.equal(seen.value, "SG_BREAKER_OPEN");
+      } finally {
+        time.stop();
+      }
+    });
+
+    if (!kit.hasClock) return;
+    test("an open duration passes", async () => {
+      const time = kit.start();
+      try {
+        const breaker = slidingWindow({
+          minimumCalls: 2,
+          openDurationMs: 15_000,
+          openDurationJitter: 0,
+        });
+        const upstream = createBreaker("dk", breaker);
+        await trip(upstream);
+        assert.equal(upstream.state(), "open");
+        time.advance(15_000);
+        const seen = outcome(upstream.execute(() => "odds"));
+        await turns();
+        assert.equal(seen.value, "odds");
+      } finally {
+        time.stop();
+      }
+    });
+
+    test("one guard serves before, under and after them", async () => {
+      const upstream = createBreaker("dk", latching(), { deadlineMs: 2_000 });
+      // Leaves a real timer armed behind it.
+      await upstream.execute(() => Promise.resolve());
+      const time = kit.start();
+      try {
+        const seen = outcome(upstream.execute(hang));
+        time.advance(2_001);
+        await turns();
+        assert.equal(seen.value, "SG_DEADLINE");
+        await turns();
+      } finally {
+        time.stop();
+      }
+      assert.equal(await upstream.execute(() => "odds"), "odds");
+    });
+
+    test("elapsed time goes on from where it was, in both directions", () => {
+      const beforeMs = systemClock.monotonic();
+      const time = kit.start();
+      try {
+        const startMs = systemClock.monotonic();
+        assert.ok(startMs >= beforeMs && startMs - beforeMs < 5_000, `${startMs - beforeMs}`);
+        time.advance(60_000);
+        const elapsedMs = systemClock.monotonic() - startMs;
+        assert.ok(elapsedMs >= 60_000 && elapsedMs < 70_000, `${elapsedMs}`);
+      } finally {
+        time.stop();
+      }
+      const afterMs = systemClock.monotonic();
+      assert.ok(afterMs >= beforeMs + 60_000 && afterMs < beforeMs + 80_000, `${afterMs}`);
+    });
+  });
+}
