@@ -255,6 +255,11 @@ export class Switchgear implements AsyncDisposable {
     return this.#monitors;
   }
 
+  /** Whether `close` was called. */
+  get isClosing(): boolean {
+    return this.#gate.isClosing;
+  }
+
   /** Writes what waits to be written. False when the store still fails. */
   flush(): boolean {
     return this.#persistence.flush();

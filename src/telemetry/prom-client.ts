@@ -1,11 +1,13 @@
 // `switchgear/prom-client`: the same families for an application that has a prom-client registry.
 //
 // Nothing of prom-client is imported: a registry asks each of its metrics for `get()`, so what answers
-// that is a metric. Values are read when somebody scrapes, once for all families of a scrape.
+// that is a metric. Values are read when somebody scrapes, once for all families of a scrape. Whatever is
+// shown in one registry of prom-client shares its families there.
 
 import type { Metric } from "./series/catalogue.ts";
 import { METRICS } from "./series/catalogue.ts";
 import type { Labels, MetricFamily } from "./series/families.ts";
+import { mergeFamilies } from "./series/merge.ts";
 import {
   Recorder,
   type BuildInfo,
@@ -19,15 +21,19 @@ export interface PromRegistry {
   /** Asks for a class of prom-client's; what it uses of one is a `PromMetric`. */
   readonly registerMetric: (metric: never) => unknown;
   readonly removeSingleMetric: (name: string) => unknown;
+  readonly getSingleMetric: (name: string) => unknown;
 }
 
 export interface PromMetric {
-  readonly name: string;
+  /** A registry that speaks OpenMetrics takes `_total` off a counter's, and puts it on again when it prints. */
+  name: string;
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram";
   /** How prom-client puts the workers of a cluster together. */
-  readonly aggregator: "sum" | "max";
+  readonly aggregator: Metric["overflow"];
   get(): Promise<PromAnswer>;
+  /** What is counted here is not the registry's to forget: `resetMetrics` resets its own. */
+  reset(): void;
 }
 
 export interface PromAnswer {
@@ -58,7 +64,10 @@ export interface PromOptions extends Partial<BuildInfo> {
   readonly config?: MeteredConfig | undefined;
 }
 
-/** Shows a registry of upstreams in one of prom-client. */
+/**
+ * Shows a registry of upstreams in one of prom-client. A second one joins the first there: series of the same
+ * labels become one. The same one again, or one in place of a closed one, replaces it, as a hot reload has it.
+ */
 export function registerSwitchgear(
   registry: PromRegistry,
   gear: MetricSource,
@@ -66,10 +75,68 @@ export function registerSwitchgear(
 ): Registration {
   const build = version === undefined || runtime === undefined ? undefined : { version, runtime };
   const recorder = new Recorder(gear, { build, log, config });
-  const all = Object.values(METRICS);
-  const registration = registerFamilies(registry, all, () => recorder.collect());
-  recorder.registrationFailures = registration.failures;
-  return registration;
+  const shown = shownIn(registry);
+  const failures = shown.add(gear, recorder);
+  recorder.registrationFailures = failures;
+  return { failures, unregister: () => shown.remove(gear, recorder) };
+}
+
+/** The same in every copy of this module: a reloaded one must find what the old one has shown. */
+const SHOWN = Symbol.for("switchgear.prom-client.shown");
+
+function shownIn(registry: PromRegistry & { readonly [SHOWN]?: Shown }): Shown {
+  const known = registry[SHOWN];
+  if (known !== undefined) return known;
+  const shown = new Shown(registry);
+  Object.defineProperty(registry, SHOWN, { value: shown });
+  return shown;
+}
+
+/** All registries of upstreams that are shown in one of prom-client. */
+class Shown {
+  readonly #registry: PromRegistry;
+  readonly #recorders = new Map<MetricSource, Recorder>();
+  readonly #metrics: readonly PromMetric[];
+
+  constructor(registry: PromRegistry) {
+    this.#registry = registry;
+    const scrape = oncePerScrape(() => this.#collect());
+    this.#metrics = Object.values(METRICS).map((metric) => promMetric(metric, scrape));
+  }
+
+  /** How many families the registry refused, because others have their names. */
+  add(gear: MetricSource, recorder: Recorder): number {
+    for (const other of this.#recorders.keys()) {
+      if (other === gear || other.isClosing === true) this.#recorders.delete(other);
+    }
+    this.#recorders.set(gear, recorder);
+    let failures = 0;
+    for (const [index, { name }] of Object.values(METRICS).entries()) {
+      const metric = this.#metrics[index];
+      // It may have been cleared since.
+      if (metric === undefined || this.#registry.getSingleMetric(name) === metric) continue;
+      try {
+        this.#registry.registerMetric(metric as never);
+      } catch {
+        failures += 1;
+      }
+    }
+    return failures;
+  }
+
+  remove(gear: MetricSource, recorder: Recorder): void {
+    if (this.#recorders.get(gear) !== recorder) return;
+    this.#recorders.delete(gear);
+    if (this.#recorders.size > 0) return;
+    for (const [index, { name }] of Object.values(METRICS).entries()) {
+      const isOurs = this.#registry.getSingleMetric(name) === this.#metrics[index];
+      if (isOurs) this.#registry.removeSingleMetric(name);
+    }
+  }
+
+  #collect(): readonly MetricFamily[] {
+    return mergeFamilies([...this.#recorders.values()].map((recorder) => recorder.collect()));
+  }
 }
 
 /** Shows families of any making. Names that are taken are left to whoever has them. */
@@ -113,7 +180,7 @@ function promMetric(
   { name, help, type, overflow }: Metric,
   scrape: () => Promise<ReadonlyMap<string, MetricFamily>>,
 ): PromMetric {
-  return {
+  const metric: PromMetric = {
     name,
     help,
     type,
@@ -121,9 +188,11 @@ function promMetric(
     async get() {
       const family = (await scrape()).get(name);
       const values = family === undefined ? [] : valuesOf(name, family);
-      return { name, help, type, aggregator: overflow, values };
+      return { name: metric.name, help, type, aggregator: overflow, values };
     },
+    reset() {},
   };
+  return metric;
 }
 
 function valuesOf(name: string, family: MetricFamily): PromValue[] {

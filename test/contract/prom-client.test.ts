@@ -2,12 +2,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import { EndpointBreaker } from "../../src/compat/index.ts";
 import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
 import type { Switchgear } from "../../src/index.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { registerSwitchgear } from "../../src/telemetry/prom-client.ts";
+import { METRICS } from "../../src/telemetry/series/catalogue.ts";
+import type { MetricFamily } from "../../src/telemetry/series/families.ts";
+import { mergeFamilies } from "../../src/telemetry/series/merge.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { parseExposition, sampleOf } from "./exposition.ts";
 
@@ -107,6 +110,134 @@ test("a name that the application has already is left to it, and told", async ()
   const families = parse(await registry.metrics());
   assert.equal(sampleOf(families, "circuit_breaker_tripped"), 7);
   assert.ok(families.has("circuit_breaker_trip_count"));
+});
+
+// ---- what applications do with a registry of theirs ----
+
+function geared(...names: string[]): Switchgear {
+  const breaker = latching({ failureThreshold: 1 });
+  return createSwitchgear({
+    upstreams: Object.fromEntries(names.map((name) => [name, { breaker }])),
+    clock: new VirtualClock(),
+  });
+}
+
+test("resetMetrics resets the application's own, and forgets nothing of ours", async () => {
+  const registry = new Registry();
+  const gear = geared("dk");
+  registerSwitchgear(registry, gear);
+  const orders = new Counter({ name: "orders_total", help: "h", registers: [registry] });
+  orders.inc(5);
+  gear.upstream("dk").trip();
+
+  registry.resetMetrics();
+
+  const families = parse(await registry.metrics());
+  assert.equal(sampleOf(families, "orders_total"), 0);
+  assert.equal(sampleOf(families, "circuit_breaker_tripped", { bookmaker: "dk" }), 1);
+});
+
+test("OpenMetrics gives counters the names that it gives the application's own", async () => {
+  const registry = new Registry();
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
+  const orders = new Counter({ name: "orders_total", help: "h", registers: [registry] });
+  orders.inc();
+  const gear = geared("dk");
+  registerSwitchgear(registry, gear);
+  await gear.upstream("dk").execute(() => 1);
+
+  for (let scrape = 0; scrape < 2; scrape += 1) {
+    const text = await registry.metrics();
+    assert.match(text, /^# TYPE orders counter\norders_total 1$/m);
+    assert.match(text, /^# TYPE switchgear_requests counter$/m);
+    assert.match(text, /^switchgear_requests_total\{.*outcome="ok".*\} 1$/m);
+    assert.doesNotMatch(text, /_total_total/);
+  }
+});
+
+test("merged registries and default labels show what one registry shows", async () => {
+  const registry = new Registry();
+  registry.setDefaultLabels({ app: "shop" });
+  const gear = geared("dk");
+  registerSwitchgear(registry, gear);
+  gear.upstream("dk").trip();
+
+  const merged = Registry.merge([registry, new Registry()]);
+
+  const labels = { app: "shop", bookmaker: "dk" };
+  assert.equal(sampleOf(parse(await registry.metrics()), "circuit_breaker_tripped", labels), 1);
+  assert.match(await merged.metrics(), /^circuit_breaker_tripped\{bookmaker="dk".*\} 1$/m);
+});
+
+test("a second registry of upstreams joins the first, and what is bad in either shows", async () => {
+  const registry = new Registry();
+  const [one, two] = [geared("dk", "shared"), geared("pinnacle", "shared")];
+  const first = registerSwitchgear(registry, one);
+  const second = registerSwitchgear(registry, two);
+  await one.upstream("shared").execute(() => 1);
+  await two.upstream("shared").execute(() => 1);
+  two.upstream("shared").trip();
+  two.upstream("pinnacle").trip();
+
+  const families = parse(await registry.metrics());
+
+  assert.deepEqual([first.failures, second.failures], [0, 0]);
+  const tripped = (bookmaker: string): number | undefined =>
+    sampleOf(families, "circuit_breaker_tripped", { bookmaker });
+  assert.deepEqual(["dk", "pinnacle", "shared"].map(tripped), [0, 1, 1]);
+  const ok = { bookmaker: "shared", operation: "unknown", outcome: "ok" };
+  assert.equal(sampleOf(families, "switchgear_requests_total", ok), 2);
+  assert.equal(sampleOf(families, "switchgear_store_up"), 1);
+
+  second.unregister();
+  const left = await registry.metrics();
+  assert.doesNotMatch(left, /pinnacle/);
+  assert.match(left, /bookmaker="dk"/);
+  first.unregister();
+  assert.equal((await registry.metrics()).trim(), "");
+});
+
+test("a store that fails in one of them shows as failing", () => {
+  const page = (value: number): MetricFamily[] => [
+    { type: "gauge", metric: METRICS.storeUp, samples: [{ labels: {}, value }] },
+  ];
+
+  const [merged] = mergeFamilies([page(1), page(0)]);
+
+  assert.deepEqual(merged?.samples, [{ labels: {}, value: 0 }]);
+});
+
+test("registering again replaces: the same one, and one in place of a closed one", async () => {
+  const registry = new Registry();
+  const old = geared("dk", "gone");
+  registerSwitchgear(registry, old);
+  assert.equal(registerSwitchgear(registry, old).failures, 0);
+  await old.upstream("dk").execute(() => 1);
+  const ok = { bookmaker: "dk", operation: "unknown", outcome: "ok" };
+  const once = parse(await registry.metrics());
+  assert.equal(sampleOf(once, "switchgear_requests_total", ok), 1);
+
+  await old.close();
+  const fresh = geared("dk");
+  const { failures } = registerSwitchgear(registry, fresh);
+  fresh.upstream("dk").trip();
+
+  const text = await registry.metrics();
+  assert.equal(failures, 0);
+  assert.equal(sampleOf(parse(text), "circuit_breaker_tripped", { bookmaker: "dk" }), 1);
+  assert.doesNotMatch(text, /bookmaker="gone"/);
+});
+
+test("a registry that was cleared is filled again", async () => {
+  const registry = new Registry();
+  const gear = geared("dk");
+  const stale = registerSwitchgear(registry, gear);
+  registry.clear();
+
+  assert.equal(registerSwitchgear(registry, gear).failures, 0);
+  stale.unregister();
+
+  assert.match(await registry.metrics(), /circuit_breaker_tripped\{bookmaker="dk"\} 0/);
 });
 
 // ---- spec §9.B through the façade ----

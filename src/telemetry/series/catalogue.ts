@@ -6,6 +6,8 @@
 
 export type MetricType = "counter" | "gauge" | "histogram";
 
+type Overflow = "sum" | "max" | "min";
+
 export interface Metric {
   readonly name: string;
   readonly type: MetricType;
@@ -14,20 +16,15 @@ export interface Metric {
   /** Some of its samples carry these instead: one name, two kinds of things that have it. */
   readonly orLabels?: readonly string[];
   readonly help: string;
-  /** How the upstreams beyond the bound are put together as `__overflow__`. */
-  readonly overflow: "sum" | "max";
+  /** How several are put together: upstreams beyond the bound as `__overflow__`, registries in one page. */
+  readonly overflow: Overflow;
 }
 
 function counter(name: string, labels: readonly string[], help: string): Metric {
   return { name, type: "counter", labels, help, overflow: "sum" };
 }
 
-function gauge(
-  name: string,
-  labels: readonly string[],
-  help: string,
-  overflow: "sum" | "max",
-): Metric {
+function gauge(name: string, labels: readonly string[], help: string, overflow: Overflow): Metric {
   return { name, type: "gauge", labels, help, overflow };
 }
 
@@ -225,7 +222,7 @@ export const METRICS = {
     "switchgear_store_up",
     [],
     "1 while the store works; 0 while it fails or refuses the state of an upstream, so that memory holds what disk does not.",
-    "max",
+    "min",
   ),
   storePending: gauge(
     "switchgear_store_pending",
@@ -257,7 +254,7 @@ export const METRICS = {
     "switchgear_log_up",
     [],
     "1 while log lines can be written; 0 while writing fails, because the reader is gone or the disk is full. A reader that is only stuck shows in the lines dropped. Absent where the logger is not this package's own.",
-    "max",
+    "min",
   ),
   logLinesDropped: counter(
     "switchgear_log_lines_dropped_total",
@@ -268,7 +265,7 @@ export const METRICS = {
     "switchgear_config_last_reload_successful",
     [],
     "1 while the configuration that was last read is in force, but for what waits for a restart; 0 while it is refused and the one before goes on. Only of the gateway.",
-    "max",
+    "min",
   ),
   configTakenAt: gauge(
     "switchgear_config_last_reload_success_timestamp_seconds",

@@ -22,6 +22,8 @@ import {
 
 /** What is read of a registry; `Switchgear` has it all. */
 export interface MetricSource {
+  /** A closed one makes room where another is shown. */
+  readonly isClosing?: boolean;
   /** The configured ones first. */
   eachUpstream(): Iterable<MeteredUpstream>;
   storeHealth(): {
