@@ -13,24 +13,6 @@ export function property(value: unknown, key: PropertyKey): unknown {
   }
 }
 
-/** What a stranger's value is called in a sentence: its kind, never what it holds. */
-export function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  if (typeof value === "object") return safelyIsArray(value) ? "an array" : "an object";
-  return `a ${typeof value}`;
-}
-
-/** A revoked proxy throws even here. */
-function safelyIsArray(value: object): boolean {
-  try {
-    return Array.isArray(value);
-  } catch {
-    return false;
-  }
-}
-
 /** Calls a method of a stranger's; undefined where there is none, or where it throws. */
 export function ask(value: unknown, method: string, ...args: unknown[]): unknown {
   const found = property(value, method);

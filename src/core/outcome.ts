@@ -1,7 +1,7 @@
 // What a call came to. Three outcomes, not two: a call that its caller abandoned says nothing
 // about the upstream, and counting it either way is the commonest mistake of the field.
 
-import { kindOf } from "./foreign.ts";
+import { show } from "./options.ts";
 
 /** `ok`: the upstream answered. `failed`: it did not, or badly. `ignored`: no evidence either way. */
 export type OutcomeKind = "ok" | "failed" | "ignored";
@@ -108,7 +108,7 @@ export class ReadOutcome implements Outcome {
   /** Throws what the getters of `given` throw, and a `TypeError` where it is no object. */
   constructor(given: Outcome) {
     if (typeof given !== "object" || given === null) {
-      throw new TypeError(`it must be an object such as { outcome: "ok" }, not ${kindOf(given)}`);
+      throw new TypeError(`it must be an object such as { outcome: "ok" }, not ${show(given)}`);
     }
     this.outcome = given.outcome;
     this.weight = given.weight;
@@ -129,12 +129,12 @@ export function outcomeFaults(read: ReadOutcome): readonly string[] {
   const { outcome } = read;
   let faults: string[] | undefined;
   if (outcome !== "ok" && outcome !== "failed" && outcome !== "ignored") {
-    faults = [`outcome must be ok, failed or ignored, not ${kindOf(outcome)}`];
+    faults = [`outcome must be ok, failed or ignored, not ${show(outcome)}`];
   }
   for (const [key, type] of OUTCOME_FIELDS) {
     const value = read[key];
     if (value === undefined || typeof value === type) continue;
-    (faults ??= []).push(`${key} must be a ${type}, not ${kindOf(value)}`);
+    (faults ??= []).push(`${key} must be a ${type}, not ${show(value)}`);
   }
   return faults ?? NO_FAULTS;
 }

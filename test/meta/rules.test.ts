@@ -70,6 +70,7 @@ test("the public names are these, and a change to them is deliberate", () => {
     "UnknownUpstreamError",
     "adaptive",
     "classifyError",
+    "classifyThrown",
     "createBreaker",
     "createSwitchgear",
     "forgetShared",

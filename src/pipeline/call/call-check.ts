@@ -2,7 +2,7 @@
 // refused with a sentence, and a getter of the caller's cannot throw later.
 
 import { InvalidOptionsError } from "../../core/errors.ts";
-import { kindOf } from "../../core/foreign.ts";
+import { show } from "../../core/options.ts";
 import type { CallOptions } from "./admission.ts";
 
 /** Throws `InvalidOptionsError` with every fault. Costs a comparison for each option that is given. */
@@ -51,7 +51,7 @@ function faultsOf(
 ): string[] {
   const faults: string[] = [];
   const must = (isFine: boolean, name: string, be: string, value: unknown): void => {
-    if (!isFine) faults.push(`${name} must be ${be}, not ${kindOf(value)}`);
+    if (!isFine) faults.push(`${name} must be ${be}, not ${show(value)}`);
   };
   must(typeof fn === "function", "what is to run", "a function", fn);
   must(operation === undefined || typeof operation === "string", "operation", "a text", operation);

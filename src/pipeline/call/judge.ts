@@ -3,9 +3,10 @@
 // that is none, is told and costs neither the result nor the judgement.
 
 import { classifyError, errorText, failureText, retryAfterOf } from "../../core/classify.ts";
-import { kindOf, property } from "../../core/foreign.ts";
+import { property } from "../../core/foreign.ts";
 import { judgeErrorsAnswer, judgeResponse, type AnswerVerdict } from "../../core/http-answer.ts";
 import type { Status429 } from "../../core/http-status.ts";
+import { show } from "../../core/options.ts";
 import { outcomeOfVerdict, type CallOutcome, type Verdict } from "../../core/outcome.ts";
 import type { Clock } from "../ports.ts";
 import type { Complaints } from "./complaints.ts";
@@ -117,7 +118,7 @@ export class Judge {
     if (isPromise) swallow(said);
     this.#complain(
       option,
-      isPromise ? "answered a promise, and must answer at once" : `answered ${kindOf(said)}`,
+      isPromise ? "answered a promise, and must answer at once" : `answered ${show(said)}`,
     );
     return undefined;
   }
