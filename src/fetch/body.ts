@@ -12,6 +12,8 @@ export function heldResponse(response: Response, held: Held): Response {
     held.done();
     return response;
   }
+  // Who looks at the status of a 404 seldom reads the page that comes with it.
+  if (!response.ok) held.answerDecides();
   const told = new Response(tell(body.getReader(), held), {
     status: response.status,
     statusText: response.statusText,

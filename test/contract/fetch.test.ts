@@ -224,6 +224,20 @@ describe("the status decides", () => {
     assert.deepEqual(counts(guard), { failed: 1 });
   });
 
+  test("so does any that is not 2xx, whoever reads it", async () => {
+    handler = (_request, response) => {
+      response.writeHead(404, { "content-length": "100" }).write("n");
+    };
+    const { guard, call } = guarded({ deadlineMs: DEADLINE_MS });
+
+    const answer = await call(url);
+
+    assert.deepEqual(counts(guard), { ok: 1 });
+    assert.equal(guard.inFlight, 0);
+    assert.ok((await rejection(answer.text())) instanceof DeadlineError);
+    assert.deepEqual(counts(guard), { ok: 1 });
+  });
+
   test("three of them trip, and the fourth is refused without being sent", async () => {
     let asked = 0;
     handler = (_request, response) => {

@@ -14,6 +14,8 @@ import type { DeadlineEntry, DeadlineQueue, Expiring } from "./deadline.ts";
 export interface Held {
   /** Whether somebody waits for the upstream now. False when the answer has come. */
   waiting(yes: boolean): void;
+  /** Told before the answer: it decides alone, and is counted at once, while the rest still comes. */
+  answerDecides(): void;
   /** All of it has come, or the caller wants no more of it. */
   done(): void;
   /** The rest failed. */
@@ -55,6 +57,7 @@ export class HeldCall<Result> implements Expiring, Held {
   #isRunning = false;
   #isAnswered = false;
   #isComplete = false;
+  #doesAnswerDecide = false;
   /** Counted. An answer that was bad is, while the rest of it still comes. */
   #isSettled = false;
   #isOver = false;
@@ -93,6 +96,10 @@ export class HeldCall<Result> implements Expiring, Held {
       this.#sinceMs = nowMs;
       if (idleMs !== undefined) this.#idle = queue.add(this, idleMs, nowMs);
     } else this.#pause(nowMs);
+  }
+
+  answerDecides(): void {
+    this.#doesAnswerDecide = true;
   }
 
   done(): void {
@@ -156,6 +163,7 @@ export class HeldCall<Result> implements Expiring, Held {
     this.#pause(monotonic());
     if (idleMs !== undefined && this.#deadline !== undefined) queue.remove(this.#deadline);
     if (!owner.answered(this.#seen(), value)) this.#isSettled = true;
+    else if (this.#doesAnswerDecide) this.#settle((_owner, call) => owner.done(call));
     if (this.#isComplete) this.done();
     this.#settlers?.resolve(value);
     // The promise holds the answer, and what resolves it holds the promise.
