@@ -68,6 +68,8 @@ const PREPARATION_TEXT =
 
 const GRPC_CANCELLED = 1;
 const GRPC_DEADLINE_EXCEEDED = 4;
+/** `4 DEADLINE_EXCEEDED: …`, as grpc-js writes it. */
+const GRPC_TEXT = /^\d+ [A-Z_]+: /;
 const PG_QUERY_CANCELLED = "57014";
 
 /** HTTP clients wrap the socket's error once or twice; a longer chain is somebody else's story. */
@@ -166,7 +168,10 @@ function cancellation(
     return typeof message === "string" && TIMEOUT_TEXT.test(message) ? "timeout" : "ignored";
   }
   if (code === GRPC_CANCELLED || code === GRPC_DEADLINE_EXCEEDED) {
-    const isGrpc = name === "ConnectError" || typeof property(error, "details") === "string";
+    const isGrpc =
+      name === "ConnectError" ||
+      typeof property(error, "details") === "string" ||
+      (typeof message === "string" && GRPC_TEXT.test(message));
     if (isGrpc) return code === GRPC_CANCELLED ? "ignored" : "timeout";
   }
   const isCancelled =

@@ -353,7 +353,7 @@ describe("a wrapped function", () => {
 
     assert.equal(wrapped.name, "fetchOdds");
     assert.equal(wrapped.length, 2);
-    assert.equal((wrapped as unknown as typeof marked).cacheKey, "odds");
+    assert.equal(wrapped.cacheKey, "odds");
     assert.equal(await wrapped.call({ base: "dk/" }, 7, "nfl"), "dk/7");
   });
 });

@@ -201,6 +201,14 @@ export class Upstream {
   }
 
   /** The same function, guarded: same arguments, result, `this`, name, length and properties. */
+  wrap<Fn extends (this: never, ...args: never) => Promise<unknown>>(
+    fn: Fn,
+    options?: CallOptions,
+  ): Fn;
+  wrap<This, Args extends unknown[], Result>(
+    fn: (this: This, ...args: Args) => Result,
+    options?: CallOptions,
+  ): (this: This, ...args: Args) => Promise<Awaited<Result>>;
   wrap<This, Args extends unknown[], Result>(
     fn: (this: This, ...args: Args) => Result,
     options: CallOptions = NO_OPTIONS,

@@ -56,6 +56,10 @@ describe("a time that was up is a timeout, however it was given", () => {
       details: "Deadline exceeded",
       message: "4 DEADLINE_EXCEEDED: Deadline exceeded after 1.001s",
     }),
+    "gRPC DEADLINE_EXCEEDED by its words": failure({
+      code: 4,
+      message: "4 DEADLINE_EXCEEDED: Too late",
+    }),
     "Connect DeadlineExceeded": failure({ name: "ConnectError", code: 4 }),
     "PostgreSQL, statement timeout": failure({
       code: "57014",
