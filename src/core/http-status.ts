@@ -37,6 +37,9 @@ export function isGuardsRefusal(status: number, reason: unknown): boolean {
 
 const SECONDS = /^\d{1,10}$/;
 
+/** A date as C prints it, in UTC (RFC 9110 §5.6.7): without a zone it would be taken for local time. */
+const ASCTIME = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/;
+
 /** Statuses whose `Retry-After` asks for fewer calls: a redirect's is about something else. */
 export function mayAskToWait(status: number): boolean {
   return status === 429 || status >= 500;
@@ -49,6 +52,7 @@ export function mayAskToWait(status: number): boolean {
 export function retryAfterMs(value: unknown, wallMs: number): number | undefined {
   if (typeof value !== "string") return undefined;
   const text = value.trim();
-  const waitMs = SECONDS.test(text) ? Number(text) * 1000 : Date.parse(text) - wallMs;
+  const date = ASCTIME.test(text) ? `${text} GMT` : text;
+  const waitMs = SECONDS.test(text) ? Number(text) * 1000 : Date.parse(date) - wallMs;
   return waitMs > 0 ? waitMs : undefined;
 }
