@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isGuardsRefusal, mayAskToWait, retryAfterMs } from "../../../src/core/http-status.ts";
 
+// Where local time is another one: dates of the old form must not be taken for it.
+process.env["TZ"] = "America/New_York";
+
 const NOW = Date.parse("2026-02-08T23:30:00Z");
 
 for (const [value, waitMs] of [
