@@ -1,9 +1,8 @@
 // From what the validator found to a fault that a person can act on: where, what was found, what would be right,
 // and the nearest known name.
 
-import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
-
+import { nearest } from "../core/nearest.ts";
 import type { ConfigFault } from "./fault.ts";
 import type { JsonSchema } from "./json-schema.ts";
 import { showPath, showValue } from "./redact.ts";
@@ -14,25 +13,6 @@ type Issue = z.core.$ZodIssue;
 type RawPath = readonly PropertyKey[];
 
 const START: Position = { line: 1, column: 1 };
-// A key longer than this is no typing mistake of a known one.
-const GUESS_CHARACTERS_MAX = 64;
-
-function plain(word: string): string {
-  return word.replaceAll(/[-_ ]/g, "").toLowerCase();
-}
-
-/** The nearest of `known`, if it is near: at most a third of the letters differ. Case, - and _ do not count. */
-export function nearest(text: string, known: readonly string[]): string | undefined {
-  if (text.length > GUESS_CHARACTERS_MAX) return undefined;
-  let best: { word: string; cost: number } | undefined;
-  for (const word of known) {
-    const cost = distance(plain(text), plain(word));
-    const isNear = cost <= Math.ceil(Math.max(text.length, word.length) / 3) && cost < word.length;
-    if (isNear && (best === undefined || cost < best.cost)) best = { word, cost };
-  }
-  return best?.word;
-}
-
 function child(value: unknown, key: PropertyKey): unknown {
   if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
   return Object.getOwnPropertyDescriptor(value, key)?.value;

@@ -2,6 +2,7 @@
 // Messages are for people. Errors of the upstream pass through untouched and are none of these.
 
 import type { RefusalReason } from "./events.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** All codes, with what each one means. Documentation and tests are held to this list. */
 export const ERROR_CODES = {
@@ -192,7 +193,8 @@ export class UnknownUpstreamError extends SwitchgearError {
   constructor(upstream: string, known: readonly string[]) {
     const list =
       known.length === 0 ? "none is configured" : `known: ${known.slice(0, 20).join(", ")}`;
-    super("SG_UNKNOWN_UPSTREAM", `no upstream named ${JSON.stringify(upstream)}; ${list}`);
+    const hint = typeof upstream === "string" ? didYouMean(upstream, known) : "";
+    super("SG_UNKNOWN_UPSTREAM", `no upstream named ${JSON.stringify(upstream)}; ${list}${hint}`);
     this.upstream = upstream;
   }
 }

@@ -207,4 +207,23 @@ export interface RefusedAudit {
 export type SwitchgearEvent = UpstreamEvent | RegistryEvent;
 
 export type EventType = SwitchgearEvent["type"];
+
+/** A record, so that the compiler asks for a type added later. */
+const TYPES: Readonly<Record<EventType, true>> = {
+  transition: true,
+  trip: true,
+  reset: true,
+  "reset-denied": true,
+  recovery: true,
+  refused: true,
+  settled: true,
+  failed: true,
+  endpoint: true,
+  mode: true,
+  task: true,
+  "store-error": true,
+  "store-recovered": true,
+};
+
+export const EVENT_TYPES = Object.keys(TYPES) as readonly EventType[];
 export type EventOf<Type extends EventType> = Extract<SwitchgearEvent, { readonly type: Type }>;

@@ -2,6 +2,7 @@
 // mends a configuration one start at a time. Nothing is silently corrected.
 
 import { InvalidOptionsError } from "./errors.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** What one option accepts. `least`/`above`/`most` are for finite numbers. */
 export type OptionRule =
@@ -27,8 +28,9 @@ export function checkOptions<Options extends object>(
   const faults: string[] = [];
   const known = Object.keys(rules);
   for (const [key, value] of Object.entries(options)) {
-    if (!Object.hasOwn(rules, key)) faults.push(`${key} is not an option (${known.join(", ")})`);
-    else if (value !== undefined) {
+    if (!Object.hasOwn(rules, key)) {
+      faults.push(`${key} is not an option (${known.join(", ")})${didYouMean(key, known)}`);
+    } else if (value !== undefined) {
       const wanted = violated(value, rules[key as keyof Options]);
       if (wanted !== undefined) faults.push(`${key} must be ${wanted}, not ${show(value)}`);
     }

@@ -3,7 +3,10 @@
 // each has one of its own, and what events hold is frozen where it is made: freezing each event as well
 // costs a call 200 ns, a copy 50.
 
-import type { EventOf, EventType, SwitchgearEvent } from "../core/events.ts";
+import { InvalidOptionsError } from "../core/errors.ts";
+import { EVENT_TYPES, type EventOf, type EventType, type SwitchgearEvent } from "../core/events.ts";
+import { didYouMean } from "../core/nearest.ts";
+import { show } from "../core/options.ts";
 
 export type Listener<Type extends EventType> = (event: EventOf<Type>) => unknown;
 
@@ -27,8 +30,12 @@ export class Emitter {
     return this.#errors;
   }
 
-  /** Calls `listener` on every event of this type; the answer ends the subscription. */
+  /**
+   * Calls `listener` on every event of this type; the answer ends the subscription. Throws
+   * `InvalidOptionsError` for a type that is none: nobody would ever be called.
+   */
   on<Type extends EventType>(type: Type, listener: Listener<Type>): () => void {
+    checkSubscription(type, listener);
     const lists: Map<EventType, readonly AnyListener[]> = (this.#lists ??= new Map());
     const list = lists.get(type) ?? [];
     if (list.length >= LISTENERS_MAX) {
@@ -72,4 +79,15 @@ export class Emitter {
     this.#errors += 1;
     if (this.#parent !== undefined) this.#parent.#countError();
   }
+}
+
+function checkSubscription(type: unknown, listener: unknown): void {
+  const isKnown = EVENT_TYPES.some((one) => one === type);
+  if (isKnown && typeof listener === "function") return;
+  const hint = typeof type === "string" ? didYouMean(type, EVENT_TYPES) : "";
+  throw new InvalidOptionsError("on", [
+    isKnown
+      ? `the listener must be a function, not ${show(listener)}`
+      : `there is no event ${show(type)} (${EVENT_TYPES.join(", ")})${hint}`,
+  ]);
 }

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
   createBreaker,
+  createSwitchgear,
   latching,
   slidingWindow,
   type CallOptions,
@@ -340,6 +341,32 @@ describe("what answers say by themselves", () => {
     assert.deepEqual(counts(failing), { inFlight: 0, failed: 2 });
     assert.deepEqual(counts(fine), { inFlight: 0, ok: 2 });
     assert.throws(() => guard({ status429: "bad" as never }), /status429 must be one of neutral/);
+  });
+});
+
+describe("names that nothing has", () => {
+  test("an event: refused with the one that was meant", () => {
+    const upstream = guard();
+    const on = upstream.on.bind(upstream) as (type: unknown, listener: unknown) => void;
+
+    assert.throws(
+      () => on("trips", () => {}),
+      /there is no event "trips" .*; did you mean "trip"\?/,
+    );
+    assert.throws(() => on("open", () => {}), /there is no event "open" \(transition, trip/);
+    assert.throws(() => on(Symbol("trip"), () => {}), /there is no event a symbol/);
+    assert.throws(() => on("trip", undefined), /the listener must be a function, not undefined/);
+  });
+
+  test("an upstream, and an option", () => {
+    const breaker = latching();
+    const gear = createSwitchgear({ upstreams: { draftkings: { breaker } } });
+
+    assert.throws(() => gear.upstream("draftkigns"), /did you mean "draftkings"\?/);
+    assert.throws(
+      () => latching({ failureTreshold: 3 } as never),
+      /failureTreshold is not an option .*did you mean "failureThreshold"\?/,
+    );
   });
 });
 

@@ -39,7 +39,7 @@ const RULES: readonly Rule[] = [
   { files: FOOT, may: [CORE, FOOT] },
   {
     files: /^src\/config\//,
-    may: [CORE, /^src\/config\//, NODE, /^(zod|yaml|fastest-levenshtein)$/],
+    may: [CORE, /^src\/config\//, NODE, /^(zod|yaml)$/],
   },
   { files: /^src\/store\/memory\.ts$/, may: [CORE, PORTS, /^src\/store\/audit\.ts$/] },
   { files: /^src\/store\//, may: [CORE, PORTS, /^src\/store\//, /^node:(sqlite|fs|path|os|url)$/] },
