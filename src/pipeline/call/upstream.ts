@@ -34,6 +34,7 @@ import type { DeadlineQueue } from "./deadline.ts";
 import { Door, type DoorPorts } from "./door.ts";
 import type { CallExtra } from "./extra.ts";
 import type { Classifiers } from "./judge.ts";
+import { likeItsOriginal } from "./like-its-original.ts";
 import { rejectSoon } from "./reject-soon.ts";
 import { Settlement } from "./settlement.ts";
 import { HeldCall, type Held } from "./held-call.ts";
@@ -394,14 +395,4 @@ function shorter(upstream: number | undefined, call: number | undefined): number
 /** What the checks of a call without a function are given. */
 function noCall(): void {
   // Never called.
-}
-
-/** Frameworks read what a function is: Express counts arguments, others read its name or their own marks. */
-function likeItsOriginal<Wrapped extends object>(wrapped: Wrapped, original: object): Wrapped {
-  for (const key of Reflect.ownKeys(original)) {
-    if (key === "prototype" || key === "arguments" || key === "caller") continue;
-    const descriptor = Reflect.getOwnPropertyDescriptor(original, key);
-    if (descriptor !== undefined) Reflect.defineProperty(wrapped, key, descriptor);
-  }
-  return wrapped;
 }
