@@ -84,7 +84,9 @@ export function takeOver(
   if (isOlder && isUndone && !disk.forked.has(name)) {
     journal.break("a newer order is never undone", `${name} took over an older one`);
   }
-  if (person.sequence > orders.person.sequence) orders.person = person;
+  // Of two people's orders of one millisecond the one that was taken over counts from now on.
+  const isSameMoment = person.wallMs === orders.person.wallMs;
+  if (isSameMoment || person.sequence > orders.person.sequence) orders.person = person;
   // A person's reset may be taken over without the trip that its process had by itself since.
   orders.newest = snapshot.tripped || newest.kind === "reset" ? newest : person;
 }
