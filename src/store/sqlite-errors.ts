@@ -81,6 +81,11 @@ function concernOf(storeCode: string): StoreConcern {
   return storeCode === "SQLITE_ERROR" ? "either" : "store";
 }
 
+/** Whether it is about the row or value alone: all others may pass. */
+export function isRefusal(error: unknown): boolean {
+  return concernOf(sqliteCode(error)) === "change";
+}
+
 export function keepsConnection(storeCode: string): boolean {
   return CODES_KEEPING_CONNECTION.has(storeCode);
 }

@@ -4,6 +4,7 @@
 // work of a program or a person who counts none.
 
 import type { AuditEntry, StoredBreaker } from "../pipeline/ports.ts";
+import { isRefusal } from "./sqlite-errors.ts";
 import type { SqliteStatement } from "./sqlite-handle.ts";
 import * as rows from "./sqlite-rows.ts";
 import type { StoredRow } from "./sqlite-rows.ts";
@@ -16,8 +17,14 @@ export const AUDITS_MAX = 200;
 export class Known {
   #rows = new Map<string, StoredRow>();
   readonly #audits: AuditEntry[] = [];
+  /** Upstreams whose rows the file refused when they were written back. */
+  readonly #refused = new Set<string>();
   /** The highest number of a commit, by anybody. */
   revision = 0;
+
+  get hasRefused(): boolean {
+    return this.#refused.size > 0;
+  }
 
   get isEmpty(): boolean {
     return this.#rows.size === 0;
@@ -31,7 +38,8 @@ export class Known {
     const newest = found.reduce((most, { revision }) => Math.max(most, revision), 0);
     const isCounted = found.length === 0 || newest > 0;
     const isBehind = isCounted && newest < this.revision;
-    const known = new Map(keeps || isBehind ? this.#rows : []);
+    const refused = [...this.#rows].filter(([upstream]) => this.#refused.has(upstream));
+    const known = new Map(keeps || isBehind ? this.#rows : refused);
     let lacks = false;
     for (const row of found) {
       const { upstream } = row.stored;
@@ -42,13 +50,16 @@ export class Known {
     }
     this.#rows = known;
     this.revision = Math.max(this.revision, newest);
-    return lacks || known.size > found.length;
+    const names = new Set(found.map(({ stored }) => stored.upstream));
+    const isMissing = (name: string): boolean => !names.has(name) && !this.#refused.has(name);
+    return lacks || [...known.keys()].some(isMissing);
   }
 
   /** Whether a file that was opened anew has lost what it was given. */
   isLostIn(found: readonly StoredRow[], prepare: Prepare): boolean {
     const there = new Map(found.map(({ stored, revision }) => [stored.upstream, revision]));
     for (const [upstream, { revision }] of this.#rows) {
+      if (this.#refused.has(upstream)) continue;
       const at = there.get(upstream);
       if (at === undefined || (at > 0 && at < revision)) return true;
     }
@@ -84,22 +95,47 @@ export class Known {
 
   /** What `write` gave, once it is committed. */
   wrote(written: readonly StoredRow[], audits: readonly AuditEntry[], revision: number): void {
-    for (const row of written) this.#rows.set(row.stored.upstream, row);
+    for (const row of written) {
+      this.#rows.set(row.stored.upstream, row);
+      this.#refused.delete(row.stored.upstream);
+    }
     this.revision = revision;
     this.#audits.push(...audits.slice(-AUDITS_MAX));
     this.#audits.splice(0, this.#audits.length - AUDITS_MAX);
   }
 
-  /** Writes what the file lacks. To be called inside a transaction. */
+  /**
+   * Writes what the file lacks; what it refuses holds back nothing else, and is tried again by
+   * `restoreRefused`. To be called inside a transaction.
+   */
   restore(prepare: Prepare, wallMs: number): void {
-    for (const [upstream, { stored, revision }] of this.#rows) {
+    this.#refused.clear();
+    for (const upstream of this.#rows.keys()) this.#restoreRow(prepare, upstream, wallMs);
+    const audits = this.#audits.slice();
+    for (const audit of audits) {
+      const isTaken = takes(() => {
+        prepare(rows.INSERT_ABSENT_AUDIT).run(...rows.auditParams(audit));
+      });
+      if (!isTaken) this.#audits.splice(this.#audits.indexOf(audit), 1);
+    }
+  }
+
+  restoreRefused(prepare: Prepare, wallMs: number): void {
+    const refused = Array.from(this.#refused);
+    for (const upstream of refused) this.#restoreRow(prepare, upstream, wallMs);
+  }
+
+  #restoreRow(prepare: Prepare, upstream: string, wallMs: number): void {
+    const row = this.#rows.get(upstream);
+    this.#refused.delete(upstream);
+    if (row === undefined) return;
+    const { stored, revision } = row;
+    const isTaken = takes(() => {
       prepare(rows.RESTORE_STATE).run(...rows.stateParams(stored, wallMs, revision));
-      // Dated anew where it was written: not to be taken for somebody else's change.
-      this.#rows.set(upstream, { stored, revision, print: undefined });
-    }
-    for (const audit of this.#audits) {
-      prepare(rows.INSERT_ABSENT_AUDIT).run(...rows.auditParams(audit));
-    }
+    });
+    if (!isTaken) this.#refused.add(upstream);
+    // Dated anew where it was written: not to be taken for somebody else's change.
+    this.#rows.set(upstream, { stored, revision, print: undefined });
   }
 
   all(): readonly StoredBreaker[] {
@@ -108,7 +144,18 @@ export class Known {
 
   clear(): void {
     this.#rows.clear();
+    this.#refused.clear();
     this.#audits.length = 0;
+  }
+}
+
+function takes(write: () => void): boolean {
+  try {
+    write();
+    return true;
+  } catch (error) {
+    if (isRefusal(error)) return false;
+    throw error;
   }
 }
 

@@ -143,7 +143,7 @@ class SqliteStore implements Store {
     return this.#attempt("poll", () => {
       const connection = this.#connect();
       // Not for reading's sake: without calls, nothing else would write the state back.
-      if (this.#mustRestore) this.#bringUpToDate(connection);
+      if (this.#mustRestore || this.#known.hasRefused) this.#bringUpToDate(connection);
       connection.tidy(() => this.#deleteOldAudits(connection));
       if (connection.dataVersion() === this.#seenVersion) return undefined;
       this.#prepareForReading(connection);
@@ -218,8 +218,13 @@ class SqliteStore implements Store {
   #bringUpToDate(connection: Connection): void {
     const wallMs = this.#now();
     connection.migrateOnce(wallMs);
-    if (!this.#mustRestore) return;
-    connection.transaction(() => this.#known.restore((sql) => connection.prepared(sql), wallMs));
+    const known = this.#known;
+    if (!this.#mustRestore && !known.hasRefused) return;
+    connection.transaction(() => {
+      const prepare = (sql: string): SqliteStatement => connection.prepared(sql);
+      if (this.#mustRestore) known.restore(prepare, wallMs);
+      else known.restoreRefused(prepare, wallMs);
+    });
     this.#mustRestore = !connection.holdsCommit(() => !this.#hasNextLost(true));
   }
 

@@ -203,3 +203,26 @@ test("moves a log that is gone into the database of a handle that cannot be open
   store.close();
   db.close();
 });
+
+test("what another file refuses of what was lost holds back nothing else, and is written once it may be", () => {
+  const path = newPath();
+  const store = sqliteStore(path, { now });
+  store.commit({ breakers: [tripped("dk"), tripped("fd")], audits: [audit("dk")] });
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
+  const another = sqliteStore(path, { now });
+  another.commit({ breakers: [], audits: [] });
+  another.close();
+  withDatabase(path, (db) =>
+    db.exec(`CREATE TRIGGER refuse BEFORE INSERT ON circuit_breaker_state
+      WHEN NEW.bookmaker = 'dk' BEGIN SELECT RAISE(ABORT, 'not dk'); END`),
+  );
+
+  store.commit({ breakers: [tripped("pinnacle")], audits: [] });
+  assert.equal(leftBehind(path).tripped, "fd pinnacle");
+  store.poll?.();
+  withDatabase(path, (db) => db.exec("DROP TRIGGER refuse"));
+  store.poll?.();
+
+  assert.equal(leftBehind(path).tripped, "dk fd pinnacle");
+  store.close();
+});
