@@ -3,6 +3,7 @@
 
 import type { BreakerPolicy } from "./core/breaker/machine.ts";
 import type { Scheduler } from "./core/clock.ts";
+import { InvalidOptionsError } from "./core/errors.ts";
 import type { Random } from "./core/random.ts";
 import type { LoadSampler, Store } from "./pipeline/ports.ts";
 import type { RegistryOptions, UpstreamOptions } from "./pipeline/registry-options.ts";
@@ -89,7 +90,7 @@ export interface SwitchgearOptions extends RegistryOptions {
 
 /** Makes a registry of guarded upstreams. Throws `InvalidOptionsError` with every fault listed. */
 export function createSwitchgear(options: SwitchgearOptions): Switchgear {
-  const { store, sampler, clock, random, ...registry } = options;
+  const { store, sampler, clock, random, ...registry } = options ?? {};
   return new Switchgear(registry, {
     scheduler: clock ?? systemClock,
     store: store ?? memoryStore(),
@@ -110,5 +111,8 @@ export function createBreaker(
   breaker: BreakerPolicy,
   options: Omit<UpstreamOptions, "breaker"> = {},
 ): Upstream {
+  if (typeof name !== "string" || name === "") {
+    throw new InvalidOptionsError("createBreaker", ["the name must be a text that is not empty"]);
+  }
   return createSwitchgear({ upstreams: { [name]: { ...options, breaker } } }).upstream(name);
 }

@@ -194,7 +194,7 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
     const upstream = find(gear, name) ?? created(gear, name);
     if (upstream === undefined) return notFound();
     upstream.trip({ reason, actor });
-    return done(name, `Circuit breaker for ${name} tripped`);
+    return done(upstream, `Circuit breaker for ${name} tripped`);
   });
 
   order("reset", { reason: REASON, force: FORCE }, (given) => {
@@ -207,7 +207,7 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
       if (error instanceof ResetDeniedError) return json(400, { error: error.message });
       throw error;
     }
-    return done(name, `Circuit breaker for ${name} reset`);
+    return done(upstream, `Circuit breaker for ${name} reset`);
   });
 
   order("mode", { mode: MODE, reason: REASON }, ({ name, actor, values, reason }) => {
@@ -215,7 +215,7 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
     const mode = values.get("mode");
     if (upstream === undefined || !isOperatorMode(mode)) return notFound();
     upstream.setMode({ mode, actor, reason: reason ?? `Mode ${mode} via API` });
-    return done(name, `Circuit breaker for ${name} set to ${mode}`);
+    return done(upstream, `Circuit breaker for ${name} set to ${mode}`);
   });
 }
 
@@ -226,8 +226,10 @@ interface Order {
   readonly reason: string | undefined;
 }
 
-function done(bookmaker: string, message: string): Response {
-  return json(200, { success: true, bookmaker, message });
+/** In force in any case; `persisted` says whether a restart will know of it. */
+function done(upstream: Upstream, message: string): Response {
+  const { persisted } = upstream.status();
+  return json(200, { success: true, bookmaker: upstream.name, message, persisted });
 }
 
 function textOf(value: unknown): string | undefined {

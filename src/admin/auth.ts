@@ -14,12 +14,13 @@ export function isAdminToken(value: string, token: Secret): boolean {
 }
 
 /**
- * Whether an `Authorization` value holds the token in any spelling: whatever the scheme, beside other
- * parameters, joined with a second line, or in the Base64 of `Basic`.
+ * Whether a field holds the token: as it is, in any field; in `Authorization` in any spelling, too: whatever the
+ * scheme, beside other parameters, joined with a second line, or in the Base64 of `Basic`. `name` in lower case.
  */
-export function holdsAdminToken(value: string, token: Secret): boolean {
+export function holdsAdminToken(name: string, value: string, token: Secret): boolean {
   const secret = token.reveal();
   if (value.includes(secret)) return true;
+  if (name !== "authorization") return false;
   return (value.match(BASE64) ?? []).some((text) =>
     Buffer.from(text, "base64").toString("latin1").includes(secret),
   );

@@ -67,7 +67,7 @@ const historySchema = z.object({
   ),
 });
 
-const messageSchema = z.object({ message: z.string() });
+const messageSchema = z.object({ message: z.string(), persisted: z.boolean().optional() });
 
 export interface OutputOptions {
   readonly json?: boolean | undefined;
@@ -203,7 +203,15 @@ async function order(
 ): Promise<void> {
   const answer = await client.post(url, body);
   if (options.json === true) printJson(answer);
-  else say(read(messageSchema, answer).message);
+  else {
+    const { message, persisted = true } = read(messageSchema, answer);
+    say(message);
+    if (!persisted) {
+      say(
+        "It is in force, and not on disk: the store fails or refuses it, and a restart would forget it.",
+      );
+    }
+  }
 }
 
 export async function historyCommand(

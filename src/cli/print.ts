@@ -1,6 +1,7 @@
 // Answers on standard output: tables for people, JSON for programs.
 
 import Table from "cli-table3";
+import { oneLine } from "../telemetry/log/escape.ts";
 import { tellPeople } from "../telemetry/log/standard-output.ts";
 import { EXIT } from "./exit-codes.ts";
 
@@ -50,11 +51,8 @@ export function orDash(value: string | number | null | undefined): string {
   return value === null || value === undefined || value === "" ? "-" : String(value);
 }
 
-/** Names and errors are strangers' texts: an escape sequence must not reach the terminal. */
-function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "\uFFFD");
-}
+/** Names and errors are strangers' texts: an escape sequence must not reach the terminal, nor a line end a cell. */
+const printable = oneLine;
 
 const PLAIN = {
   top: "",

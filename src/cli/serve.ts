@@ -13,7 +13,7 @@ import { startGateway } from "../gateway/server.ts";
 import { createSwitchgear, type Switchgear } from "../index.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
-import { attachLogging, createLogger } from "../telemetry/log/index.ts";
+import { attachLogging, createLogger, type SwitchgearLogger } from "../telemetry/log/index.ts";
 import { prometheusMetrics } from "../telemetry/otel/index.ts";
 import { startSdk } from "../telemetry/otel/sdk.ts";
 import { UpstreamOptionsCache } from "./breakers.ts";
@@ -52,6 +52,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const inForce = { isGood: true, takenAt: Date.now() };
   const sdk = await startSdk(gear, env, version, logger, inForce);
   const endLogging = attachLogging(gear, logger, config.logging);
+  tellStore(gear, logger, "the store failed at the start; breakers go on from memory");
 
   let isShuttingDown = false;
   const admin = await listening("admin", config.admin, () =>
@@ -78,7 +79,9 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       onError: (error) => logger.error({ err: error }, "a gateway request failed here"),
       ...(token === undefined
         ? {}
-        : { holdsAdminToken: (value: string) => holdsAdminToken(value, token) }),
+        : {
+            holdsAdminToken: (value: string, name: string) => holdsAdminToken(name, value, token),
+          }),
     }),
   ).catch(async (error: unknown) => {
     // What already listens would keep the process alive.
@@ -119,6 +122,8 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   logger.info("stopping: calls in flight are finished first");
   await gateway.stop(DRAIN_MS);
   await admin.stop();
+  gear.flush();
+  tellStore(gear, logger, "what the store did not take is lost with this process");
   await gear.close();
   await sdk?.shutdown();
   endLogging();
@@ -127,6 +132,12 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   clearTimeout(hurry);
   // An exporter that still tries to reach its collector is nobody's reason to stay.
   setTimeout(() => process.exit(EXIT.done), LAST_WORDS_MS).unref();
+}
+
+/** Where nothing told of it, or not of all: the first failure comes before anybody listens. */
+function tellStore(gear: Switchgear, logger: SwitchgearLogger, message: string): void {
+  const { ok, pending, lastError } = gear.storeHealth();
+  if (!ok) logger.error({ code: "SG_STORE", pending, error: lastError }, message);
 }
 
 function gearOf(

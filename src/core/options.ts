@@ -22,7 +22,7 @@ export function checkOptions<Options extends object>(
   options: Options,
   rules: OptionRules<Options>,
 ): void {
-  if (typeof options !== "object" || options === null) {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new InvalidOptionsError(subject, [`options must be an object, not ${show(options)}`]);
   }
   const faults: string[] = [];

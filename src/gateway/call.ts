@@ -74,7 +74,7 @@ export class Call implements Expiring {
   #pieceMs = 0;
   #latencyMs: number | undefined;
   #retryAfterMs: number | undefined;
-  #isRefusal = false;
+  #innerReason: string | undefined = undefined;
   #isSettled = false;
   #isStreaming = false;
   #isEvents = false;
@@ -146,7 +146,15 @@ export class Call implements Expiring {
     if (!this.isWitness) this.#sentStatus = status;
     if (facts === undefined) return;
     this.#retryAfterMs = retryAfterMs(facts.retryAfter, this.#book.clock.now());
-    this.#isRefusal = isGuardsRefusal(status, facts.reason);
+    if (isGuardsRefusal(status, facts.reason)) this.#innerReason = facts.reason ?? undefined;
+  }
+
+  /**
+   * Why another gateway behind this one refused the call, where one did; told on, so that a third one in front
+   * knows a refusal from a failure, too.
+   */
+  get innerReason(): string | undefined {
+    return this.#innerReason;
   }
 
   /** The answer's headers went out before its body was here: its status can no longer change. */
@@ -272,9 +280,10 @@ export class Call implements Expiring {
   #answered(): Outcome {
     const latencyMs = this.#elapsedMs();
     const { status429 } = this.destination.upstream;
-    const outcome: Outcome = this.#isRefusal
-      ? { outcome: "ignored", latencyMs }
-      : outcomeOfAnswer(this.#answerStatus, status429, latencyMs);
+    const outcome: Outcome =
+      this.#innerReason !== undefined
+        ? { outcome: "ignored", latencyMs }
+        : outcomeOfAnswer(this.#answerStatus, status429, latencyMs);
     if (outcome.outcome === "ignored") this.#admitted.answering?.();
     const waitMs = this.#retryAfterMs;
     return waitMs === undefined ? outcome : { ...outcome, retryAfterMs: waitMs };

@@ -71,7 +71,7 @@ export function nominatedBy(connection: string | null | undefined): readonly str
 export interface RequestHeaderRules {
   readonly host: string;
   readonly userAgent: string;
-  readonly holdsAdminToken: ((value: string) => boolean) | undefined;
+  readonly holdsAdminToken: ((value: string, name: string) => boolean) | undefined;
 }
 
 /** What is sent with one request beside the caller's fields, in place of those of the same names. */
@@ -94,7 +94,7 @@ export function requestPairs(
     const [name = "", value = ""] = [raw[at], raw[at + 1]];
     const lower = name.toLowerCase();
     if (dropsRequestHeader(lower) || nominated.includes(lower)) continue;
-    if (lower === "authorization" && rules.holdsAdminToken?.(value) === true) continue;
+    if (rules.holdsAdminToken?.(value, lower) === true) continue;
     if (lower === "user-agent") hasUserAgent = true;
     if (trace !== undefined && Object.hasOwn(trace, lower)) continue;
     kept.push(name, value);
@@ -244,10 +244,7 @@ export function stripRequestHeaders(
   for (const name of survey.dropped) headers.delete(name);
   const nominated = nominatedBy(survey.get("connection"));
   drop(headers, nominated);
-  const authorization = survey.get("authorization");
-  if (authorization !== undefined && rules.holdsAdminToken?.(authorization) === true) {
-    headers.delete("authorization");
-  }
+  if (rules.holdsAdminToken !== undefined) drop(headers, holding(headers, rules.holdsAdminToken));
   headers.set(HOPS_HEADER, String(hops));
   if (trace !== undefined)
     for (const [name, value] of Object.entries(trace)) headers.set(name, value);
@@ -285,6 +282,14 @@ function rewriteAnswer(headers: Headers, rewrite: AnswerRewrite): void {
   headers.delete("set-cookie");
   for (const cookie of cookies)
     headers.append("set-cookie", rewrite("set-cookie", cookie) ?? cookie);
+}
+
+function holding(headers: Headers, holds: (value: string, name: string) => boolean): string[] {
+  const names: string[] = [];
+  headers.forEach((value, name) => {
+    if (holds(value, name)) names.push(name);
+  });
+  return names;
 }
 
 function drop(headers: Headers, names: readonly string[]): void {

@@ -119,7 +119,7 @@ export interface GatewayOptions {
    * Whether an `Authorization` value holds the token of our own admin interface, in whatever spelling.
    * Such a field is not forwarded: a misdirected admin call must not hand its token to a bookmaker.
    */
-  readonly holdsAdminToken?: (value: string) => boolean;
+  readonly holdsAdminToken?: (value: string, name: string) => boolean;
   /** Carries trace context from callers to upstreams. Default: what callers sent passes as it came. */
   readonly tracing?: GatewayTracing | undefined;
   /** Sent as `switchgear/<version>` for callers without a `User-Agent`. */

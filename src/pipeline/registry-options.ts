@@ -73,6 +73,17 @@ export function registrySettings(options: RegistryOptions): RegistrySettings {
 }
 
 function checkRegistryOptions(options: RegistryOptions): void {
+  checkOptions("createSwitchgear", options, {
+    upstreams: { is: "object" },
+    otherUpstreams: { is: "object" },
+    loadShedding: { is: "object" },
+    limits: { is: "object" },
+  });
+  if (options.upstreams instanceof Map || Array.isArray(options.upstreams)) {
+    throw new InvalidOptionsError("createSwitchgear", [
+      "upstreams must be an object of options by name, such as { draftkings: { breaker: latching() } }",
+    ]);
+  }
   const named = Object.entries(options.upstreams ?? {});
   const faults: string[] = [];
   const collect = (check: () => void): void => {

@@ -8,7 +8,6 @@
 //
 // It does not share state between machines: network file systems and SQLite do not mix.
 
-import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../core/errors.ts";
@@ -24,7 +23,7 @@ import { checkHistoryQuery } from "./audit.ts";
 import { readAside, readAsNext } from "./sqlite-aside.ts";
 import { Connection, IN_MEMORY } from "./sqlite-connection.ts";
 import { isCorruption, keepsConnection, sqliteCode, toStoreError } from "./sqlite-errors.ts";
-import { moveAside } from "./sqlite-file.ts";
+import { makeFolder, moveAside } from "./sqlite-file.ts";
 import { closeQuietly } from "./sqlite-handle.ts";
 import type { SqliteHandle, SqliteStatement } from "./sqlite-handle.ts";
 import { AUDITS_MAX, Known } from "./sqlite-known.ts";
@@ -271,7 +270,7 @@ class SqliteStore implements Store {
       this.#connection.discardLog();
     }
     this.#disconnect(false);
-    if (this.location !== IN_MEMORY) mkdirSync(dirname(this.location), { recursive: true });
+    if (this.location !== IN_MEMORY) makeFolder(dirname(this.location));
     let connection = this.#open();
     this.#seenVersion = undefined;
     this.#mustRestore = !this.#known.isEmpty;

@@ -408,6 +408,7 @@ describe("orders", () => {
       success: true,
       bookmaker: "draftkings",
       message: "Circuit breaker for draftkings tripped",
+      persisted: true,
     });
     assert.ok(gear.upstream("draftkings").isTripped);
 
@@ -424,6 +425,7 @@ describe("orders", () => {
       success: true,
       bookmaker: "draftkings",
       message: "Circuit breaker for draftkings reset",
+      persisted: true,
     });
 
     const told = historyOf(await get(`${API}/draftkings/history`)).map(
@@ -466,6 +468,7 @@ describe("orders", () => {
       success: true,
       bookmaker: "draftkings",
       message: "Circuit breaker for draftkings set to shadow",
+      persisted: true,
     });
     assert.equal(gear.upstream("draftkings").mode, "shadow");
     assert.equal((await get(`${API}/draftkings`)).body["mode"], "shadow");

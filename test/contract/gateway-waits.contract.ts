@@ -198,8 +198,24 @@ export function gatewayWaitsContract(transport: "bun" | "node"): void {
 
         assert.equal(answer.status, 503);
         assert.ok(answer.body.includes("refused"));
-        assert.equal(answer.headers.has("x-switchgear-reason"), false);
+        // A third gateway in front must know it for what it is, too.
+        assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["tripped"]);
         assert.deepEqual(outcomes(), ["ignored"]);
+      });
+
+      test("is not called a guard by a reason that none gives, or by another status", async () => {
+        for (const [status, reason] of [
+          [503, "upstream_error"],
+          [500, "tripped"],
+        ] as const) {
+          handler = (_request, response) =>
+            void response.writeHead(status, { "x-switchgear-reason": reason }).end();
+          const answer = await ask(get("/x"));
+
+          assert.equal(answer.status, status);
+          assert.equal(answer.headers.has("x-switchgear-reason"), false);
+        }
+        assert.deepEqual(outcomes(), ["failed", "failed"]);
       });
     });
 

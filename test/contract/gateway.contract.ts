@@ -457,8 +457,16 @@ export function gatewayContract(transport: "bun" | "node"): void {
       });
 
       test("names itself for callers that do not, adds no encoding, and keeps the admin token back", async () => {
-        const answer = await ask(get("/draftkings/x", "Authorization: Bearer admin-secret"));
+        const answer = await ask(
+          get(
+            "/draftkings/x",
+            "Authorization: Bearer admin-secret",
+            "Cookie: a=admin-secret",
+            "X-Key: admin-secret",
+          ),
+        );
 
+        for (const name of ["cookie", "x-key"]) assert.equal(sentHeader(answer, name), undefined);
         assert.equal(sentHeader(answer, "user-agent"), "switchgear/1.2.3");
         assert.equal(sentHeader(answer, "accept-encoding"), undefined);
         assert.equal(sentHeader(answer, "authorization"), undefined);

@@ -358,6 +358,23 @@ describe("names that nothing has", () => {
     assert.throws(() => on("trip", undefined), /the listener must be a function, not undefined/);
   });
 
+  test("a registry's options, whatever stands in their place", () => {
+    const make = createSwitchgear as (options?: unknown) => unknown;
+    const breaker = latching();
+
+    assert.throws(() => make({ stroe: {} }), /stroe is not an option/);
+    assert.throws(() => make({ upstream: {} }), /upstream is not an option .*"upstreams"\?/);
+    assert.throws(
+      () => make({ upstreams: new Map([["dk", { breaker }]]) }),
+      /object of options by name/,
+    );
+    assert.throws(() => make({ upstreams: [{ breaker }] }), /object of options by name/);
+    assert.throws(() => make({ upstreams: null }), /upstreams must be an object, not null/);
+    assert.throws(() => latching([] as never), /options must be an object, not an array/);
+    assert.throws(() => createBreaker(5 as never, breaker), /the name must be a text/);
+    assert.doesNotThrow(() => make());
+  });
+
   test("an upstream, and an option", () => {
     const breaker = latching();
     const gear = createSwitchgear({ upstreams: { draftkings: { breaker } } });

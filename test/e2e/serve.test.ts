@@ -101,6 +101,21 @@ test("a bookmaker dies: the breaker trips, outlives kill -9, and a person resets
   assert.doesNotMatch(ended.stdout + ended.stderr + first.program.stdout(), new RegExp(TOKEN));
 });
 
+test("a store that fails from the start is told of in the log, in the answer to an order, and at the end", async (t) => {
+  const folder = temporaryFolder(t);
+  const store = `store: { kind: sqlite, path: ${folder}/switchgear.yaml/no-folder.db }\n`;
+  const running = await serve(t, folder, store + config("http://127.0.0.1:1"));
+
+  const tripped = await running.run("trip", "draftkings", "--reason", "maintenance");
+  const ended = await running.stop();
+
+  assert.equal(tripped.code, 0);
+  assert.match(tripped.stdout, /draftkings tripped\nIt is in force, and not on disk/);
+  const lines = ended.stdout.split("\n").filter((line) => line.includes('"SG_STORE"'));
+  assert.match(lines[0] ?? "", /the store failed at the start; breakers go on from memory/);
+  assert.match(lines.at(-1) ?? "", /"pending":1.*what the store did not take is lost/);
+});
+
 test("the command line shows, trips and explains", async (t) => {
   const folder = temporaryFolder(t);
   const bookmaker = await startBookmaker({ serviceMs: 1 });

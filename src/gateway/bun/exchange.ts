@@ -143,6 +143,7 @@ export class Exchange implements Line, Expiring {
       this.#refuse(new Error("upstream framed its answer in two ways, or in none"));
       return;
     }
+    if (call.innerReason !== undefined) headers.set(REASON_HEADER, call.innerReason);
     if (this.#front.isWindingDown) headers.set("connection", "close");
     if (isBodiless(call.method, status)) {
       if (call.method === "HEAD" && !isBodiless("GET", status)) completeHead(headers);

@@ -10,6 +10,7 @@ import {
   answerHead,
   EMPTY_STATUS,
   isForeignCoding,
+  REASON_HEADER,
   requestPairs,
   withoutBlanks,
 } from "../headers.ts";
@@ -117,6 +118,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     if (mayAskToWait(status)) {
       const { "retry-after": retryAfter, "x-switchgear-reason": reason } = fields;
       call.headersArrived(status, { retryAfter, reason });
+      if (call.innerReason !== undefined) pairs.push(REASON_HEADER, call.innerReason);
     } else call.headersArrived(status);
     if (call.isWitness) {
       // Nobody wants the rest.
