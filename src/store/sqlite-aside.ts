@@ -6,8 +6,8 @@
 import { copyFileSync, mkdtempSync, realpathSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
+import { openDatabase, openReadOnly } from "./sqlite-driver.ts";
 import { closeQuietly } from "./sqlite-handle.ts";
 import type { SqliteHandle } from "./sqlite-handle.ts";
 
@@ -69,7 +69,7 @@ function readUndisturbed<Result>(
 function readImmutable<Result>(path: string, read: (db: SqliteHandle) => Result): Result {
   const url = pathToFileURL(path);
   url.searchParams.set("immutable", "1");
-  const db = new DatabaseSync(url, { readOnly: true });
+  const db = openReadOnly(url);
   try {
     return read(db);
   } finally {
@@ -89,7 +89,7 @@ function readCopy<Result>(path: string, read: (db: SqliteHandle) => Result): Res
       const copy = join(copies, "copy.db");
       copyFileSync(path, copy);
       for (const log of LOGS) if (sizeOf(path + log) > 0) copyFileSync(path + log, copy + log);
-      const db = new DatabaseSync(copy);
+      const db = openDatabase(copy);
       try {
         return read(db);
       } finally {

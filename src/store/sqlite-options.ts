@@ -24,7 +24,7 @@ export interface SqliteStoreOptions {
   readonly auditRetentionDays?: number;
   /** Wall clock, epoch milliseconds. It dates rows and judges dates found. Default `Date.now`. */
   readonly now?: () => number;
-  /** Opens the database file; default `new DatabaseSync(path)`. Tests inject faults here. */
+  /** Opens the database file; default: the runtime's own driver. Tests inject faults here. */
   readonly open?: (path: string) => SqliteHandle;
 }
 

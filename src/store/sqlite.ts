@@ -9,7 +9,6 @@
 // It does not share state between machines: network file systems and SQLite do not mix.
 
 import { dirname, resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../core/errors.ts";
 import {
   STALE,
@@ -22,6 +21,7 @@ import {
 import { checkHistoryQuery } from "./audit.ts";
 import { readAside, readAsNext } from "./sqlite-aside.ts";
 import { Connection, IN_MEMORY } from "./sqlite-connection.ts";
+import { openDatabase } from "./sqlite-driver.ts";
 import { isCorruption, keepsConnection, sqliteCode, toStoreError } from "./sqlite-errors.ts";
 import { makeFolder, moveAside } from "./sqlite-file.ts";
 import { closeQuietly } from "./sqlite-handle.ts";
@@ -85,7 +85,7 @@ class SqliteStore implements Store {
     this.#retentionMs =
       options.auditRetentionDays === undefined ? undefined : options.auditRetentionDays * DAY_MS;
     this.#now = options.now ?? Date.now;
-    this.#openHandle = options.open ?? ((file) => new DatabaseSync(file));
+    this.#openHandle = options.open ?? openDatabase;
     this.#readsAside = options.open === undefined && path !== IN_MEMORY;
   }
 
