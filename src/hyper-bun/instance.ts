@@ -30,12 +30,13 @@ const PRINTED_MAX = 1000;
 
 /**
  * The state of all bookmakers, for the exporter, which prints their names as they come: here they are
- * label values, escaped and bounded, in name and in number. Never throws. It makes the breaker when nobody has:
+ * label values, escaped and bounded, in name and in number. Those are among them of which only refused
+ * calls are known: the exporter prints nothing at all without a bookmaker, not even sheds. Never throws. It makes the breaker when nobody has:
  * a trip from before a restart must show in the very first scrape, or its alert ends with each deploy.
  */
 export function getCircuitBreakerStatus(): BookmakerStatus[] {
   try {
-    const all = getCircuitBreaker().getAllStatus();
+    const all = getCircuitBreaker().getExportedStatus();
     const extra = all.slice(PRINTED_MAX).filter(({ tripped }) => tripped);
     return [...all.slice(0, PRINTED_MAX), ...extra.slice(0, PRINTED_MAX)].map((status) =>
       Object.assign(status, { bookmaker: escaped(labelValue(status.bookmaker)) }),

@@ -107,12 +107,19 @@ export class MetricsFeed {
     });
     gear.on("reset-denied", ({ upstream }) => this.#count(METRICS.resetsDenied, 1, of(upstream)));
     gear.on("refused", ({ upstream, operation: name, reason }) => {
+      // A bookmaker whose first call is refused has gauges beside its counters.
+      if (!this.#isTold(upstream)) moved(upstream);
       const { bookmaker } = of(upstream);
       const operation = this.#labels.operation(bookmaker, name);
       this.#count(METRICS.rejected, 1, { bookmaker, operation, reason });
       if (reason === "load_shed") this.#count(METRICS.loadShed, 1, { bookmaker, operation });
     });
     gear.on("store-error", () => this.store());
+  }
+
+  #isTold(name: string): boolean {
+    const upstream = this.#gear.find(name);
+    return upstream !== undefined && this.#told.has(upstream);
   }
 
   #toldOf(upstream: Upstream): Told {

@@ -194,22 +194,32 @@ export class ProductionCircuitBreaker {
 
   /** A fresh snapshot; null for a bookmaker of which nothing was ever recorded. */
   getStatus(bookmaker: string): BookmakerStatus | null {
-    const status = this.#gear.find(bookmaker)?.status();
-    if (status === undefined) return null;
-    return isRecorded(status) || this.#loaded.has(bookmaker) ? bookmakerStatus(status) : null;
+    const upstream = this.#gear.find(bookmaker);
+    return upstream !== undefined && this.#isKnown(upstream)
+      ? bookmakerStatus(upstream.status())
+      : null;
   }
 
   /** All of them, sorted by name. */
   getAllStatus(): BookmakerStatus[] {
     this.#feed.store();
-    return this.#gear
-      .statuses()
-      .filter((status) => isRecorded(status) || this.#loaded.has(status.upstream))
-      .map(bookmakerStatus);
+    return this.#known().map((upstream) => bookmakerStatus(upstream.status()));
   }
 
   statusAll(): BookmakerStatus[] {
     return this.getAllStatus();
+  }
+
+  /**
+   * All of them and, for exporters, those of which only refused calls are known: what is printed only
+   * beside a bookmaker would hide the sheds of a start under load.
+   */
+  getExportedStatus(): BookmakerStatus[] {
+    this.#feed.store();
+    return this.#gear
+      .upstreams()
+      .filter((upstream) => this.#isKnown(upstream) || wasRefused(upstream))
+      .map((upstream) => bookmakerStatus(upstream.status()));
   }
 
   isTripped(bookmaker: string): boolean {
@@ -258,6 +268,14 @@ export class ProductionCircuitBreaker {
     return this.#gear.upstream(named(bookmaker));
   }
 
+  #known(): Upstream[] {
+    return this.#gear.upstreams().filter((upstream) => this.#isKnown(upstream));
+  }
+
+  #isKnown(upstream: Upstream): boolean {
+    return this.#loaded.has(upstream.name) || isRecorded(upstream.snapshot());
+  }
+
   #record(bookmaker: string, outcome: Outcome): Promise<void> {
     const upstream = this.#upstream(bookmaker);
     upstream.record(outcome);
@@ -291,6 +309,11 @@ export class ProductionCircuitBreaker {
     const { trippedAt, lastError } = upstream.snapshot();
     return new CircuitBreakerTrippedError(facts, { remainingMs, manual, trippedAt, lastError });
   }
+}
+
+function wasRefused(upstream: Upstream): boolean {
+  for (const { refused } of upstream.operations) if (refused !== undefined) return true;
+  return false;
 }
 
 function named(bookmaker: string): string {

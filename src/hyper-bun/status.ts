@@ -60,7 +60,12 @@ export function bookmakerStatus(status: UpstreamStatus): BookmakerStatus {
 }
 
 /** Whether anything was ever recorded. A call under way, or one that was shed, is no record. */
-export function isRecorded(status: UpstreamStatus): boolean {
+export function isRecorded(
+  status: Pick<
+    UpstreamStatus,
+    "tripped" | "tripCount" | "failureCount" | "lastFailureAt" | "lastSuccessAt" | "lastResetAt"
+  >,
+): boolean {
   return (
     status.tripped ||
     status.tripCount > 0 ||

@@ -217,3 +217,27 @@ test("the global map goes on counting in whatever map the host puts there", () =
   client.counter("c", 1);
   assert.deepEqual([...holder.__circuitBreakerGauges], [["c", 1]]);
 });
+
+test("sheds are exported before any bookmaker was recorded, and its gauges with them", async () => {
+  const breaker = singleton();
+  breaker.getSystemLoad = () => 0.9;
+  const heavy = { operation: "graph_build", estimatedLoad: 200 };
+  await assert.rejects(
+    breaker.callApi("dk", () => Promise.resolve(1), heavy),
+    LoadShedError,
+  );
+
+  const lines = (await getMetrics()).split("\n").filter((line) => /^(?:circuit|load)/.test(line));
+
+  assert.deepEqual(lines, [
+    'circuit_breaker_tripped{bookmaker="dk"} 0',
+    'circuit_breaker_failures_1m{bookmaker="dk"} 0',
+    'circuit_breaker_trip_count{bookmaker="dk"} 0',
+    'circuit_breaker_rejected_total{bookmaker="dk",operation="graph_build",reason="load_shed"} 1',
+    'load_shed_rejected_total{bookmaker="dk",operation="graph_build"} 1',
+  ]);
+  assert.equal(holder.__circuitBreakerGauges?.get('circuit_breaker_tripped{bookmaker="dk"}'), 0);
+  // To operators it is as unknown as before.
+  assert.equal(breaker.getStatus("dk"), null);
+  assert.deepEqual(breaker.getAllStatus(), []);
+});
