@@ -2,7 +2,7 @@
 // object, so that a guard that looks at errors alone records successes for ever and never trips: what
 // they answer is judged here.
 
-import { classifyThrown } from "../index.ts";
+import { toldBy } from "./error-words.ts";
 import { getCircuitBreaker } from "./instance.ts";
 import type { ResultClassifier, ResultVerdict } from "./options.ts";
 import type {
@@ -22,40 +22,48 @@ interface CallSite {
   readonly bookmakerOf: (first: unknown) => unknown;
 }
 
-/** The bookmaker failed when every endpoint of it did; timed out when each of them did that. */
+/**
+ * The bookmaker failed when every endpoint of it did; timed out when each of them did that. Endpoints
+ * that this host could not call say nothing.
+ */
 export const classifyDeepProbe: ResultClassifier = (value) => {
   const { endpoints } = fieldsOf(value);
   if (!Array.isArray(endpoints) || endpoints.length === 0) return "success";
   const probes = endpoints.map(fieldsOf);
   if (probes.some(({ success }) => success !== false)) return "success";
-  const verdicts = probes.map(({ error, endpoint }) =>
+  const verdicts = probes.map(({ error, endpoint }) => {
+    const words = wordsOf(error);
     // A probe without an error was answered, and badly.
-    transport(typeof error === "string" ? error : `${String(endpoint)} answered with an error`),
-  );
-  const first = verdicts[0] as FailedVerdict;
-  return verdicts.every(({ result }) => result === "timeout")
-    ? first
-    : (verdicts.find(({ result }) => result === "failure") ?? first);
+    if (words === "") return failed("failure", `${String(endpoint)} answered with an error`);
+    return verdictOn(words) ?? failed("failure", words);
+  });
+  if (verdicts.includes("success")) return "success";
+  const found = verdicts.filter((verdict) => typeof verdict === "object");
+  return found.find(({ result }) => result === "failure") ?? found[0] ?? "ignored";
 };
 
 /**
  * Nothing but the words of an error came back when the attempt never reached the bookmaker. A refused
- * stake took time and has limits: the bookmaker is well.
+ * stake mostly took time and has limits; one that has neither is told from it by its words: only those
+ * of a transport speak against the bookmaker, and none at all say nothing.
  */
 export const classifyMicroBet: ResultClassifier = (value) => {
   const { accessible, responseTime, limits, rejectionReason } = fieldsOf(value);
-  const isUnreached =
-    accessible === false && responseTime === 0 && Object.keys(fieldsOf(limits)).length === 0;
-  return isUnreached ? transport(rejectionReason) : "success";
+  const isAnswered = Number(responseTime) > 0 || Object.keys(fieldsOf(limits)).length > 0;
+  if (accessible !== false || isAnswered) return "success";
+  const words = wordsOf(rejectionReason);
+  return words === "" ? "ignored" : (verdictOn(words) ?? "success");
 };
 
 /** `HTTP 5…` is the bookmaker's failure; any other status is an answer of one that is alive. */
 export const classifyDarkPoolProbe: ResultClassifier = (value) => {
   const { success, error } = fieldsOf(value);
   if (success !== false) return "success";
-  const status = typeof error === "string" ? /^HTTP (\d{3})\b/.exec(error)?.[1] : undefined;
-  if (status === undefined) return transport(error);
-  return status.startsWith("5") ? { result: "failure", error: String(error) } : "success";
+  const words = wordsOf(error);
+  if (words === "") return failed("failure", "no reason given");
+  const status = /^HTTP (\d{3})\b/.exec(words)?.[1];
+  if (status !== undefined) return status.startsWith("5") ? failed("failure", words) : "success";
+  return verdictOn(words) ?? failed("failure", words);
 };
 
 const CALL_SITES: Readonly<Record<keyof MarketProbeServiceLike, CallSite>> = {
@@ -126,14 +134,30 @@ function guarded(
   );
 }
 
-interface FailedVerdict {
+type FailedVerdict = ResultVerdict & {
   readonly result: "failure" | "timeout";
   readonly error: string;
+};
+
+function failed(result: "failure" | "timeout", error: string): FailedVerdict {
+  return { result, error };
 }
 
-function transport(error: unknown): FailedVerdict & ResultVerdict {
-  const text = typeof error === "string" && error !== "" ? error : "no reason given";
-  return { result: classifyThrown(text) === "timeout" ? "timeout" : "failure", error: text };
+/** Undefined for words that nobody knows. */
+function verdictOn(words: string): FailedVerdict | "success" | "ignored" | undefined {
+  const told = toldBy(words);
+  if (told === "timeout") return failed("timeout", words);
+  if (told === "transport") return failed("failure", words);
+  if (told === "own") return "ignored";
+  return told === "business" ? "success" : undefined;
+}
+
+/** Services fill in what is missing: with nothing, 0 and {}; some keep the error itself. */
+function wordsOf(value: unknown): string {
+  if (typeof value === "string") return value.trim();
+  const { message, code } = fieldsOf(value);
+  const words = [message, code].filter((word) => typeof word === "string" && word !== "");
+  return words.join(" ");
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

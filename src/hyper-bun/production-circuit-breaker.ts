@@ -6,7 +6,6 @@
 
 import {
   ClosingError,
-  classifyThrown,
   createSwitchgear,
   InvalidOptionsError,
   latching,
@@ -21,6 +20,7 @@ import {
 } from "../index.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
 import { sqliteStore } from "../store/sqlite.ts";
+import { classifyCallError } from "./error-words.ts";
 import { CircuitBreakerTrippedError, LoadShedError, ResetDeniedError } from "./errors.ts";
 import { foreignStore, type ForeignDatabase } from "./foreign-database.ts";
 import { HostLog } from "./host-log.ts";
@@ -112,7 +112,7 @@ export class ProductionCircuitBreaker {
     };
     this.#shedThreshold = loadShedding.threshold;
     this.#load = new SystemLoad({ mode: loadMode, pending, maxPending });
-    this.#classifyError = options.classifyError ?? classifyThrown;
+    this.#classifyError = options.classifyError ?? classifyCallError;
     this.#classifyResult = options.classifyResult;
     this.#log = new HostLog(logger);
     const breaker = latching({

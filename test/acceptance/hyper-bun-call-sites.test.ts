@@ -175,7 +175,7 @@ const VERDICTS: readonly (readonly [
     { ...unreached, rejectionReason: "fetch failed" },
     { result: "failure", error: "fetch failed" },
   ],
-  [classifyMicroBet, unreached, { result: "failure", error: "no reason given" }],
+  [classifyMicroBet, unreached, "ignored"],
   [classifyMicroBet, { ...unreached, responseTime: 200, rejectionReason: "timeout" }, "success"],
   [classifyMicroBet, { ...unreached, limits: { max: 5 } }, "success"],
   [classifyMicroBet, { ...unreached, accessible: true }, "success"],
