@@ -1,27 +1,12 @@
 // Where the drop-in's log lines go: to the host's logger, or to the console in Hyper-Bun's own format.
-// A logger that throws, or answers with a promise that rejects, harms nobody.
+// A logger that throws harms nobody.
 
-import type { Switchgear } from "../index.ts";
+import type { Switchgear, Upstream } from "../index.ts";
 import { attachLogging } from "../telemetry/log/attach.ts";
 import { LOG_CODES, logAlertFailure, type PinoLike } from "../telemetry/log/lines.ts";
 import { oneLine } from "../telemetry/log/escape.ts";
-import { printLine } from "./console-line.ts";
-
-type LogMethod = (fields: Record<string, unknown>, message: string) => unknown;
-
-/** A pino logger, or what looks like one. Levels that are missing are left out. */
-export interface HostLogger {
-  readonly fatal?: LogMethod | undefined;
-  readonly error?: LogMethod | undefined;
-  readonly warn?: LogMethod | undefined;
-  readonly info?: LogMethod | undefined;
-  /** Hyper-Bun's `StructuredLogger` has it; told of each change of state and its cause. */
-  logCircuitBreakerState?(
-    bookmaker: string,
-    state: "open" | "closed" | "half-open",
-    reason: string,
-  ): unknown;
-}
+import { consoleLogger, linesTo, type HostLogger, type LoggerStyle } from "./host-logger.ts";
+import { Recoveries } from "./recoveries.ts";
 
 /** What a host is told of an automatic trip. */
 export interface TripAlert {
@@ -39,14 +24,17 @@ const PREFIX = "[CIRCUIT_BREAKER]";
 export class HostLog {
   readonly #logger: PinoLike;
 
-  constructor(logger: HostLogger | undefined) {
-    this.#logger = logger === undefined ? consoleLogger : contained(logger);
+  #recoveries: Recoveries | undefined = undefined;
+
+  constructor(logger: HostLogger | undefined, style: LoggerStyle | undefined) {
+    this.#logger = logger === undefined ? consoleLogger : linesTo(logger, style);
   }
 
   /** Logs what happens in the registry from now on, and how its database was found. */
   attach(gear: Switchgear, logger: HostLogger | undefined): void {
     // Every event of specification A-14 is logged, and no other.
     attachLogging(gear, this.#logger, { rejectionIntervalMs: 0, failureIntervalMs: null });
+    this.#recoveries = new Recoveries(gear, this.#logger);
     const { ok, lastError } = gear.storeHealth();
     if (!ok) this.#unusable(lastError ?? "unknown");
     if (logger?.logCircuitBreakerState === undefined) return;
@@ -67,6 +55,11 @@ export class HostLog {
         failed(error);
       }
     });
+  }
+
+  /** A success that was recorded without a call, which is a recovery if one is awaited. */
+  succeeded(upstream: Upstream, latencyMs: number): void {
+    this.#recoveries?.recorded(upstream, latencyMs);
   }
 
   unknownReset(bookmaker: string, user: string, reason: string): void {
@@ -93,27 +86,3 @@ export class HostLog {
     this.#logger.warn(fields, `${PREFIX} ${oneLine(message)}`);
   }
 }
-
-function contained(logger: HostLogger): PinoLike {
-  const level =
-    (name: "fatal" | "error" | "warn" | "info"): LogMethod =>
-    (fields, message) => {
-      try {
-        const answer =
-          name === "fatal" && logger.fatal === undefined
-            ? logger.error?.(fields, message)
-            : logger[name]?.(fields, message);
-        if (answer instanceof Promise) answer.catch(() => {});
-      } catch {
-        // There is nobody left to tell.
-      }
-    };
-  return { fatal: level("fatal"), error: level("error"), warn: level("warn"), info: level("info") };
-}
-
-const consoleLogger: PinoLike = contained({
-  fatal: (fields, message) => printLine("fatal", fields, message),
-  error: (fields, message) => printLine("error", fields, message),
-  warn: (fields, message) => printLine("warn", fields, message),
-  info: (fields, message) => printLine("info", fields, message),
-});

@@ -25,7 +25,8 @@ export {
 export type { MarketProbeServiceLike } from "./call-sites.ts";
 export type { BreakerConsole } from "./console.ts";
 export type { ForeignDatabase, ForeignStatement } from "./foreign-database.ts";
-export type { HostLogger, TripAlert } from "./host-log.ts";
+export type { TripAlert } from "./host-log.ts";
+export type { HostLogger, LoggerStyle } from "./host-logger.ts";
 export type { MetricsClient } from "./metrics-feed.ts";
 export type {
   ProductionCircuitBreakerOptions,

@@ -6,7 +6,8 @@ import {
   type SwitchgearOptions,
   type Verdict,
 } from "../index.ts";
-import type { HostLogger, TripAlert } from "./host-log.ts";
+import type { TripAlert } from "./host-log.ts";
+import type { HostLogger, LoggerStyle } from "./host-logger.ts";
 
 /** A verdict on a fulfilled value, with the words that are kept as the bookmaker's last error. */
 export type ResultVerdict =
@@ -19,6 +20,12 @@ export interface ProductionCircuitBreakerOptions {
   readonly clock?: SwitchgearOptions["clock"];
   /** Where log lines go. Default: the console, in Hyper-Bun's format. */
   readonly logger?: HostLogger | undefined;
+  /**
+   * How the logger's methods are called: `fields` as `(fields, message)`, `code` as
+   * `(code, message, error)`. Default: `code` for a method that declares three parameters, or whose first
+   * one is called so; else `fields`.
+   */
+  readonly loggerStyle?: LoggerStyle | undefined;
   /** What a failure and a timeout count. Default 1 and 0.5; 0–1,000,000 with three decimals. */
   readonly weights?: { readonly failure?: number; readonly timeout?: number } | undefined;
   /**
@@ -53,6 +60,7 @@ export interface ProductionCircuitBreakerOptions {
 const KNOWN: Readonly<Record<keyof ProductionCircuitBreakerOptions, true>> = {
   clock: true,
   logger: true,
+  loggerStyle: true,
   weights: true,
   loadShedding: true,
   loadMode: true,
@@ -77,7 +85,10 @@ export function checkBreakerOptions(options: ProductionCircuitBreakerOptions): v
       faults.push(`${key} must be a function`);
     }
   }
-  const { loadMode, maxPendingRequests } = options;
+  const { loadMode, loggerStyle, maxPendingRequests } = options;
+  if (loggerStyle !== undefined && loggerStyle !== "fields" && loggerStyle !== "code") {
+    faults.push(`loggerStyle must be one of fields, code, not ${JSON.stringify(loggerStyle)}`);
+  }
   if (loadMode !== undefined && loadMode !== "weighted" && loadMode !== "max") {
     faults.push(`loadMode must be one of weighted, max, not ${JSON.stringify(loadMode)}`);
   }

@@ -114,7 +114,7 @@ export class ProductionCircuitBreaker {
     this.#load = new SystemLoad({ mode: loadMode, pending, maxPending });
     this.#classifyError = options.classifyError ?? classifyCallError;
     this.#classifyResult = options.classifyResult;
-    this.#log = new HostLog(logger);
+    this.#log = new HostLog(logger, options.loggerStyle);
     const breaker = latching({
       failureThreshold,
       resetTimeoutMs,
@@ -280,6 +280,7 @@ export class ProductionCircuitBreaker {
     const upstream = this.#upstream(bookmaker);
     upstream.record(outcome);
     this.#feed.evidence(upstream);
+    if (outcome.outcome === "ok") this.#log.succeeded(upstream, outcome.latencyMs ?? Number.NaN);
     return Promise.resolve();
   }
 

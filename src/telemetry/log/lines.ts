@@ -127,7 +127,7 @@ export class BreakerLog {
     );
   }
 
-  recovery({ upstream, latencyMs }: EventOf<"recovery">): void {
+  recovery({ upstream, latencyMs }: Pick<EventOf<"recovery">, "upstream" | "latencyMs">): void {
     const latency = Number.isFinite(latencyMs) ? String(Math.round(latencyMs)) : "unknown ";
     this.#write(
       "info",
