@@ -125,7 +125,7 @@ of the runtime are lines, too. \`createLogger\` does the same in your own servic
 
 | Code | Level | When |
 | --- | --- | --- |
-| \`HBCB-001\` | info | the probe succeeded and the breaker closed by itself |
+| \`HBCB-001\` | info | the probe succeeded and the breaker closed by itself; in the drop-in also the first success after a reset |
 | \`HBCB-002\` | error | the breaker tripped |
 | \`HBCB-003\` | warn | a call was refused because the breaker is tripped |
 | \`HBCB-004\` | warn | a call was shed because this process is loaded |
@@ -137,6 +137,7 @@ of the runtime are lines, too. \`createLogger\` does the same in your own servic
 | \`SG_STATE\` | info or warn | a breaker that recovers by itself sent probes, closed, or found its upstream still down |
 | \`SG_TASK\` | info, warn or error | a monitoring task started, ended, or had to be ended |
 | \`SG_STORE\` | error, info or fatal | the store fails, works again, or was found broken and put aside |
+| \`SG_MISUSE\` | warn | the host's code answered the drop-in what cannot be used; once for each kind |
 | \`SG_LOG\` | warn | log lines are missing before this one |
 `;
 }

@@ -24,6 +24,8 @@ const PREFIX = "[CIRCUIT_BREAKER]";
 export class HostLog {
   readonly #logger: PinoLike;
 
+  /** Of a closed set: method names of this module's. */
+  readonly #told = new Set<string>();
   #recoveries: Recoveries | undefined = undefined;
 
   constructor(logger: HostLogger | undefined, style: LoggerStyle | undefined) {
@@ -62,16 +64,38 @@ export class HostLog {
     this.#recoveries?.recorded(upstream, latencyMs);
   }
 
-  unknownReset(bookmaker: string, user: string, reason: string): void {
+  unknownReset(
+    bookmaker: string,
+    { actor: user, reason }: { readonly actor: string; readonly reason: string },
+    hint: string,
+  ): void {
     this.#warn(
       { code: LOG_CODES.reset, bookmaker: oneLine(bookmaker), user: oneLine(user) },
-      `Nothing to reset: ${bookmaker} is unknown. Asked by ${user}. Reason: ${reason}`,
+      `Nothing to reset: ${bookmaker} is unknown. Asked by ${user}. Reason: ${reason}${hint}`,
     );
+  }
+
+  /** A trip of a new name stops nobody who calls the known one. */
+  unknownTrip(bookmaker: string, hint: string): void {
+    this.#warn(
+      { code: LOG_CODES.trippedByHand, bookmaker: oneLine(bookmaker) },
+      `${bookmaker} is new: nothing was known of it before this trip${hint}`,
+    );
+  }
+
+  /** What the host's own code answers wrongly, once for each `what`. */
+  misused(what: string, sentence: string): void {
+    if (this.#told.has(what)) return;
+    this.#told.add(what);
+    this.#warn({ code: LOG_CODES.misused }, sentence);
   }
 
   loadFailed(error: unknown): void {
     const why = error instanceof Error ? error.message : String(error);
-    this.#warn({ error: oneLine(why) }, `getSystemLoad() failed, nothing is shed: ${why}`);
+    this.#warn(
+      { code: LOG_CODES.misused, error: oneLine(why) },
+      `getSystemLoad() failed, nothing is shed: ${why}`,
+    );
   }
 
   #unusable(why: string): void {

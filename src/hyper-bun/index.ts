@@ -36,6 +36,6 @@ export type {
 export type {
   CircuitBreakerContext,
   CircuitBreakerThresholds,
-  ResetOptions,
 } from "./production-circuit-breaker.ts";
+export type { ResetOptions } from "./arguments.ts";
 export type { BookmakerStatus } from "./status.ts";

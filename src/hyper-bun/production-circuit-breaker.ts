@@ -7,22 +7,21 @@
 import {
   ClosingError,
   createSwitchgear,
-  InvalidOptionsError,
   latching,
   ResetDeniedError as LibraryResetDeniedError,
   type Outcome,
   type Refused,
-  type ResetOrder,
-  type Store,
   type Switchgear,
   type Upstream,
   type Verdict,
 } from "../index.ts";
+import { didYouMean } from "../core/nearest.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
-import { sqliteStore } from "../store/sqlite.ts";
+import { callOptions, named, readOrder, storeOf, type ResetOptions } from "./arguments.ts";
 import { classifyCallError } from "./error-words.ts";
 import { CircuitBreakerTrippedError, LoadShedError, ResetDeniedError } from "./errors.ts";
-import { foreignStore, type ForeignDatabase } from "./foreign-database.ts";
+import type { ForeignDatabase } from "./foreign-database.ts";
+import { HostLoad } from "./host-load.ts";
 import { HostLog } from "./host-log.ts";
 import { MetricsFeed, type MetricsClient } from "./metrics-feed.ts";
 import {
@@ -30,6 +29,7 @@ import {
   type ProductionCircuitBreakerOptions,
   type ResultClassifier,
 } from "./options.ts";
+import { failedWith, outcomeOfError, outcomeOfResult, type TellOdd } from "./outcomes.ts";
 import { bookmakerStatus, isRecorded, type BookmakerStatus } from "./status.ts";
 
 /** What one call is. */
@@ -51,15 +51,6 @@ export interface CircuitBreakerThresholds {
   cooldownMs: number;
 }
 
-export interface ResetOptions {
-  /** Why, for the audit and the log. Default `Manual reset`. */
-  reason?: string | undefined;
-  /** Who. Default `system`. */
-  user?: string | undefined;
-  /** Only `true` itself bypasses the cooldown. Default false. */
-  force?: boolean | undefined;
-}
-
 const DEFAULTS: CircuitBreakerThresholds = {
   failureThreshold: 10,
   resetTimeoutMs: 60_000,
@@ -69,22 +60,17 @@ const DEFAULTS: CircuitBreakerThresholds = {
 /** The source system's; both comparisons are strict. */
 const LOAD_SHEDDING = { threshold: 0.85, operationLoad: 100 } as const;
 
-/** A sampler that fails would fail at every heavy call. */
-const LOAD_WARNING_MS = 60_000;
-
 export class ProductionCircuitBreaker {
   readonly #gear: Switchgear;
   readonly #feed: MetricsFeed;
   readonly #log: HostLog;
   readonly #load: SystemLoad;
-  readonly #now: () => number;
   readonly #cooldownMs: number;
   readonly #shedThreshold: number;
   readonly #classifyError: (error: unknown) => Verdict;
   readonly #classifyResult: ResultClassifier | undefined;
   /** Stored ones are known even when their rows say nothing. */
   readonly #loaded: ReadonlySet<string>;
-  #loadWarningDue = Number.NEGATIVE_INFINITY;
 
   /**
    * `db`: an open handle of `bun:sqlite`, better-sqlite3 or `node:sqlite`, which stays the host's, or
@@ -104,7 +90,7 @@ export class ProductionCircuitBreaker {
     checkBreakerOptions(options);
     const { clock, weights = {}, recovery = "manual", loadMode, logger } = options;
     const { pendingRequests: pending, maxPendingRequests: maxPending } = options;
-    this.#now = clock === undefined ? Date.now : () => clock.now();
+    const now = clock === undefined ? Date.now : () => clock.now();
     this.#cooldownMs = cooldownMs;
     const loadShedding = {
       threshold: options.loadShedding?.threshold ?? LOAD_SHEDDING.threshold,
@@ -126,8 +112,8 @@ export class ProductionCircuitBreaker {
     this.#gear = createSwitchgear({
       otherUpstreams: { breaker },
       loadShedding,
-      sampler: { systemLoad: () => this.#measuredLoad() },
-      store: storeOf(db, this.#now, options.busyTimeoutMs),
+      sampler: new HostLoad(() => this.getSystemLoad(), this.#log, now),
+      store: storeOf(db, now, options.busyTimeoutMs),
       clock,
     });
     this.#loaded = new Set(this.#gear.upstreams().map(({ name }) => name));
@@ -156,30 +142,26 @@ export class ProductionCircuitBreaker {
       admission.settle(outcome);
       this.#feed.evidence(upstream);
     };
+    const tellOdd: TellOdd = (what, sentence) => this.#log.misused(what, sentence);
     let value: T;
     try {
       value = await fn();
     } catch (error) {
-      settle(
-        outcomeOf(
-          attempt(() => this.#classifyError(error), "failed"),
-          error,
-        ),
-      );
+      settle(outcomeOfError(this.#classifyError, error, tellOdd));
       throw error;
     }
-    settle(judged(context?.classifyResult ?? this.#classifyResult, value));
+    settle(outcomeOfResult(context?.classifyResult ?? this.#classifyResult, value, tellOdd));
     return value;
   }
 
   /** A failure that was seen elsewhere than in `callApi`; in effect before it returns. */
   recordFailure(bookmaker: string, errorMessage: unknown, isTimeout = false): Promise<void> {
-    return this.#record(bookmaker, outcomeOf(isTimeout ? "timeout" : "failed", errorMessage));
+    return this.#record(bookmaker, failedWith(errorMessage, isTimeout));
   }
 
   /** A timeout, which counts a half. */
   recordTimeout(bookmaker: string, errorMessage: unknown = "timeout"): Promise<void> {
-    return this.#record(bookmaker, outcomeOf("timeout", errorMessage));
+    return this.#record(bookmaker, failedWith(errorMessage, true));
   }
 
   /** A success takes the count to 0. It does not close a tripped breaker. */
@@ -228,18 +210,20 @@ export class ProductionCircuitBreaker {
 
   /**
    * Closes the breaker, durably, before it returns. Throws `ResetDeniedError` inside the cooldown
-   * unless forced. The text form takes a line that was pasted from a runbook: reason, then force.
+   * unless forced. The text form takes a line that was pasted from a runbook: reason, then force. False,
+   * with a warning and an audit, for a bookmaker that nobody knows.
    */
-  reset(bookmaker: string, options?: ResetOptions | string | null, force?: boolean): void {
+  reset(bookmaker: string, options?: ResetOptions | string | null, force?: boolean): boolean {
     const order = typeof options === "string" ? { reason: options, force } : readOrder(options);
     const upstream = this.#gear.find(named(bookmaker));
     if (upstream === undefined) {
-      const { reason, actor } = this.#gear.auditUnmetReset(bookmaker, order);
-      this.#log.unknownReset(bookmaker, actor, reason);
-      return;
+      const audit = this.#gear.auditUnmetReset(bookmaker, order);
+      this.#log.unknownReset(bookmaker, audit, this.hintFor(bookmaker));
+      return false;
     }
     try {
       upstream.reset(order);
+      return true;
     } catch (error) {
       if (!(error instanceof LibraryResetDeniedError)) throw error;
       throw new ResetDeniedError(bookmaker, this.#cooldownMs, error.remainingMs);
@@ -248,7 +232,15 @@ export class ProductionCircuitBreaker {
 
   /** Stops all calls to the bookmaker until `reset`, durably, before it returns. Never re-tested. */
   trip(bookmaker: string, reason?: string, user?: string): void {
+    const hint = this.hintFor(named(bookmaker));
     this.#upstream(bookmaker).trip({ reason, actor: user });
+    if (hint !== "") this.#log.unknownTrip(bookmaker, hint);
+  }
+
+  /** `; did you mean "draftkings"?` for a name that nobody knows and that is near a known one; else empty. */
+  hintFor(bookmaker: string): string {
+    const known = this.#known().map(({ name }) => name);
+    return known.includes(bookmaker) ? "" : didYouMean(bookmaker, known);
   }
 
   /**
@@ -284,17 +276,6 @@ export class ProductionCircuitBreaker {
     return Promise.resolve();
   }
 
-  #measuredLoad(): number {
-    try {
-      return this.getSystemLoad();
-    } catch (error) {
-      const now = this.#now();
-      if (now >= this.#loadWarningDue) this.#log.loadFailed(error);
-      this.#loadWarningDue = Math.max(this.#loadWarningDue, now + LOAD_WARNING_MS);
-      return 0;
-    }
-  }
-
   #refusal(upstream: Upstream, refused: Refused): Error {
     const { operation, reason, retryAfterMs, remainingMs, manual } = refused;
     const facts = { upstream: upstream.name, operation, reason, retryAfterMs };
@@ -315,75 +296,4 @@ export class ProductionCircuitBreaker {
 function wasRefused(upstream: Upstream): boolean {
   for (const { refused } of upstream.operations) if (refused !== undefined) return true;
   return false;
-}
-
-function named(bookmaker: string): string {
-  if (typeof bookmaker === "string" && bookmaker !== "") return bookmaker;
-  throw new TypeError("a bookmaker's name must be a text that is not empty");
-}
-
-/** The library's order. Consoles hand in anything, and what cannot be read must not reset half. */
-function readOrder(options: ResetOptions | null | undefined): ResetOrder {
-  const refused = (): InvalidOptionsError =>
-    new InvalidOptionsError("reset", [
-      "options must be a reason or an object { reason, user, force }, each of them readable",
-    ]);
-  if (options !== null && options !== undefined && typeof options !== "object") throw refused();
-  try {
-    const { reason, user: actor, force } = options ?? {};
-    return { reason, actor, force };
-  } catch {
-    throw refused();
-  }
-}
-
-function storeOf(
-  db: ForeignDatabase | string,
-  now: () => number,
-  busyTimeoutMs: number | undefined,
-): Store {
-  if (typeof db === "string") {
-    return sqliteStore(db, { now, ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }) });
-  }
-  if (typeof db?.exec !== "function" || typeof db.prepare !== "function") {
-    throw new TypeError("db must be an open database with exec() and prepare(), or a path");
-  }
-  return foreignStore(db, { now, busyTimeoutMs });
-}
-
-function callOptions(context: Partial<CircuitBreakerContext> | null | undefined): {
-  operation?: string;
-  load: number;
-} {
-  const { operation, estimatedLoad } = context ?? {};
-  return {
-    load: typeof estimatedLoad === "number" ? estimatedLoad : 0,
-    ...(typeof operation === "string" ? { operation } : {}),
-  };
-}
-
-function outcomeOf(verdict: Verdict, error: unknown): Outcome {
-  if (verdict === "ok" || verdict === "success") return { outcome: "ok" };
-  if (verdict === "ignored" || verdict === "ignore") return { outcome: "ignored" };
-  return { outcome: "failed", timeout: verdict === "timeout", error };
-}
-
-/** What the host's code says in another word has not said that the bookmaker failed. */
-const BAD: ReadonlySet<unknown> = new Set<Verdict>(["failed", "failure", "timeout"]);
-
-function judged(classify: ResultClassifier | undefined, value: unknown): Outcome {
-  const verdict = classify === undefined ? "success" : attempt(() => classify(value), "success");
-  const { result, error } =
-    typeof verdict === "object" ? { error: undefined, ...verdict } : { result: verdict };
-  if (!BAD.has(result) && result !== "ignored" && result !== "ignore") return { outcome: "ok" };
-  return outcomeOf(result, error ?? `the result was classified as ${result}`);
-}
-
-/** Classifiers are the host's code: what they throw must not replace a call's result. */
-function attempt<Value>(run: () => Value, otherwise: Value): Value {
-  try {
-    return run();
-  } catch {
-    return otherwise;
-  }
 }

@@ -39,6 +39,7 @@ export const LOG_CODES = {
   task: "SG_TASK",
   store: "SG_STORE",
   log: "SG_LOG",
+  misused: "SG_MISUSE",
 } as const;
 
 /** The mandated word for a trip; the other two are states that the source system has not. */
