@@ -3,7 +3,7 @@
 import { InvalidOptionsError, type ResetOrder, type Store } from "../index.ts";
 import { sqliteStore } from "../store/sqlite.ts";
 import { foreignStore, type ForeignDatabase } from "./foreign-database.ts";
-import type { CircuitBreakerContext } from "./production-circuit-breaker.ts";
+import type { CircuitBreakerContext } from "./options.ts";
 
 export interface ResetOptions {
   /** Why, for the audit and the log. Default `Manual reset`. */

@@ -4,11 +4,8 @@
 
 import { toldBy } from "./error-words.ts";
 import { getCircuitBreaker } from "./instance.ts";
-import type { ResultClassifier, ResultVerdict } from "./options.ts";
-import type {
-  CircuitBreakerContext,
-  ProductionCircuitBreaker,
-} from "./production-circuit-breaker.ts";
+import type { CircuitBreakerContext, ResultClassifier, ResultVerdict } from "./options.ts";
+import type { ProductionCircuitBreaker } from "./production-circuit-breaker.ts";
 
 /** What is protected; a service may lack some of the three. */
 export interface MarketProbeServiceLike {

@@ -29,13 +29,11 @@ export type { TripAlert } from "./host-log.ts";
 export type { HostLogger, LoggerStyle } from "./host-logger.ts";
 export type { MetricsClient } from "./metrics-feed.ts";
 export type {
+  CircuitBreakerContext,
   ProductionCircuitBreakerOptions,
   ResultClassifier,
   ResultVerdict,
 } from "./options.ts";
-export type {
-  CircuitBreakerContext,
-  CircuitBreakerThresholds,
-} from "./production-circuit-breaker.ts";
+export type { CircuitBreakerThresholds } from "./production-circuit-breaker.ts";
 export type { ResetOptions } from "./arguments.ts";
 export type { BookmakerStatus } from "./status.ts";

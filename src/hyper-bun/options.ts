@@ -1,4 +1,5 @@
-// The drop-in's sixth argument: everything that Hyper-Bun's constructor has no position for.
+// The drop-in's sixth argument, everything that Hyper-Bun's constructor has no position for, and what a call
+// says of itself.
 
 import {
   InvalidOptionsError,
@@ -14,6 +15,16 @@ export type ResultVerdict =
   Verdict | { readonly result: Verdict; readonly error?: string | undefined };
 
 export type ResultClassifier = (value: unknown) => ResultVerdict;
+
+/** What one call is. */
+export interface CircuitBreakerContext {
+  /** Named kind of call, for metrics, logs and errors. Default `unknown`. */
+  operation: string;
+  /** How heavy it is, 0–1000; outside values are clamped. Only calls above 100 are ever shed. */
+  estimatedLoad: number;
+  /** How this call's fulfilled value counts. Default: the breaker's `classifyResult`, else success. */
+  classifyResult?: ResultClassifier;
+}
 
 export interface ProductionCircuitBreakerOptions {
   /** Time. Default: the system's. Tests hand in a `VirtualClock`. */

@@ -26,21 +26,12 @@ import { HostLog } from "./host-log.ts";
 import { MetricsFeed, type MetricsClient } from "./metrics-feed.ts";
 import {
   checkBreakerOptions,
+  type CircuitBreakerContext,
   type ProductionCircuitBreakerOptions,
   type ResultClassifier,
 } from "./options.ts";
 import { failedWith, outcomeOfError, outcomeOfResult, type TellOdd } from "./outcomes.ts";
 import { bookmakerStatus, isRecorded, type BookmakerStatus } from "./status.ts";
-
-/** What one call is. */
-export interface CircuitBreakerContext {
-  /** Named kind of call, for metrics, logs and errors. Default `unknown`. */
-  operation: string;
-  /** How heavy it is, 0–1000; outside values are clamped. Only calls above 100 are ever shed. */
-  estimatedLoad: number;
-  /** How this call's fulfilled value counts. Default: the breaker's `classifyResult`, else success. */
-  classifyResult?: ResultClassifier;
-}
 
 export interface CircuitBreakerThresholds {
   /** Weighted failures without a success in between that trip. Default 10; above 0. */
