@@ -177,14 +177,20 @@ class BetterSqliteDouble {
   }
 }
 
+/** By a word of the message. */
+const EXTENDED_CODES: readonly (readonly [word: string, code: string])[] = [
+  ["readonly", "SQLITE_READONLY_DIRECTORY"],
+  ["locked", "SQLITE_BUSY_RECOVERY"],
+  ["constraint failed", "SQLITE_CONSTRAINT_CHECK"],
+];
+
 /** Its errors carry the extended code's name and no number. */
 function named<Result>(work: () => Result): Result {
   try {
     return work();
   } catch (error) {
     const { message } = error as Error;
-    const name = message.includes("locked") ? "SQLITE_BUSY_RECOVERY" : "SQLITE_ERROR";
-    const code = message.includes("readonly") ? "SQLITE_READONLY_DIRECTORY" : name;
+    const code = EXTENDED_CODES.find(([word]) => message.includes(word))?.[1] ?? "SQLITE_ERROR";
     throw Object.assign(new Error(message), { code });
   }
 }
