@@ -1,7 +1,7 @@
 // docs/hyper-bun.md: its files are the stand-in's, its programs run, its commands work as printed.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
@@ -49,18 +49,32 @@ test("the two files are the stand-in's", () => {
   }
 });
 
-const SAYS: readonly RegExp[] = [/^$/, /^true 0\.5$/m, /^$/, /draftkings is tripped: maintenance/];
+/** What each program prints, and whether it leaves the service's database behind. */
+const SAYS: readonly (readonly [printed: RegExp, isDurable: boolean])[] = [
+  [/^$/, true],
+  [/^true 0\.5$/m, true],
+  [/^$/, true],
+  [/^true$/m, false],
+  [/draftkings is tripped: maintenance/, true],
+];
 
 for (const [index, { text }] of inLanguage("ts").entries()) {
   test(`program ${index + 1} of the page runs: ${text.split("\n")[0]}`, async (t) => {
     const folder = temporaryFolder(t);
-    writeFileSync(join(folder, "program.ts"), resolved(text));
-    const ended = await start([BUN, "program.ts"], {
-      cwd: folder,
-      env: { CIRCUIT_BREAKER_DB: "" },
-    }).ended;
-    assert.equal(ended.code, 0, ended.stderr);
-    assert.match(ended.stdout, SAYS[index] ?? /never/);
+    const run = async (database: string): Promise<void> => {
+      writeFileSync(join(folder, "program.ts"), resolved(text));
+      const env = { CIRCUIT_BREAKER_DB: database };
+      const ended = await start([BUN, "program.ts"], { cwd: folder, env }).ended;
+      assert.equal(ended.code, 0, ended.stderr);
+      assert.match(ended.stdout, SAYS[index]?.[0] ?? /never/);
+    };
+
+    // A program that makes a breaker of its own says itself where.
+    const isOwn = text.includes("new ProductionCircuitBreaker(");
+    if (!isOwn) await run(":memory:");
+    assert.deepEqual(readdirSync(folder), isOwn ? [] : ["program.ts"]);
+    await run("");
+    assert.equal(existsSync(join(folder, "data/circuit_breaker.db")), SAYS[index]?.[1]);
   });
 }
 
@@ -122,4 +136,20 @@ test("every option of the page's table is an option, and none is left out", (t) 
       return true;
     },
   );
+});
+
+test("the page's settings name the path that is opened by default, and its pending requests are counted", (t) => {
+  const text = inLanguage("ts").find((block) => block.text.includes("pendingRequests"))?.text ?? "";
+  const path = /const path = "(.+)";/.exec(text)?.[1];
+  assert.ok(path !== undefined && page.includes(`opens \`${path}\``));
+  // As the page wires them.
+  const server = { pendingRequests: 500 };
+  const breaker = new ProductionCircuitBreaker(":memory:", undefined, 5, 1, 1, {
+    pendingRequests: () => server.pendingRequests,
+    maxPendingRequests: 500,
+    loadMode: "max",
+    logger: {},
+  });
+  t.after(() => breaker.close());
+  assert.equal(breaker.getSystemLoad(), 1);
 });
