@@ -176,7 +176,10 @@ export class ProductionCircuitBreaker {
   /** All of them, sorted by name. */
   getAllStatus(): BookmakerStatus[] {
     this.#feed.store();
-    return this.#known().map((upstream) => bookmakerStatus(upstream.status()));
+    return this.#gear
+      .upstreams()
+      .filter((upstream) => this.#isKnown(upstream))
+      .map((upstream) => bookmakerStatus(upstream.status()));
   }
 
   statusAll(): BookmakerStatus[] {
@@ -230,8 +233,9 @@ export class ProductionCircuitBreaker {
 
   /** `; did you mean "draftkings"?` for a name that nobody knows and that is near a known one; else empty. */
   hintFor(bookmaker: string): string {
-    const known = this.#known().map(({ name }) => name);
-    return known.includes(bookmaker) ? "" : didYouMean(bookmaker, known);
+    const found = this.#gear.find(bookmaker);
+    const isKnown = found !== undefined && this.#isKnown(found);
+    return isKnown ? "" : didYouMean(bookmaker, this.#knownNames());
   }
 
   /**
@@ -251,8 +255,11 @@ export class ProductionCircuitBreaker {
     return this.#gear.upstream(named(bookmaker));
   }
 
-  #known(): Upstream[] {
-    return this.#gear.upstreams().filter((upstream) => this.#isKnown(upstream));
+  /** One by one: whoever compares names looks at the first few. */
+  *#knownNames(): Generator<string> {
+    for (const upstream of this.#gear.eachUpstream()) {
+      if (this.#isKnown(upstream)) yield upstream.name;
+    }
   }
 
   #isKnown(upstream: Upstream): boolean {
