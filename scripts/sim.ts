@@ -40,6 +40,9 @@ async function report({ seed, broken, digest }: Result, trace: boolean): Promise
   console.log(`again: ${prefix}npm run sim -- --seed ${seed} --trace`);
 }
 
+// Hosts' classifiers that throw are part of many worlds, and each is warned of.
+process.removeAllListeners("warning");
+
 const from = number(values.seed ?? values.from, values.seed === undefined ? "from" : "seed");
 const count = values.seed === undefined ? number(values.seeds, "seeds") : 1;
 const startedMs = performance.now();

@@ -17,7 +17,7 @@ same exchanges and compares what callers get, what upstreams see, what counts an
 connections, to the byte. What it found was mended, or stands here: these are Node 24.21, undici 8.12 and Bun
 1.4.5. A test shows both each row again; one that is none any more fails it.
 
-\`npm run fuzz -- --exchanges 1000 --seed 1\` looks for more. Last long run: 100,000 exchanges, seed 100, on
+\`npm run fuzz -- --exchanges 1000 --seed 1\` looks for more. Last long run: 100,000 exchanges, seed 11, on
 2026-11-27; what it found is mended or listed.
 
 | What | On Node | On Bun | Why it stays |

@@ -7,7 +7,6 @@ import {
   hasOddChunks,
   isServersOwn,
   refuses,
-  statusOf,
   type Context,
   type KnownDifference,
 } from "./known.ts";
@@ -161,7 +160,7 @@ export const REQUEST_DIFFERENCES: readonly KnownDifference[] = [
     explains: (difference, context) =>
       hasOddChunks(context.exchange.requests) &&
       (oneRefuses(context) ||
-        statusOf(context.pair, "node") === 408 ||
+        context.pair.node.client.answers.some(({ startLine }) => / 408 /.test(startLine)) ||
         context.pair.node.client.fate === "left" ||
         isAboutFate(difference, context)),
     example: exchange(
@@ -219,7 +218,8 @@ export const REQUEST_DIFFERENCES: readonly KnownDifference[] = [
     onBun: "400 with a reason",
     why: "Bun's server leaves it to us",
     explains: ({ about, aspect, index }, { heads, pair }) =>
-      (about === "answer" || ["fate", "access"].includes(aspect)) &&
+      (about === "answer" ||
+        ["fate", "access", "count", "verdicts", "reuse", "connection"].includes(aspect)) &&
       heads.some((text) => (text.match(/\r\ncontent-length:/gi)?.length ?? 0) > 1) &&
       pair.node.client.answers.some(isServersOwn) &&
       (about !== "answer" || isServersOwn(pair.node.client.answers[index])),
