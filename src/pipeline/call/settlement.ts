@@ -74,7 +74,8 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     if (judgement === "ok") {
       this.books.finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
     } else {
-      this.books.answeredMs = nowMs;
+      // A value that stands for a timeout is no answer.
+      if (judgement === "ignored") this.books.answeredMs = nowMs;
       this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
     }
   }
@@ -218,8 +219,8 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
   /** The answer of a held call. True when it was good, so that the rest of it decides. */
   answered(call: CallRecord, value: unknown): boolean {
     const nowMs = this.#clock.monotonic();
-    this.books.answeredMs = nowMs;
     const judgement = this.#judge.ofValue(value);
+    if (judgement === "ok" || judgement === "ignored") this.books.answeredMs = nowMs;
     if (judgement === "ok") return true;
     const { operation, ticket, startMs, extra } = call;
     this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
