@@ -75,8 +75,16 @@ export type AnyTripEvidence = TripEvidence | CountEvidence | AdaptiveTripEvidenc
 export type TripEvent = Extract<MachineEvent, { readonly type: "trip" }>;
 
 /** Why a call was turned away. Closed set: it becomes a metric label. */
-export type RefusalReason =
-  "tripped" | "half_open_limit" | "ramping" | "no_endpoint" | "load_shed" | "closing";
+export const REFUSAL_REASONS = [
+  "tripped",
+  "half_open_limit",
+  "ramping",
+  "no_endpoint",
+  "load_shed",
+  "closing",
+] as const;
+
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
 /** What an operator may order beside trip and reset. */
 export const OPERATOR_MODES = ["normal", "shadow", "forced-closed"] as const;

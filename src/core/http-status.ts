@@ -4,6 +4,7 @@
 // that the operator says how it counts; a refusal by another Switchgear in front of the upstream is that
 // guard's own business.
 
+import { REFUSAL_REASONS } from "./events.ts";
 import type { CallOutcome } from "./outcome.ts";
 
 /** How a 429 counts: as no evidence, as a failure, or as an answer. */
@@ -19,16 +20,7 @@ export function outcomeOfStatus(status: number, status429: Status429 = "neutral"
 }
 
 /** What a Switchgear answers by itself, without having asked anybody, in `x-switchgear-reason`. */
-const REFUSALS: ReadonlySet<unknown> = new Set([
-  "tripped",
-  "half_open_limit",
-  "ramping",
-  "no_endpoint",
-  "load_shed",
-  "closing",
-  "loop",
-  "out_of_resources",
-]);
+const REFUSALS: ReadonlySet<unknown> = new Set([...REFUSAL_REASONS, "loop", "out_of_resources"]);
 
 /** Whether the answer is another guard's refusal, by its status and its `x-switchgear-reason`. */
 export function isGuardsRefusal(status: number, reason: unknown): boolean {

@@ -1,17 +1,12 @@
 // From rows to samples: which series one upstream, one operation and one endpoint have.
 
-import { OPERATOR_MODES } from "../../core/events.ts";
+import { OPERATOR_MODES, REFUSAL_REASONS } from "../../core/events.ts";
 import { OVERFLOW_NAME } from "../../pipeline/call/stats.ts";
 import type { MetricKey } from "./catalogue.ts";
 import type { Families, Floors, Labels } from "./families.ts";
 import { labelValue } from "./label.ts";
 import type { LabelSets, OperationLabelSets } from "./label-sets.ts";
-import {
-  REFUSAL_REASONS,
-  type MeteredEndpoint,
-  type OperationRow,
-  type UpstreamRow,
-} from "./rows.ts";
+import type { MeteredEndpoint, OperationRow, UpstreamRow } from "./rows.ts";
 
 /** Endpoints with series of their own; the rest share `__overflow__`. */
 const ENDPOINTS_MAX = 1000;

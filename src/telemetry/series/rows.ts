@@ -1,17 +1,7 @@
 // What one label value shows: usually one upstream, and for `__overflow__` all the rest together.
 // Counts are summed; of states and averages the worst one is shown.
 
-import type { OperatorMode, RefusalReason } from "../../core/events.ts";
-
-/** The closed set of the label `reason`. */
-export const REFUSAL_REASONS: readonly RefusalReason[] = [
-  "tripped",
-  "half_open_limit",
-  "ramping",
-  "no_endpoint",
-  "load_shed",
-  "closing",
-];
+import { REFUSAL_REASONS, type OperatorMode, type RefusalReason } from "../../core/events.ts";
 
 export interface OperationCounts {
   readonly name: string;
