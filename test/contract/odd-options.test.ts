@@ -79,10 +79,22 @@ const REFUSED: readonly (readonly [name: string, options: unknown, sentence: Reg
   ["a text as load", { load: "heavy" }, /load must be a number from 0 to 1000, not "heavy"/],
   ["a bigint as load", { load: 5n }, /load must be a number/],
   ["a controller as signal", { signal: new AbortController() }, /signal must be an AbortSignal/],
+  ["what only says that it is not aborted", { signal: { aborted: false } }, /an AbortSignal/],
+  ["what nobody can stop listening to", { signal: halfASignal("addEventListener") }, /AbortSignal/],
+  ["what nobody can listen to", { signal: halfASignal("removeEventListener") }, /AbortSignal/],
+  [
+    "an event target",
+    { signal: new EventTarget() },
+    /signal must be an AbortSignal, not an object/,
+  ],
   ["true as signal", { signal: true }, /signal must be an AbortSignal, not true/],
   ["a getter that throws", throwing("signal"), /boom/],
   ["a revoked proxy", revoked(), /revoked|proxy/i],
 ];
+
+function halfASignal(method: string): object {
+  return { aborted: false, [method]() {} };
+}
 
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {});
@@ -106,6 +118,38 @@ describe("options of a call", () => {
       assert.deepEqual(counts(upstream), { inFlight: 0 });
     });
   }
+
+  test("what is no function is refused, alone, too", async () => {
+    const upstream = guard();
+    const sentence =
+      /^InvalidOptionsError: a call of draftkings: what is to run must be a function, not/;
+
+    for (const fn of ["text", undefined, null, {}, 5] as never[]) {
+      assert.match(String(await rejection(upstream.execute(fn))), sentence);
+      assert.match(String(await rejection(upstream.hold(fn))), sentence);
+      assert.throws(() => upstream.wrap(fn), sentence);
+    }
+    assert.deepEqual(counts(upstream), { inFlight: 0 });
+  });
+
+  test("what is right beside a fault is no fault", async () => {
+    const { signal } = new AbortController();
+    const right = { operation: "bet", load: 5, signal, deadlineMs: 50 };
+    for (const [key, value] of [
+      ["operation", 5],
+      ["load", "x"],
+      ["signal", true],
+      ["deadlineMs", 0],
+    ] as const) {
+      const error = await rejection(guard().execute(() => 5, { ...right, [key]: value }));
+      assert.deepEqual(
+        (error as { readonly faults: string[] }).faults.map((fault) => fault.split(" ")[0]),
+        [key],
+      );
+    }
+    const alone = await rejection(guard().execute(() => 5, { load: "x" } as never));
+    assert.equal((alone as { readonly faults: string[] }).faults.length, 1);
+  });
 
   test("every fault is listed at once", async () => {
     const options = { deadlineMs: 0, load: "x", operation: 1 } as unknown as CallOptions;
@@ -328,6 +372,8 @@ describe("what answers say by themselves", () => {
       await upstream.execute(fn).catch(() => {});
 
       assert.deepEqual(counts(upstream), { inFlight: 0, ...expected });
+      const weight = "failed" in expected ? 1 : "timeout" in expected ? 0.5 : 0;
+      assert.equal(upstream.status().failureCount, weight);
     });
   }
 
