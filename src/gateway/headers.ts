@@ -199,7 +199,6 @@ function joined(raw: readonly string[], wanted: string): string | undefined {
 
 /** The fields of a request that decide what becomes of it, beside `x-switchgear-*`. */
 const DECISIVE: ReadonlySet<string> = new Set([
-  "authorization",
   "connection",
   "content-length",
   "transfer-encoding",
