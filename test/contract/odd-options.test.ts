@@ -237,7 +237,7 @@ describe("what an adapter settles with", () => {
       assert.equal(told.length, 1, told.join("\n"));
       assert.match(told[0] ?? "", /draftkings: settle/);
       assert.match(told[0] ?? "", sentence);
-      assert.throws(() => upstream.record(outcome as Outcome));
+      assert.throws(() => upstream.record(outcome as Outcome), /InvalidOptionsError|boom/);
       assert.equal(upstream.state(), "closed");
     });
   }

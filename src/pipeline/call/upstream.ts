@@ -9,6 +9,7 @@ import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import type { EventType, OperatorMode } from "../../core/events.ts";
 import { InvalidOptionsError } from "../../core/errors.ts";
+import { show } from "../../core/options.ts";
 import { outcomeFaults, ReadOutcome, type Outcome } from "../../core/outcome.ts";
 import type { BreakerCounters, BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter, Listener } from "../emitter.ts";
@@ -243,6 +244,11 @@ export class Upstream {
    * what is no outcome.
    */
   record(given: Outcome): void {
+    if (typeof given !== "object" || given === null) {
+      throw new InvalidOptionsError(`evidence of ${this.name}`, [
+        `it must be an object such as { outcome: "ok" }, not ${show(given)}`,
+      ]);
+    }
     const outcome = new ReadOutcome(given);
     const faults = outcomeFaults(outcome);
     if (faults.length > 0) throw new InvalidOptionsError(`evidence of ${this.name}`, faults);
