@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { CASES, faultsOf } from "./cases.ts";
 import {
@@ -21,6 +21,9 @@ import {
   variantOf,
   writeTest,
 } from "./rule-files.ts";
+import { programsOf } from "../support/docs.ts";
+import { start } from "../support/programs.ts";
+import { toolPath } from "../tools/build.ts";
 import { whyNoTools } from "../tools/available.ts";
 
 const noTools = whyNoTools();
@@ -42,6 +45,23 @@ test("promtool accepts the rules, with all its lints", { skip: noTools }, async 
   );
   assert.equal(code, 0, output);
 });
+
+test(
+  "the command that README.md gives to a service's own CI passes in the package",
+  { skip: noTools },
+  async () => {
+    const [, command] =
+      programsOf("README.md", "sh")
+        .find((text) => text.includes("promtool"))
+        ?.split(/^cd .*\n/m) ?? [];
+    assert.ok(command);
+    const { code, stdout, stderr } = await start(["sh", "-c", command], {
+      cwd: join(ROOT, "alerts"),
+      env: { PATH: `${dirname(toolPath("promtool"))}${delimiter}${process.env["PATH"]}` },
+    }).ended;
+    assert.equal(code, 0, stdout + stderr);
+  },
+);
 
 // promtool does the work, whichever runtime asks it.
 const skip = "Bun" in globalThis ? "once is enough" : noTools;

@@ -2,114 +2,46 @@
 // stall in the body, break it off, and refuse.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { pathToFileURL } from "node:url";
 import type { Switchgear, Upstream } from "../../src/index.ts";
 import type { VirtualClock } from "../../src/testing/index.ts";
-import { ROOT } from "../support/programs.ts";
+import {
+  endOf,
+  load,
+  outcomes,
+  programsOf,
+  repeat,
+  runnable,
+  startBookmaker,
+  type Bookmaker,
+} from "../support/docs.ts";
+import { start } from "../support/programs.ts";
 
-type Behaviour = "odds" | "500" | "404" | "hang" | "stall" | "break" | "error inside";
-
-let server: Server;
+let bookmaker: Bookmaker;
 let url: string;
-let behaviour: Behaviour = "odds";
-let asked = 0;
 const folder = mkdtempSync(join(tmpdir(), "switchgear-docs-"));
 
-const ANSWERS: Readonly<Record<Behaviour, (response: ServerResponse) => void>> = {
-  odds: (response) => void response.end('{"price":1.9}'),
-  "500": (response) => void response.writeHead(500).end("down"),
-  "404": (response) => void response.writeHead(404).end("none"),
-  hang: () => {},
-  stall: (response) => {
-    response.writeHead(200, { "content-length": "100" });
-    response.write("{");
-  },
-  break: (response) => {
-    response.writeHead(200, { "content-length": "100" });
-    response.write("{");
-    setTimeout(() => response.destroy(), 20);
-  },
-  "error inside": (response) => void response.end('{"error":"down"}'),
-};
-
 before(async () => {
-  server = createServer((_request, response) => {
-    asked += 1;
-    ANSWERS[behaviour](response);
-  });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/odds`;
+  bookmaker = await startBookmaker();
+  url = `${bookmaker.url}/odds`;
 });
 after(() => {
   rmSync(folder, { recursive: true, force: true });
-  server.closeAllConnections();
-  server.close();
+  bookmaker.close();
 });
-
-/** The programs of a page, in order. */
-function programsOf(page: string): string[] {
-  const text = readFileSync(join(ROOT, page), "utf8");
-  return [...text.matchAll(/```(?:js|ts)\n([\s\S]*?)```/g)].map(([, program = ""]) => program);
-}
-
-const { exports } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
-  exports: Record<string, { readonly default?: string }>;
-};
-
-/** The program as it stands, with the package's names led to its sources. */
-async function load<Module>(program: string, more = ""): Promise<Module> {
-  const led = program.replaceAll(/from "switchgear(\/[\w-]+)?"/g, (_all, path: string = "") => {
-    const built = exports[`.${path}`]?.default;
-    assert.ok(built, `switchgear${path} is exported`);
-    const source = built.replace("./dist/", "./src/").replace(/\.js$/, ".ts");
-    return `from ${JSON.stringify(pathToFileURL(join(ROOT, source)).href)}`;
-  });
-  count += 1;
-  const file = join(folder, `${count}.mjs`);
-  writeFileSync(file, `${led}\n${more}`);
-  return (await import(pathToFileURL(file).href)) as Module;
-}
-let count = 0;
-
-/** How a call ended: its value, or the code or name of its error. */
-async function endOf(call: Promise<unknown>): Promise<unknown> {
-  try {
-    return await call;
-  } catch (error) {
-    const { code, name } = error as { readonly code?: string; readonly name: string };
-    return code ?? name;
-  }
-}
-
-async function repeat(times: number, call: () => Promise<unknown>): Promise<unknown[]> {
-  const ends: unknown[] = [];
-  for (let n = 0; n < times; n += 1) ends.push(await endOf(call()));
-  return ends;
-}
-
-function outcomes(guard: Upstream): Record<string, number> {
-  const sum: Record<string, number> = {};
-  for (const one of guard.operations) {
-    for (const key of ["ok", "failed", "timeout", "ignored"] as const) {
-      if (one[key] > 0) sum[key] = (sum[key] ?? 0) + one[key];
-    }
-  }
-  return sum;
-}
 
 /** Deadlines of the pages are for people; nobody wants to wait for twenty of them here. */
 function impatient(program: string): string {
   return program.replaceAll("2_000", "150");
 }
 
-const [fetching = "", client = "", judging = "", adapter = "", testing = ""] =
-  programsOf("docs/calls.md");
+const [fetching = "", client = "", judging = "", adapter = "", testing = ""] = programsOf(
+  "docs/calls.md",
+  "js",
+);
 
 describe("docs/calls.md", () => {
   interface Fetching {
@@ -120,15 +52,15 @@ describe("docs/calls.md", () => {
 
   test("fetch: odds come, and a refusal costs no request", async () => {
     const { guard, odds } = await fetchingGuard();
-    behaviour = "odds";
+    bookmaker.behaviour = "odds";
     assert.deepEqual(await odds(url), { price: 1.9 });
     assert.deepEqual(outcomes(guard), { ok: 1 });
 
-    behaviour = "500";
+    bookmaker.behaviour = "500";
     await repeat(10, () => odds(url));
-    asked = 0;
+    bookmaker.asked = 0;
     assert.equal(await endOf(odds(url)), "SG_BREAKER_OPEN");
-    assert.equal(asked, 0);
+    assert.equal(bookmaker.asked, 0);
   });
 
   for (const [how, expected] of [
@@ -140,7 +72,7 @@ describe("docs/calls.md", () => {
   ] as const) {
     test(`fetch: a server that answers with ${how} counts as ${Object.keys(expected).join()}`, async () => {
       const { guard, odds } = await fetchingGuard();
-      behaviour = how;
+      bookmaker.behaviour = how;
 
       const ends = await repeat(3, () => odds(url));
 
@@ -166,13 +98,13 @@ describe("docs/calls.md", () => {
         });
       },
     };
-    behaviour = "404";
+    bookmaker.behaviour = "404";
     await repeat(12, () => odds(throwing, url));
     assert.deepEqual(outcomes(guard), { ok: 12 });
     assert.equal(guard.isTripped, false);
-    behaviour = "hang";
+    bookmaker.behaviour = "hang";
     assert.equal(await endOf(odds(throwing, url)), "SG_DEADLINE");
-    behaviour = "500";
+    bookmaker.behaviour = "500";
     await repeat(10, () => odds(throwing, url));
     assert.equal(guard.isTripped, true);
   });
@@ -185,11 +117,11 @@ describe("docs/calls.md", () => {
         if (answer.status === 404) throw Object.assign(new Error("none"), { status: 404 });
         return (await answer.json()) as unknown;
       });
-    behaviour = "odds";
+    bookmaker.behaviour = "odds";
     await call();
-    behaviour = "error inside";
+    bookmaker.behaviour = "error inside";
     assert.deepEqual(await call(), { error: "down" });
-    behaviour = "404";
+    bookmaker.behaviour = "404";
     await endOf(call());
 
     assert.deepEqual(outcomes(guard), { ok: 1, failed: 2 });
@@ -218,7 +150,17 @@ describe("docs/calls.md", () => {
 });
 
 describe("README.md", () => {
-  const [, second = ""] = programsOf("README.md");
+  const [first = ""] = programsOf("README.md", "ts");
+  const [second = ""] = programsOf("README.md", "js");
+
+  test("the first program prints its answer and how it was refused", async () => {
+    writeFileSync(join(folder, "first.ts"), runnable(first));
+    const ended = await start([process.execPath, join(folder, "first.ts")]).ended;
+
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.match(ended.stdout, /^200\nSG_BREAKER_OPEN – .*draftkings.*\n$/);
+    assert.equal(ended.stderr, "");
+  });
 
   test("the second program trips on what its server does, and stays tripped in the next process", async () => {
     interface Second {
@@ -229,17 +171,21 @@ describe("README.md", () => {
       .replace("./data/circuit_breaker.db", join(folder, "readme.db"))
       .replaceAll(/https:\/\/api\.draftkings\.example\/odds/g, url);
     const run = () => load<Second>(program, "export { gear, draftkings };");
-    behaviour = "odds";
+    bookmaker.behaviour = "odds";
     const first = await run();
     assert.equal(first.gear.upstream("draftkings").isTripped, false);
-    behaviour = "stall";
-    await repeat(20, async () => (await first.draftkings(url)).text());
+    bookmaker.behaviour = "404";
+    await repeat(12, () => first.draftkings(url));
+    bookmaker.behaviour = "stall";
+    await repeat(19, async () => (await first.draftkings(url)).text());
+    assert.equal(first.gear.upstream("draftkings").isTripped, false);
+    await repeat(1, async () => (await first.draftkings(url)).text());
     assert.equal(first.gear.upstream("draftkings").isTripped, true);
     await first.gear.close();
 
-    asked = 0;
+    bookmaker.asked = 0;
     const error = await endOf(run());
     assert.equal(error, "SG_BREAKER_OPEN");
-    assert.equal(asked, 0);
+    assert.equal(bookmaker.asked, 0);
   });
 });

@@ -36,7 +36,7 @@ export function selfSigned(name: string): Certificate {
   const signature = sign("sha256", facts, privateKey);
   const whole = sequence(facts, ecdsaWithSha256, der(0x03, Buffer.of(0), signature));
   return {
-    cert: `-----BEGIN CERTIFICATE-----\n${whole.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`,
+    cert: `-----BEGIN CERTIFICATE-----\n${whole.toString("base64").replace(/.{64}(?!$)/g, "$&\n")}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
   };
 }
