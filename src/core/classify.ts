@@ -6,6 +6,7 @@
 // upstream's own answer. Only what the upstream did is evidence: not a caller who left, not what this
 // process ran out of, not a request that its client could not even prepare.
 
+import { factsOf, type ErrorFacts } from "./error-facts.ts";
 import { isRefused } from "./errors.ts";
 import { property } from "./foreign.ts";
 import { statusOfError } from "./http-answer.ts";
@@ -88,41 +89,58 @@ export type ErrorClass = Exclude<CallOutcome, "ok">;
  * count as `classifyThrown` says.
  */
 export function classifyError(error: unknown, status429: Status429 = "neutral"): CallOutcome {
-  return walk(error, status429);
+  return classifyRead(error, factsOf(error), status429);
+}
+
+/** The same of an error whose facts were read. Undefined for `status429`: as `classifyThrown`. */
+export function classifyRead(
+  error: unknown,
+  facts: ErrorFacts,
+  status429: Status429 | undefined,
+): CallOutcome {
+  // A nested guard's refusal says nothing about this upstream.
+  if (isRefused(error)) return "ignored";
+  let link = error;
+  let read = facts;
+  for (let depth = 0; depth <= CAUSE_DEPTH_MAX && link !== undefined && link !== null; depth += 1) {
+    const outcome = outcomeOfLink(link, read, status429, depth === 0);
+    if (outcome !== undefined) return outcome;
+    link = read.cause;
+    read = factsOf(link);
+  }
+  return "failed";
 }
 
 /** The same where only a status of 5xx is known to be an answer: anything else that was thrown has failed. */
 export function classifyThrown(error: unknown): ErrorClass {
-  return walk(error, undefined) as ErrorClass;
+  return classifyRead(error, factsOf(error), undefined) as ErrorClass;
 }
 
-function walk(error: unknown, status429: Status429 | undefined): CallOutcome {
-  // A nested guard's refusal says nothing about this upstream.
-  if (isRefused(error)) return "ignored";
-  let link = error;
-  for (let depth = 0; depth <= CAUSE_DEPTH_MAX && link !== undefined && link !== null; depth += 1) {
-    const status = statusOfError(link);
-    if (status !== undefined) {
-      if (status429 !== undefined) return outcomeOfStatus(status, status429);
-      if (status >= 500) return "failed";
-    }
-    const name = property(link, "name");
-    if (name === "TimeoutError") return "timeout";
-    const code = property(link, "code");
-    const message = typeof link === "string" ? link : property(link, "message");
-    // A cancellation further down may be how the client itself ended what took too long.
-    const ended = depth === 0 ? cancellation(link, name, code, message) : undefined;
-    if (ended !== undefined) return ended;
-    if (isOurs(code)) return "ignored";
-    if (TIMEOUT_CODES.has(code)) return "timeout";
-    if (typeof message === "string") {
-      if (name === "TypeError" && PREPARATION_TEXT.test(message)) return "ignored";
-      if (TIMEOUT_TEXT.test(message)) return "timeout";
-    }
-    if (name === "AggregateError" && isAllOurs(property(link, "errors"))) return "ignored";
-    link = property(link, "cause");
+function outcomeOfLink(
+  link: unknown,
+  facts: ErrorFacts,
+  status429: Status429 | undefined,
+  isFirst: boolean,
+): CallOutcome | undefined {
+  const { name, code } = facts;
+  const status = statusOfError(facts);
+  if (status !== undefined) {
+    if (status429 !== undefined) return outcomeOfStatus(status, status429);
+    if (status >= 500) return "failed";
   }
-  return "failed";
+  if (name === "TimeoutError") return "timeout";
+  const message = typeof link === "string" ? link : facts.message;
+  // A cancellation further down may be how the client itself ended what took too long.
+  const ended = isFirst ? cancellation(link, name, code, message) : undefined;
+  if (ended !== undefined) return ended;
+  if (isOurs(code)) return "ignored";
+  if (TIMEOUT_CODES.has(code)) return "timeout";
+  if (typeof message === "string") {
+    if (name === "TypeError" && PREPARATION_TEXT.test(message)) return "ignored";
+    if (TIMEOUT_TEXT.test(message)) return "timeout";
+  }
+  const isOurOwn = name === "AggregateError" && isAllOurs(property(link, "errors"));
+  return isOurOwn ? "ignored" : undefined;
 }
 
 /** Whether a signal's reason says that a time was up, as that of `AbortSignal.timeout` does. */
@@ -183,27 +201,26 @@ function cancellation(
 }
 
 /** What is kept of an error: a bounded text, never the stack, which may hold paths and secrets. */
-export function errorText(error: unknown): string {
-  const message = property(error, "message");
-  if (typeof message === "string") return bounded(message === "" ? nameOf(error) : message);
+export function errorText(error: unknown, facts = factsOf(error)): string {
+  const { message } = facts;
+  if (typeof message === "string") return bounded(message === "" ? nameOf(facts) : message);
   if ((typeof error === "object" && error !== null) || typeof error === "function") {
-    return nameOf(error);
+    return nameOf(facts);
   }
   return bounded(String(error));
 }
 
 /** The same of what a call failed with; nothing may have been thrown, too. */
-export function failureText(error: unknown): string {
-  return error === undefined ? "no reason given" : errorText(error);
+export function failureText(error: unknown, facts = factsOf(error)): string {
+  return error === undefined ? "no reason given" : errorText(error, facts);
 }
 
 /**
  * What an error says about when to come again: its `retryAfterMs`, as our own refusals and many HTTP
  * clients' errors carry it. Undefined when it is no number above 0.
  */
-export function retryAfterOf(error: unknown): number | undefined {
-  const value = property(error, "retryAfterMs");
-  return typeof value === "number" && value > 0 ? value : undefined;
+export function retryAfterOf({ retryAfterMs }: ErrorFacts): number | undefined {
+  return typeof retryAfterMs === "number" && retryAfterMs > 0 ? retryAfterMs : undefined;
 }
 
 /** Bounds a text that people wrote: reasons, actors, messages. */
@@ -211,7 +228,6 @@ export function bounded(text: string): string {
   return text.length <= TEXT_LENGTH_MAX ? text : text.slice(0, TEXT_LENGTH_MAX);
 }
 
-function nameOf(error: unknown): string {
-  const name = property(error, "name");
+function nameOf({ name }: ErrorFacts): string {
   return typeof name === "string" && name !== "" ? bounded(name) : "unknown error";
 }

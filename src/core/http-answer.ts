@@ -2,6 +2,7 @@
 // stranger's. The clock is asked only where a `Retry-After` may be a date.
 
 import type { Clock } from "./clock.ts";
+import type { ErrorFacts } from "./error-facts.ts";
 import { ask, property } from "./foreign.ts";
 import {
   isGuardsRefusal,
@@ -29,32 +30,41 @@ export function judgeResponse(
   status429: Status429,
   clock: Clock,
 ): AnswerVerdict | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  if (property(value, Symbol.toStringTag) !== "Response") return undefined;
+  if (typeof value !== "object" || value === null || !isResponse(value)) return undefined;
   const status = property(value, "status");
   return typeof status === "number" ? judge(status, value, status429, clock) : undefined;
+}
+
+/** Not by `property`: every result passes here, and a read of its own learns which shapes come by. */
+function isResponse(value: { readonly [Symbol.toStringTag]?: unknown }): boolean {
+  try {
+    return value[Symbol.toStringTag] === "Response";
+  } catch {
+    return false;
+  }
 }
 
 /** How the answer counts that an error tells of; undefined for an error that has none of 4xx or 5xx. */
 export function judgeErrorsAnswer(
   error: unknown,
+  facts: ErrorFacts,
   status429: Status429,
   clock: Clock,
 ): AnswerVerdict | undefined {
-  const status = statusOfError(error);
-  if (status === undefined) return undefined;
-  const response = property(error, "response");
-  return judge(status, response ?? error, status429, clock);
+  const status = statusOfError(facts);
+  return status === undefined
+    ? undefined
+    : judge(status, facts.response ?? error, status429, clock);
 }
 
 /** The status of 4xx or 5xx that an error of an HTTP client carries. */
-export function statusOfError(error: unknown): number | undefined {
+export function statusOfError(facts: ErrorFacts): number | undefined {
   // axios, superagent, Octokit, the SDKs of OpenAI and Anthropic; older clients; got and ky; AWS.
   return (
-    failing(property(error, "status")) ??
-    failing(property(error, "statusCode")) ??
-    statusOfResponse(property(error, "response")) ??
-    failing(property(property(error, "$metadata"), "httpStatusCode"))
+    failing(facts.status) ??
+    failing(facts.statusCode) ??
+    statusOfResponse(facts.response) ??
+    failing(property(facts.$metadata, "httpStatusCode"))
   );
 }
 

@@ -27,21 +27,15 @@ export function checkCall(
 }
 
 /** A caller's options, each read once. */
-export class ReadOptions {
-  readonly operation: CallOptions["operation"];
-  readonly load: CallOptions["load"];
+export interface ReadOptions extends Pick<CallOptions, "operation" | "load" | "deadlineMs"> {
   readonly signal: AbortSignal | undefined;
   readonly parent: unknown;
-  readonly deadlineMs: CallOptions["deadlineMs"];
+}
 
-  constructor(options: CallOptions) {
-    this.operation = options.operation;
-    this.load = options.load;
-    // `fetch` takes null for none, and its options are handed on.
-    this.signal = options.signal ?? undefined;
-    this.parent = options.parent;
-    this.deadlineMs = options.deadlineMs;
-  }
+export function readOptions(options: CallOptions): ReadOptions {
+  const { operation, load, signal, parent, deadlineMs } = options;
+  // `fetch` takes null for none, and its options are handed on.
+  return { operation, load, signal: signal ?? undefined, parent, deadlineMs };
 }
 
 function faultsOf(

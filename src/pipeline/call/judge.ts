@@ -2,7 +2,8 @@
 // answers and errors have in common. A classifier is the host's code: what it throws, or answers in a word
 // that is none, is told and costs neither the result nor the judgement.
 
-import { classifyError, errorText, failureText, retryAfterOf } from "../../core/classify.ts";
+import { classifyRead, errorText, failureText, retryAfterOf } from "../../core/classify.ts";
+import { factsOf, type ErrorFacts } from "../../core/error-facts.ts";
 import { property } from "../../core/foreign.ts";
 import { judgeErrorsAnswer, judgeResponse, type AnswerVerdict } from "../../core/http-answer.ts";
 import type { Status429 } from "../../core/http-status.ts";
@@ -80,20 +81,21 @@ export class Judge {
   /** What a call that rejected with this, or threw it, came to. */
   ofError(error: unknown): Judgement {
     const classify = this.#classifyError;
-    const answer = judgeErrorsAnswer(error, this.#status429, this.#clock);
+    const facts = factsOf(error);
+    const answer = judgeErrorsAnswer(error, facts, this.#status429, this.#clock);
     const outcome =
       (classify === undefined ? undefined : this.#ask("classifyError", classify, error)) ??
-      this.#usual(error, answer);
+      this.#usual(error, facts, answer);
     if (outcome === "ok" || outcome === "ignored") return outcome;
-    const retryAfterMs = retryAfterOf(error) ?? answer?.retryAfterMs;
-    return { kind: outcome, message: failureText(error), retryAfterMs };
+    const retryAfterMs = retryAfterOf(facts) ?? answer?.retryAfterMs;
+    return { kind: outcome, message: failureText(error, facts), retryAfterMs };
   }
 
-  #usual(error: unknown, answer: AnswerVerdict | undefined): CallOutcome {
+  #usual(error: unknown, facts: ErrorFacts, answer: AnswerVerdict | undefined): CallOutcome {
     // Another guard's refusal, told by its headers; all else an error's own walk finds, too.
     if (answer?.outcome === "ignored") return "ignored";
     try {
-      return classifyError(error, this.#status429);
+      return classifyRead(error, facts, this.#status429);
     } catch {
       return "failed";
     }

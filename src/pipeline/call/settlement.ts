@@ -3,14 +3,9 @@
 
 import { errorText, failureText, isTimeUp, retryAfterOf } from "../../core/classify.ts";
 import type { Failure, Ticket } from "../../core/breaker/machine.ts";
-import { DeadlineError, withoutStack } from "../../core/errors.ts";
-import {
-  isLatency,
-  outcomeFaults,
-  ReadOutcome,
-  toThousandths,
-  type Outcome,
-} from "../../core/outcome.ts";
+import { factsOf } from "../../core/error-facts.ts";
+import { DeadlineError, InvalidOptionsError, withoutStack } from "../../core/errors.ts";
+import { isLatency, readOutcome, toThousandths, type Outcome } from "../../core/outcome.ts";
 import { isImpatient, seenByLeaver, type Wait } from "../../core/patience.ts";
 import type { Settler } from "./admissions.ts";
 import type { CallOwner, CallRecord } from "./bounded-call.ts";
@@ -137,16 +132,14 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
 
   /** Once admitted, a call must be settled: what cannot be used is told, and says nothing. */
   #read(given: Outcome): Outcome {
-    let faults: readonly string[];
     try {
-      const read = new ReadOutcome(given);
-      faults = outcomeFaults(read);
-      if (faults.length === 0) return read;
+      return readOutcome("an outcome", given);
     } catch (error) {
-      faults = [errorText(error)];
+      const faults =
+        error instanceof InvalidOptionsError ? error.faults.join("; ") : errorText(error);
+      const sentence = `settle(…) was given what is no outcome, and the call counts as ignored: ${faults}`;
+      this.#complaints.tell(this.#guard.name, "settle", sentence);
     }
-    const sentence = `settle(…) was given what is no outcome, and the call counts as ignored: ${faults.join("; ")}`;
-    this.#complaints.tell(this.#guard.name, "settle", sentence);
     return { outcome: "ignored" };
   }
 
@@ -280,7 +273,8 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
   }
 
   #failure(kind: "failed" | "timeout", error: unknown): Failure {
-    return this.#weighed(kind, failureText(error), retryAfterOf(error));
+    const facts = factsOf(error);
+    return this.#weighed(kind, failureText(error, facts), retryAfterOf(facts));
   }
 
   #weighed(kind: "failed" | "timeout", message: string, retryAfterMs: number | undefined): Failure {

@@ -8,9 +8,7 @@
 import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import type { EventType, OperatorMode } from "../../core/events.ts";
-import { InvalidOptionsError } from "../../core/errors.ts";
-import { show } from "../../core/options.ts";
-import { outcomeFaults, ReadOutcome, type Outcome } from "../../core/outcome.ts";
+import { readOutcome, type Outcome } from "../../core/outcome.ts";
 import type { BreakerCounters, BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter, Listener } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
@@ -28,7 +26,7 @@ import { AdmittedCall } from "./admissions.ts";
 import { adopted } from "./adopt.ts";
 import type { CallBooks } from "./books.ts";
 import { BoundedCall } from "./bounded-call.ts";
-import { checkCall, ReadOptions } from "./call-check.ts";
+import { checkCall, readOptions, type ReadOptions } from "./call-check.ts";
 import type { Complaints } from "./complaints.ts";
 import { PlainContext, type CallContext } from "./context.ts";
 import type { DeadlineQueue } from "./deadline.ts";
@@ -61,7 +59,7 @@ export interface UpstreamSettings extends Classifiers {
   readonly operations: readonly string[];
 }
 
-const NO_OPTIONS = Object.freeze(new ReadOptions({}));
+const NO_OPTIONS = Object.freeze(readOptions({}));
 
 export class Upstream {
   readonly name: string;
@@ -112,12 +110,14 @@ export class Upstream {
     given: CallOptions = NO_OPTIONS,
   ): Promise<Awaited<Result>> {
     let options = NO_OPTIONS;
-    try {
-      if (given !== NO_OPTIONS) options = new ReadOptions(given);
-      checkCall(this.name, fn, options);
-      if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
-    } catch (error) {
-      return Promise.reject(error);
+    if (given !== NO_OPTIONS || typeof fn !== "function") {
+      try {
+        options = readOptions(given);
+        checkCall(this.name, fn, options);
+        if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     }
     const { signal } = options;
     const operation = this.#operations.get(options.operation);
@@ -175,7 +175,7 @@ export class Upstream {
     let options = NO_OPTIONS;
     let idleMs: number | undefined;
     try {
-      options = new ReadOptions(given);
+      options = readOptions(given);
       ({ idleMs } = given);
       checkCall(this.name, fn, options, idleMs);
       if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
@@ -216,7 +216,7 @@ export class Upstream {
     options: CallOptions = NO_OPTIONS,
   ): (this: This, ...args: Args) => Promise<Awaited<Result>> {
     const upstream = this as Upstream;
-    checkCall(this.name, fn, new ReadOptions(options));
+    checkCall(this.name, fn, readOptions(options));
     function guarded(this: This, ...args: Args): Promise<Awaited<Result>> {
       return upstream.execute(() => fn.apply(this, args), options);
     }
@@ -228,8 +228,11 @@ export class Upstream {
    * Throws `InvalidOptionsError` for options that are none.
    */
   tryAcquire(given: CallOptions = NO_OPTIONS): Admission {
-    const options = given === NO_OPTIONS ? NO_OPTIONS : new ReadOptions(given);
-    checkCall(this.name, noCall, options);
+    let options = NO_OPTIONS;
+    if (given !== NO_OPTIONS) {
+      options = readOptions(given);
+      checkCall(this.name, noCall, options);
+    }
     const operation = this.#operations.get(options.operation);
     const door = this.#door;
     const ticket = this.#admit(operation, options);
@@ -244,14 +247,7 @@ export class Upstream {
    * what is no outcome.
    */
   record(given: Outcome): void {
-    if (typeof given !== "object" || given === null) {
-      throw new InvalidOptionsError(`evidence of ${this.name}`, [
-        `it must be an object such as { outcome: "ok" }, not ${show(given)}`,
-      ]);
-    }
-    const outcome = new ReadOutcome(given);
-    const faults = outcomeFaults(outcome);
-    if (faults.length > 0) throw new InvalidOptionsError(`evidence of ${this.name}`, faults);
+    const outcome = readOutcome(`evidence of ${this.name}`, given);
     const failure = outcome.outcome === "failed" ? this.#settlement.failureOf(outcome) : undefined;
     this.#guard.record(outcome.outcome, failure, outcome.latencyMs);
   }
