@@ -1,33 +1,48 @@
 // An answer whose body tells its call how it goes: waited for, all there, failed, or not wanted.
 
+import { property } from "../core/foreign.ts";
 import type { Held } from "../pipeline/call/held-call.ts";
 
 /** A body that its caller drops unread is not wanted; the collector says when. */
 const dropped = new FinalizationRegistry<Held>((held) => held.done());
 
+/** What callers read and a constructor does not always take. */
+const SHOWN = ["url", "redirected", "type", "status", "statusText", "ok"] as const;
+
 /** The answer with a body that tells; as it is where there is no body, or none that can be followed. */
 export function heldResponse(response: Response, held: Held): Response {
-  const { body } = response;
-  if (typeof body?.getReader !== "function") {
+  // A test's own `fetch` may answer nothing at all, or the same answer twice.
+  const body = property(response, "body") as Response["body"] | undefined;
+  if (typeof body?.getReader !== "function" || body.locked || response.bodyUsed) {
     held.done();
     return response;
   }
   // Who looks at the status of a 404 seldom reads the page that comes with it.
   if (!response.ok) held.answerDecides();
-  const told = new Response(tell(body.getReader(), held), {
-    status: response.status,
-    statusText: response.statusText,
-    headers: response.headers,
-  });
-  // What a constructor cannot set and callers read.
-  for (const key of ["url", "redirected", "type"] as const) {
-    Object.defineProperty(told, key, {
-      value: response[key],
-      enumerable: true,
-      configurable: true,
-    });
+  return like(response, made(tell(body.getReader(), held), response));
+}
+
+/** A status of 999 and a reason in Cyrillic can be fetched, and not constructed. */
+function made(body: ReadableStream<Uint8Array>, response: Response): Response {
+  const { status, statusText, headers } = response;
+  try {
+    return new Response(body, { status, statusText, headers });
+  } catch {
+    return new Response(body, { headers });
   }
-  return told;
+}
+
+/** The copy shows what the original does, and so do its own copies. */
+function like(original: Response, copy: Response): Response {
+  for (const key of SHOWN) {
+    if (copy[key] !== original[key]) show(copy, key, original[key]);
+  }
+  show(copy, "clone", () => like(original, Response.prototype.clone.call(copy)));
+  return copy;
+}
+
+function show(copy: Response, key: keyof Response, value: unknown): void {
+  Object.defineProperty(copy, key, { value, enumerable: true, configurable: true });
 }
 
 function tell(reader: Reader, held: Held): ReadableStream<Uint8Array> {

@@ -3,6 +3,7 @@
 
 import type { CallOptions, Upstream } from "../index.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
+import { property } from "../core/foreign.ts";
 import { heldResponse } from "./body.ts";
 
 /** What `fetch` is, whoever made it. */
@@ -60,6 +61,7 @@ function signalOf(
   input: string | URL | Request,
   init: RequestInit | null | undefined,
 ): AbortSignal | null | undefined {
-  if (init?.signal !== undefined) return init.signal;
-  return typeof input === "object" && "signal" in input ? input.signal : undefined;
+  return init?.signal === undefined
+    ? (property(input, "signal") as AbortSignal | undefined)
+    : init.signal;
 }

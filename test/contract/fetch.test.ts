@@ -160,6 +160,46 @@ describe("what it answers is what fetch answers", () => {
     assert.deepEqual(counts(guard), { ok: 1 });
   });
 
+  for (const [name, head] of [
+    ["a status that no constructor takes", "HTTP/1.1 999 Denied"],
+    ["a reason in letters that no constructor takes", "HTTP/1.1 200 \u2713"],
+  ] as const) {
+    test(`${name} comes through`, async () => {
+      handler = (_request, response) => {
+        response.socket?.end(`${head}\r\nx-odds: 1.9\r\nconnection: close\r\n\r\nodds`);
+      };
+      const { guard, call } = guarded();
+
+      const plain = await fetch(url);
+      const answer = await call(url);
+
+      assert.equal(answer.status, plain.status);
+      assert.equal(answer.statusText, plain.statusText);
+      assert.equal(answer.ok, plain.ok);
+      assert.equal(answer.headers.get("x-odds"), "1.9");
+      assert.equal(await answer.text(), "odds");
+      assert.deepEqual(counts(guard), answer.ok ? { ok: 1 } : { failed: 1 });
+    });
+  }
+
+  test("copies of it show the same", async () => {
+    handler = (request, response) => {
+      if (request.url === "/to") response.writeHead(999).end("there");
+      else response.writeHead(302, { location: "/to" }).end();
+    };
+    const answer = await guarded().call(`${url}/from`);
+    const copy = answer.clone();
+    const copyOfCopy = copy.clone();
+
+    for (const each of [copy, copyOfCopy]) {
+      assert.equal(each.url, `${url}/to`);
+      assert.equal(each.redirected, true);
+      assert.equal(each.status, 999);
+      assert.equal(each.ok, false);
+      assert.equal(await each.text(), "there");
+    }
+  });
+
   test("method, body, headers and the operation's name go through", async () => {
     let seen = "";
     handler = (request, response) => {
@@ -434,6 +474,29 @@ describe("what it is given", () => {
 
     assert.equal(await (await call("https://odds.example/")).text(), "asked https://odds.example/");
     assert.deepEqual(counts(guard), { ok: 1 });
+  });
+
+  test("a fetch of a test's: one answer for all calls, one that was read, none at all", async () => {
+    const guard = createBreaker("draftkings", latching());
+    const same = new Response("odds");
+    const read = new Response("odds");
+    await read.text();
+    const call = (answer: unknown) => guardFetch(guard, () => Promise.resolve(answer as Response));
+
+    assert.equal(await (await call(same)("https://odds.example/")).text(), "odds");
+    for (const answer of [same, read, undefined, { ok: true, status: 200 }]) {
+      assert.equal(await call(answer)("https://odds.example/"), answer);
+    }
+    assert.deepEqual(counts(guard), { ok: 5 });
+    assert.equal(guard.inFlight, 0);
+  });
+
+  test("what is no address is fetch's to refuse, in its way", async () => {
+    const { call } = guarded();
+
+    for (const input of [null, undefined] as never[]) {
+      assert.ok((await rejection(call(input))) instanceof TypeError);
+    }
   });
 
   test("what is no guard, no fetch, or no options is told before anything is sent", async () => {
