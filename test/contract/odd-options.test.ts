@@ -182,20 +182,22 @@ describe("options of a call", () => {
     assert.deepEqual(counts(upstream), { inFlight: 0, ok: 1 });
   });
 
-  test("a signal that is aborted while the call is admitted ends it before it runs", async () => {
-    const upstream = guard();
-    const controller = new AbortController();
-    upstream.setMode({ mode: "shadow" });
-    upstream.trip();
-    upstream.on("refused", () => controller.abort(boom));
-    let ran = 0;
+  for (const how of ["execute", "hold"] as const) {
+    test(`a signal that is aborted while the call is admitted ends it before it runs: ${how}`, async () => {
+      const upstream = guard();
+      const controller = new AbortController();
+      upstream.setMode({ mode: "shadow" });
+      upstream.trip();
+      upstream.on("refused", () => controller.abort(boom));
+      let ran = 0;
 
-    const { signal } = controller;
-    assert.equal(await rejection(upstream.execute(() => (ran += 1), { signal })), boom);
-    assert.equal(await rejection(upstream.hold(() => (ran += 1), { signal })), boom);
-    assert.equal(ran, 0);
-    assert.deepEqual(counts(upstream).inFlight, 0);
-  });
+      const { signal } = controller;
+      assert.equal(await rejection(upstream[how](() => (ran += 1), { signal })), boom);
+      assert.equal(ran, 0);
+      assert.deepEqual(counts(upstream).inFlight, 0);
+      assert.equal(upstream.abandoned, 0);
+    });
+  }
 });
 
 describe("what an adapter settles with", () => {

@@ -47,6 +47,8 @@ export interface HeldParts {
   readonly monotonic: () => number;
 }
 
+type Settling = (owner: HeldOwner, call: CallRecord) => void;
+
 export class HeldCall<Result> implements Expiring, Held {
   readonly #parts: HeldParts;
   readonly #context: AbortableContext;
@@ -56,7 +58,8 @@ export class HeldCall<Result> implements Expiring, Held {
   #onAbort: (() => void) | undefined = undefined;
   #isRunning = false;
   #isAnswered = false;
-  #isComplete = false;
+  /** How it ends, told before the answer: with it. */
+  #end: Settling | undefined = undefined;
   #doesAnswerDecide = false;
   /** Counted. An answer that was bad is, while the rest of it still comes. */
   #isSettled = false;
@@ -83,7 +86,7 @@ export class HeldCall<Result> implements Expiring, Held {
       ask(signal, "addEventListener", "abort", this.#onAbort);
     }
     // Aborted while it was admitted, by one who was told of that: nobody hears it again.
-    if (signal !== undefined && property(signal, "aborted") === true) this.#abort();
+    if (property(signal, "aborted") === true) this.#abort();
     else this.#run(fn);
     return promise;
   }
@@ -94,7 +97,8 @@ export class HeldCall<Result> implements Expiring, Held {
     const nowMs = monotonic();
     if (yes) {
       this.#sinceMs = nowMs;
-      if (idleMs !== undefined) this.#idle = queue.add(this, idleMs, nowMs);
+      // Up to the answer the deadline holds.
+      if (idleMs !== undefined && this.#isAnswered) this.#idle = queue.add(this, idleMs, nowMs);
     } else this.#pause(nowMs);
   }
 
@@ -103,17 +107,11 @@ export class HeldCall<Result> implements Expiring, Held {
   }
 
   done(): void {
-    this.#isComplete = true;
-    // Before the answer it says that the answer is all.
-    if (this.#isOver || !this.#isAnswered) return;
-    this.#close();
-    this.#settle((owner, call) => owner.done(call));
+    this.#finish((owner, call) => owner.done(call));
   }
 
   failed(error: unknown): void {
-    if (this.#isOver || !this.#isAnswered) return;
-    this.#close();
-    this.#settle((owner, call) => owner.failed(call, error));
+    this.#finish((owner, call) => owner.failed(call, error));
   }
 
   expire(stalled: boolean): void {
@@ -125,7 +123,7 @@ export class HeldCall<Result> implements Expiring, Held {
       if (isWaitedFor) owner.timedOut(call, stalled, error);
       else owner.unread(call);
     });
-    this.#end(error);
+    this.#leave(error);
   }
 
   #abort(): void {
@@ -137,7 +135,7 @@ export class HeldCall<Result> implements Expiring, Held {
       if (isWaitedFor) owner.aborted(call, reason);
       else owner.unread(call);
     });
-    this.#end(reason);
+    this.#leave(reason);
   }
 
   #run(fn: (context: CallContext, held: Held) => unknown): void {
@@ -164,7 +162,7 @@ export class HeldCall<Result> implements Expiring, Held {
     if (idleMs !== undefined && this.#deadline !== undefined) queue.remove(this.#deadline);
     if (!owner.answered(this.#seen(), value)) this.#isSettled = true;
     else if (this.#doesAnswerDecide) this.#settle((_owner, call) => owner.done(call));
-    if (this.#isComplete) this.done();
+    if (this.#end !== undefined) this.#finish(this.#end);
     this.#settlers?.resolve(value);
     // The promise holds the answer, and what resolves it holds the promise.
     this.#settlers = undefined;
@@ -186,13 +184,22 @@ export class HeldCall<Result> implements Expiring, Held {
   }
 
   /** It has ended for its caller, who is told before the function is. */
-  #end(reason: unknown): void {
+  #leave(reason: unknown): void {
     if (this.#isRunning) this.#parts.owner.abandoned(1);
     this.#settlers?.reject(reason);
     this.#context.abort(reason);
   }
 
-  #settle(how: (owner: HeldOwner, call: CallRecord) => void): void {
+  /** The first end counts. */
+  #finish(how: Settling): void {
+    if (this.#isOver) return;
+    if (this.#isAnswered) {
+      this.#close();
+      this.#settle(how);
+    } else this.#end ??= how;
+  }
+
+  #settle(how: Settling): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     how(this.#parts.owner, this.#seen());
