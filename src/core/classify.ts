@@ -168,7 +168,7 @@ function isOurs(code: unknown): boolean {
 /** One of several addresses that failed for a reason of its own is evidence. */
 function isAllOurs(errors: unknown): boolean {
   const count = property(errors, "length");
-  if (typeof count !== "number" || count === 0) return false;
+  if (typeof count !== "number" || !(count >= 1)) return false;
   for (let n = 0; n < Math.min(count, ERRORS_MAX); n += 1) {
     if (!isOurs(property(property(errors, `${n}`), "code"))) return false;
   }

@@ -97,6 +97,10 @@ describe("what this process ran out of is no evidence", () => {
       classifyError(new AggregateError([each, failure({ code: "ECONNREFUSED" })])),
       "failed",
     );
+    for (const length of [0, -1, Number.NaN, "1"]) {
+      const error = failure({ name: "AggregateError", errors: { length } });
+      assert.equal(classifyError(error), "failed", `${length}`);
+    }
   });
 });
 
