@@ -12,9 +12,10 @@ import {
   runtimeVersions,
   type Runtime,
 } from "../support/runtimes.ts";
-import { writeReport } from "../support/table.ts";
+import { writeData, writeReport } from "../support/table.ts";
 import { SET_NAMES } from "./calls.ts";
 import { IDLE_NAMES, type IdleCost, type IdleName } from "./idle.ts";
+import { machinesWith, machineTable } from "./machines.ts";
 import type { Samples } from "./measure.ts";
 import { runtimeReport, summarise, type RuntimeResult, type SetResult } from "./report.ts";
 
@@ -99,7 +100,8 @@ How the peers are used: opossum with its defaults but for \`timeout\`, and with
 \`errorThresholdPercentage: 100\` where calls fail; with little held it is made anew for each turn of
 at most 200 calls. cockatiel's \`CountBreaker\` and \`SamplingBreaker\` hold counts, its
 \`ConsecutiveBreaker\` holds one number; where calls fail their thresholds are out of reach. "Much
-held" is after 100,000 successes, and for all but opossum 100,000 failures more.`;
+held" is after 100,000 successes, and for all but opossum 100,000 failures more. cockatiel reads a clock
+only where somebody listens to its successes and failures: "latency kept" is that, with a sum.`;
 
 if (!values.quick) tell("about five minutes; nothing else should run meanwhile");
 const versions = {
@@ -121,7 +123,9 @@ else process.stdout.write(`${[machineLines(machine), ...reports].join("\n\n")}\n
 
 const isWhole = !values.quick && values.runtime === undefined;
 if (isWhole && CURRENT_RUNTIME === "node") {
-  const markdown = [INTRODUCTION, machineLines(machine), ...reports].join("\n\n");
-  await writeReport("library", markdown, { machine, seed, results });
-  tell("written to test/bench/results/library.md and library.json");
+  const machines = machinesWith(machine, results);
+  const parts = [INTRODUCTION, machineLines(machine), machineTable(machines), ...reports];
+  await writeReport("library", parts.join("\n\n"), { machine, seed, results });
+  await writeData("machines", machines);
+  tell("written to test/bench/results/library.md, library.json and machines.json");
 }

@@ -64,7 +64,7 @@ const TITLES: Readonly<Record<string, string>> = {
   held: "Failing, much held",
 };
 
-const LABELS: Readonly<Record<string, string>> = {
+export const LABELS: Readonly<Record<string, string>> = {
   raw: "raw `await fn()`",
   "raw.chained": "floor: one `then` and two clock readings",
   "raw.static-error": "floor: a static error thrown",
@@ -78,6 +78,7 @@ const LABELS: Readonly<Record<string, string>> = {
   "cockatiel.consecutive": "cockatiel, `ConsecutiveBreaker`",
   "cockatiel.count": "cockatiel, `CountBreaker`",
   "cockatiel.sampling": "cockatiel, `SamplingBreaker`",
+  "cockatiel.measuring": "cockatiel, `CountBreaker`, latency kept",
   "sg.latching": "Switchgear, `latching()`",
   "sg.window": "Switchgear, `slidingWindow()`",
   "sg.window.slow": "Switchgear, `slidingWindow({ slowCallMs })`",
@@ -201,6 +202,17 @@ const NOISE = 0.15;
 /** Less than this of one core is the process itself: its own readings and its collector. */
 const IDLE_CPU_MAX = 0.01;
 
+/** Those that know how long a call took, as Switchgear does; the others read no clock. */
+export const MEASURING_PEERS: readonly string[] = ["opossum", "cockatiel.measuring"];
+
+export const PEERS: readonly string[] = [
+  "opossum",
+  "cockatiel.consecutive",
+  "cockatiel.count",
+  "cockatiel.sampling",
+  "cockatiel.measuring",
+];
+
 export function judge({ sets, idle, scrapes }: RuntimeResult): Target[] {
   const of = (set: string, id: string): CaseResult => {
     const result = sets[set]?.[id];
@@ -209,6 +221,7 @@ export function judge({ sets, idle, scrapes }: RuntimeResult): Target[] {
   };
   const closed = of("closed", "sg.execute");
   const peer = cheapest(sets["closed"] ?? {}, (id) => /^(?:opossum|cockatiel)/.test(id));
+  const measuringPeer = cheapest(sets["closed"] ?? {}, (id) => MEASURING_PEERS.includes(id));
   const refused = of("refusing", "sg.tryAcquire.refused");
   const thrown = of("refusing", "sg.throw");
   const peerThrown = cheapest(sets["refusing"] ?? {}, (id) => id.endsWith(".open"));
@@ -228,6 +241,12 @@ export function judge({ sets, idle, scrapes }: RuntimeResult): Target[] {
       wanted: "below each",
       measured: `${figure(closed.toRaw / peer.result.toRaw)} of ${LABELS[peer.id]}`,
       reached: closed.toRaw < peer.result.toRaw,
+    },
+    {
+      what: "closed, against peers that keep the latency",
+      wanted: "below each",
+      measured: `${figure(closed.toRaw / measuringPeer.result.toRaw)} of ${LABELS[measuringPeer.id]}`,
+      reached: closed.toRaw < measuringPeer.result.toRaw,
     },
     {
       what: "refusal by `tryAcquire`",

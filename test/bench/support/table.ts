@@ -54,18 +54,20 @@ export function targetTable(targets: readonly Target[]): string {
   );
 }
 
+const RESULTS = join(import.meta.dirname, "../results");
+
 /** Writes both shapes of a report, formatted as the repository wants its files. */
 export async function writeReport(name: string, markdown: string, data: unknown): Promise<void> {
+  await write(`${name}.md`, markdown, "markdown");
+  await writeData(name, data);
+}
+
+export function writeData(name: string, data: unknown): Promise<void> {
+  return write(`${name}.json`, JSON.stringify(data), "json");
+}
+
+async function write(file: string, text: string, parser: "markdown" | "json"): Promise<void> {
   const { format } = await import("prettier");
-  const folder = join(import.meta.dirname, "../results");
-  mkdirSync(folder, { recursive: true });
-  const layout = { printWidth: 100 };
-  writeFileSync(
-    join(folder, `${name}.md`),
-    await format(markdown, { ...layout, parser: "markdown" }),
-  );
-  writeFileSync(
-    join(folder, `${name}.json`),
-    await format(JSON.stringify(data), { ...layout, parser: "json" }),
-  );
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(join(RESULTS, file), await format(text, { printWidth: 100, parser }));
 }
