@@ -240,6 +240,12 @@ export class Connection {
       // What is wrong with it shows in what follows, or no longer matters.
     }
     if (isEnd || !isSame || !isHere) this.#moveLog("TRUNCATE");
+    this.drop();
+  }
+
+  /** Closes it as it is. */
+  drop(): void {
     closeQuietly(this.db);
+    this.#watch?.close();
   }
 }

@@ -6,7 +6,7 @@
 // It is wrong in one direction only: another process that moved the log into the database, or began the
 // log again, looks the same as somebody who wrote over it. Whoever asks looks closer then.
 
-import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 
 /** Head of a log: its kind, the sizes, and salts that are drawn anew whenever it is begun again. */
 const HEAD_BYTES = 32;
@@ -38,6 +38,8 @@ export class FileWatch {
   readonly #realPath: string;
   readonly #bytes = Buffer.alloc(HEAD_BYTES);
   #tailAt = 0;
+  /** The log, open to be read: to open it for each look costs more than all else of it. */
+  #open: { readonly file: number; readonly identity: string } | undefined = undefined;
   #seen: Sight;
 
   constructor(path: string) {
@@ -68,7 +70,7 @@ export class FileWatch {
     const bytes = Buffer.from(now.head, "latin1");
     const pageBytes = bytes.length < HEAD_BYTES ? 0 : bytes.readUInt32BE(PAGE_SIZE_AT);
     this.#tailAt = Math.max(0, now.logBytes - pageBytes - FRAME_HEAD_BYTES);
-    const [tail = ""] = pageBytes === 0 ? [] : this.#read(this.#tailAt);
+    const [tail = ""] = pageBytes === 0 ? [] : this.#read(now.log, this.#tailAt);
     this.#seen = { ...now, database: this.#seen.database, tail };
   }
 
@@ -132,11 +134,13 @@ export class FileWatch {
     const found = statOf(this.#path);
     const log = statOf(this.logPath);
     const logBytes = typeof log === "string" ? 0 : log.size;
-    const [head = "", tail = ""] = logBytes < HEAD_BYTES ? [] : this.#read(0, this.#tailAt);
+    const logIdentity = identityOf(log);
+    const isRead = logBytes >= HEAD_BYTES;
+    const [head = "", tail = ""] = isRead ? this.#read(logIdentity, 0, this.#tailAt) : [];
     return {
       database: identityOf(found),
       stamp: typeof found === "string" ? found : `${found.size} ${found.mtimeMs}`,
-      log: identityOf(log),
+      log: logIdentity,
       index: identityOf(statOf(`${this.#realPath}-shm`)),
       logBytes,
       head,
@@ -144,22 +148,35 @@ export class FileWatch {
     };
   }
 
-  /** What stands at these places of the log. */
-  #read(...places: readonly number[]): readonly string[] {
-    let file: number | undefined;
+  /** What stands at these places of the log that was just found at the path. */
+  #read(identity: string, ...places: readonly number[]): readonly string[] {
     try {
-      file = openSync(this.logPath, "r");
-      const log = file;
+      const file = this.#openLog(identity);
       return places.map((at) => {
-        const found = readSync(log, this.#bytes, 0, at === 0 ? HEAD_BYTES : FRAME_HEAD_BYTES, at);
+        const found = readSync(file, this.#bytes, 0, at === 0 ? HEAD_BYTES : FRAME_HEAD_BYTES, at);
         return this.#bytes.toString("latin1", 0, found);
       });
     } catch {
       // Gone in between, or no descriptor is left: nobody can say, and nothing is promised.
+      this.close();
       return [];
-    } finally {
-      if (file !== undefined) closeSync(file);
     }
+  }
+
+  #openLog(identity: string): number {
+    if (this.#open?.identity === identity) return this.#open.file;
+    this.close();
+    const file = openSync(this.logPath, "r");
+    // Which one it is, and not which one it was a moment ago: another would be taken for this one later.
+    this.#open = { file, identity: identityOf(fstatSync(file)) };
+    return file;
+  }
+
+  /** Gives back what it holds open; the next look opens it again. */
+  close(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open !== undefined) closeSync(open.file);
   }
 }
 

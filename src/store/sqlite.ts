@@ -24,7 +24,6 @@ import { Connection, IN_MEMORY } from "./sqlite-connection.ts";
 import { openDatabase } from "./sqlite-driver.ts";
 import { isCorruption, keepsConnection, sqliteCode, toStoreError } from "./sqlite-errors.ts";
 import { makeFolder, moveAside } from "./sqlite-file.ts";
-import { closeQuietly } from "./sqlite-handle.ts";
 import type { SqliteHandle, SqliteStatement } from "./sqlite-handle.ts";
 import { AUDITS_MAX, Known } from "./sqlite-known.ts";
 import { checkSqliteOptions } from "./sqlite-options.ts";
@@ -336,7 +335,7 @@ class SqliteStore implements Store {
     } catch (error) {
       const isBroken = this.#quarantines && isCorruption(sqliteCode(error));
       if (isBroken) this.#salvage(connection);
-      closeQuietly(db);
+      connection.drop();
       if (!isBroken) throw error;
       this.#isSuspect = false;
       return { error, identity: connection.identity };
