@@ -3,7 +3,7 @@
 // counted as abandoned until it settles, since it still holds its socket and its memory.
 
 import type { Ticket } from "../../core/breaker/machine.ts";
-import { ask, property } from "../../core/foreign.ts";
+import { property } from "../../core/foreign.ts";
 import { adopted } from "./adopt.ts";
 import { AbortableContext, type CallContext } from "./context.ts";
 import type { OperationStats } from "./stats.ts";
@@ -66,10 +66,8 @@ export class BoundedCall<Result> implements Expiring {
     const { deadlineMs, startMs } = this.#record;
     if (deadlineMs !== undefined) this.#entry = this.#queue.add(this, deadlineMs, startMs);
     if (this.#signal !== undefined) {
-      this.#onAbort = () => this.#abort();
-      ask(this.#signal, "addEventListener", "abort", this.#onAbort);
       // Aborted while the call was admitted, by one who was told of it: nobody hears that again.
-      if (property(this.#signal, "aborted") === true) {
+      if (this.#listen(this.#signal)) {
         this.#abort();
         return;
       }
@@ -89,6 +87,19 @@ export class BoundedCall<Result> implements Expiring {
         (value) => this.#onOk(value as Result),
         (error: unknown) => this.#onFailed(error),
       );
+    }
+  }
+
+  /** Whether it was aborted already. Not by `ask`: it costs as much as the listening. */
+  #listen(signal: AbortSignal): boolean {
+    const onAbort = (): void => this.#abort();
+    this.#onAbort = onAbort;
+    try {
+      signal.addEventListener("abort", onAbort);
+      return signal.aborted;
+    } catch {
+      // A stranger's signal: the call goes on without it.
+      return false;
     }
   }
 
@@ -140,8 +151,11 @@ export class BoundedCall<Result> implements Expiring {
   #close(): void {
     this.#isOver = true;
     if (this.#entry !== undefined) this.#queue.remove(this.#entry);
-    if (this.#onAbort !== undefined) {
-      ask(this.#signal, "removeEventListener", "abort", this.#onAbort);
+    if (this.#onAbort === undefined) return;
+    try {
+      this.#signal?.removeEventListener("abort", this.#onAbort);
+    } catch {
+      // As above.
     }
   }
 }
