@@ -61,11 +61,18 @@ const PREPARATION_CODES: ReadonlySet<unknown> = new Set([
   "UND_ERR_INVALID_ARG",
   "UND_ERR_NOT_SUPPORTED",
   "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH",
+  "ERR_UNSUPPORTED_PROTOCOL",
+  "ERR_BAD_OPTION",
+  "ERR_BAD_OPTION_VALUE",
+  "ERR_NOT_SUPPORT",
 ]);
 
 /** The same of `fetch`, where neither runtime gives a code. */
 const PREPARATION_TEXT =
   /^(?:Request with GET\/HEAD method|Invalid header name|Header '.*' has invalid value|(?:Headers|RequestInit|Request)\b.* (?:invalid|Expected)|'.*' is not a valid HTTP method|(?:Body|Response|Request).* disturbed or locked)/s;
+
+/** The same of Node's `fetch` in the cause of its "fetch failed": `localhost:3000` has no `http://`. */
+const PREPARATION_CAUSES: ReadonlySet<unknown> = new Set(["unknown scheme", "bad port"]);
 
 const GRPC_CANCELLED = 1;
 const GRPC_DEADLINE_EXCEEDED = 4;
@@ -83,10 +90,10 @@ const ERRORS_MAX = 100;
 export type ErrorClass = Exclude<CallOutcome, "ok">;
 
 /**
- * How an error counts when the upstream's options say nothing else. One that carries an HTTP status of 4xx
- * or 5xx, itself or in a cause, counts as that answer: a 404 is `ok`, since the upstream lives, a 5xx is
- * `failed`, a 408 is `timeout`, a 429 is what `status429` says (default `neutral`: `ignored`). All others
- * count as `classifyThrown` says.
+ * How an error counts when the upstream's options say nothing else. One that carries an HTTP status of 3xx,
+ * 4xx or 5xx, itself or in a cause, counts as that answer: a 304 and a 404 are `ok`, since the upstream lives,
+ * a 5xx is `failed`, a 408 is `timeout`, a 429 is what `status429` says (default `neutral`: `ignored`). All
+ * others count as `classifyThrown` says.
  */
 export function classifyError(error: unknown, status429: Status429 = "neutral"): CallOutcome {
   return classifyRead(error, factsOf(error), status429);
@@ -133,9 +140,10 @@ function outcomeOfLink(
   // A cancellation further down may be how the client itself ended what took too long.
   const ended = isFirst ? cancellation(link, name, code, message) : undefined;
   if (ended !== undefined) return ended;
-  if (isOurs(code)) return "ignored";
-  if (TIMEOUT_CODES.has(code)) return "timeout";
+  if (isOurs(link, code)) return "ignored";
+  if (TIMEOUT_CODES.has(code) || isTimeoutOfAxios(link, code)) return "timeout";
   if (typeof message === "string") {
+    if (!isFirst && PREPARATION_CAUSES.has(message)) return "ignored";
     if (name === "TypeError" && PREPARATION_TEXT.test(message)) return "ignored";
     if (TIMEOUT_TEXT.test(message)) return "timeout";
   }
@@ -160,9 +168,24 @@ export function ownFault(error: unknown): "resources" | "request" | undefined {
   return undefined;
 }
 
-/** Whether the code tells of this process, or of a request that was never one. */
-function isOurs(code: unknown): boolean {
-  return RESOURCE_CODES.has(code) || PREPARATION_CODES.has(code);
+/** Whether an error tells of this process, or of a request that was never one. */
+function isOurs(error: unknown, code: unknown): boolean {
+  if (RESOURCE_CODES.has(code) || PREPARATION_CODES.has(code)) return true;
+  // got's word for all errors without a code, such as those of its options and hooks: it times what it sends.
+  if (code === "ERR_GOT_REQUEST_ERROR") return property(error, "timings") === undefined;
+  // axios' word for a 4xx, too.
+  return (
+    code === "ERR_BAD_REQUEST" && isOfAxios(error) && property(error, "response") === undefined
+  );
+}
+
+/** Whose text may be its user's own, `timeoutErrorMessage`. */
+function isTimeoutOfAxios(error: unknown, code: unknown): boolean {
+  return code === "ECONNABORTED" && isOfAxios(error);
+}
+
+function isOfAxios(error: unknown): boolean {
+  return property(error, "isAxiosError") === true;
 }
 
 /** One of several addresses that failed for a reason of its own is evidence. */
@@ -170,7 +193,8 @@ function isAllOurs(errors: unknown): boolean {
   const count = property(errors, "length");
   if (typeof count !== "number" || !(count >= 1)) return false;
   for (let n = 0; n < Math.min(count, ERRORS_MAX); n += 1) {
-    if (!isOurs(property(property(errors, `${n}`), "code"))) return false;
+    const error = property(errors, `${n}`);
+    if (!isOurs(error, property(error, "code"))) return false;
   }
   return true;
 }

@@ -44,7 +44,7 @@ function isResponse(value: { readonly [Symbol.toStringTag]?: unknown }): boolean
   }
 }
 
-/** How the answer counts that an error tells of; undefined for an error that has none of 4xx or 5xx. */
+/** How the answer counts that an error tells of; undefined for an error without one of 3xx, 4xx or 5xx. */
 export function judgeErrorsAnswer(
   error: unknown,
   facts: ErrorFacts,
@@ -57,23 +57,27 @@ export function judgeErrorsAnswer(
     : judge(status, facts.response ?? error, status429, clock);
 }
 
-/** The status of 4xx or 5xx that an error of an HTTP client carries. */
+/** The status of 3xx, 4xx or 5xx that an error of an HTTP client carries; clients throw a 304, too. */
 export function statusOfError(facts: ErrorFacts): number | undefined {
   // axios, superagent, Octokit, the SDKs of OpenAI and Anthropic; older clients; got and ky; AWS.
   return (
-    failing(facts.status) ??
-    failing(facts.statusCode) ??
-    statusOfResponse(facts.response) ??
-    failing(property(facts.$metadata, "httpStatusCode"))
+    within(facts.status, 300) ??
+    within(facts.statusCode, 300) ??
+    statusOfResponse(facts) ??
+    within(property(facts.$metadata, "httpStatusCode"), 300)
   );
 }
 
-function statusOfResponse(response: unknown): number | undefined {
-  return failing(property(response, "status")) ?? failing(property(response, "statusCode"));
+function statusOfResponse({ name, response }: ErrorFacts): number | undefined {
+  // What became of the address that a redirect led to is told by an error that still has the redirect.
+  const least = name === "HTTPError" ? 300 : 400;
+  return (
+    within(property(response, "status"), least) ?? within(property(response, "statusCode"), least)
+  );
 }
 
-function failing(status: unknown): number | undefined {
-  return typeof status === "number" && status >= 400 && status <= 599 ? status : undefined;
+function within(status: unknown, least: number): number | undefined {
+  return typeof status === "number" && status >= least && status <= 599 ? status : undefined;
 }
 
 function judge(status: number, answer: unknown, status429: Status429, clock: Clock): AnswerVerdict {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { classifyError, errorText } from "../../../src/core/classify.ts";
+import { classifyError, classifyThrown, errorText } from "../../../src/core/classify.ts";
 
 function failure(fields: Record<string, unknown>, cause?: unknown): Error {
   const error = new Error(typeof fields["message"] === "string" ? fields["message"] : "x");
@@ -65,6 +65,11 @@ describe("a time that was up is a timeout, however it was given", () => {
       code: "57014",
       message: "canceling statement due to statement timeout",
     }),
+    "axios's own, in words of its user": failure({
+      isAxiosError: true,
+      code: "ECONNABORTED",
+      message: "too slow",
+    }),
     "a socket's code inside two wrappers": failure({}, failure({}, failure({ code: "ETIMEDOUT" }))),
   })) {
     test(label, () => assert.equal(classifyError(error), "timeout"));
@@ -116,12 +121,46 @@ describe("a request that its client could not even prepare is no evidence", () =
     "UND_ERR_INVALID_ARG",
     "UND_ERR_NOT_SUPPORTED",
     "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH",
+    "ERR_UNSUPPORTED_PROTOCOL",
+    "ERR_BAD_OPTION",
+    "ERR_BAD_OPTION_VALUE",
+    "ERR_NOT_SUPPORT",
   ]) {
     test(code, () => assert.equal(classifyError(failure({ code })), "ignored"));
   }
 
+  const GOT = { name: "RequestError", code: "ERR_GOT_REQUEST_ERROR" };
+  const AXIOS = { isAxiosError: true, code: "ERR_BAD_REQUEST" };
+  for (const [label, error] of Object.entries({
+    "an option of got's": failure({
+      ...GOT,
+      message: "Option 'timeout': Expected value which is `plain object`",
+    }),
+    "a hook of got's user that threw": failure({ ...GOT, message: "no key" }, failure({})),
+    "a protocol that axios does not speak": failure(AXIOS),
+    "a scheme that Node's fetch does not know": new TypeError("fetch failed", {
+      cause: new Error("unknown scheme"),
+    }),
+    "a port that Node's fetch does not ask": new TypeError("fetch failed", {
+      cause: new Error("bad port"),
+    }),
+  })) {
+    test(label, () => assert.equal(classifyError(error), "ignored"));
+  }
+
+  test("but what they say with the same code after they have asked is", () => {
+    const asked = failure({ ...GOT, timings: { start: 1 } });
+    assert.equal(classifyError(asked), "failed");
+    const answered = failure({ ...AXIOS, status: 404, response: { status: 404 } });
+    assert.equal(classifyError(answered), "ok");
+    assert.equal(classifyThrown(answered), "failed");
+    assert.equal(classifyError(failure({ code: "ERR_BAD_REQUEST" })), "failed");
+    assert.equal(classifyError(new Error("bad port")), "failed");
+  });
+
   for (const prepare of [
     () => fetch("http://[bad"),
+    () => fetch("foo://x/"),
     () => fetch(new Request("http://127.0.0.1:1/", GET_WITH_BODY)),
     () => fetch("http://127.0.0.1:1/", { headers: { "a b": "x" } }),
     () => fetch("http://127.0.0.1:1/", { headers: { a: "x\ny" } }),
@@ -144,6 +183,30 @@ describe("a request that its client could not even prepare is no evidence", () =
       classifyError(new TypeError("fetch failed", { cause: failure({ code: "ECONNRESET" }) })),
       "failed",
     );
+  });
+});
+
+describe("a redirect and a 304 that a client throws are answers", () => {
+  for (const [label, error] of Object.entries({
+    "304 of axios": failure({ isAxiosError: true, status: 304, response: { status: 304 } }),
+    "302 of axios that follows none": failure({ isAxiosError: true, status: 302 }),
+    "304 of an older client": failure({ statusCode: 304 }),
+    "304 of ky": failure({ name: "HTTPError", response: { status: 304 } }),
+    "302 of got": failure({ name: "HTTPError", response: { statusCode: 302 } }),
+    "304 of S3": failure({ name: "304", $metadata: { httpStatusCode: 304 } }),
+  })) {
+    test(label, () => {
+      assert.equal(classifyError(error), "ok");
+      assert.equal(classifyThrown(error), "failed");
+    });
+  }
+
+  test("but not the answer that another error came after", () => {
+    // got keeps the redirect's answer beside what became of the address that it led to.
+    const response = { statusCode: 302 };
+    assert.equal(classifyError(failure({ code: "ECONNREFUSED", response })), "failed");
+    assert.equal(classifyError(failure({ code: "ETIMEDOUT", response })), "timeout");
+    assert.equal(classifyError(failure({ status: 200 })), "failed");
   });
 });
 
