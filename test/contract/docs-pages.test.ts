@@ -37,7 +37,10 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
   ],
   "docs/adaptive.md": ["yaml js", ["contract/docs-pages.test.ts"]],
   "docs/breakers.md": ["yaml", ["contract/docs-pages.test.ts"]],
-  "docs/calls.md": ["js js js js js", ["contract/docs-programs.test.ts"]],
+  "docs/calls.md": [
+    "js js js js js js",
+    ["contract/docs-programs.test.ts", "contract/real-clients.test.ts"],
+  ],
   "docs/gateway.md": ["yaml yaml", ["contract/docs-pages.test.ts"]],
   "docs/hyper-bun.md": [
     "ts ts ts ts ts ts bash bash js sql ts",

@@ -38,7 +38,7 @@ function impatient(program: string): string {
   return program.replaceAll("2_000", "150");
 }
 
-const [fetching = "", client = "", judging = "", adapter = "", testing = ""] = programsOf(
+const [fetching = "", client = "", , judging = "", adapter = "", testing = ""] = programsOf(
   "docs/calls.md",
   "js",
 );

@@ -69,7 +69,12 @@ const ANSWERS = {
   odds: (response) => void response.end('{"price":1.9}'),
   "500": (response) => void response.writeHead(500).end("down"),
   "404": (response) => void response.writeHead(404).end("none"),
+  "304": (response) => void response.writeHead(304).end(),
   "429": (response) => void response.writeHead(429, { "retry-after": "1" }).end("slow down"),
+  "503, come again": (response) =>
+    void response.writeHead(503, { "retry-after": "60" }).end("down"),
+  "503 of a Switchgear": (response) =>
+    void response.writeHead(503, { "x-switchgear-reason": "tripped" }).end("{}"),
   hang: () => {},
   stall: (response) => {
     response.writeHead(200, { "content-length": "100" });
