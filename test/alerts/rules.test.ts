@@ -50,12 +50,12 @@ test(
   "the command that README.md gives to a service's own CI passes in the package",
   { skip: noTools },
   async () => {
-    const [, command] =
-      programsOf("README.md", "sh")
-        .find((text) => text.includes("promtool"))
-        ?.split(/^cd .*\n/m) ?? [];
-    assert.ok(command);
-    const { code, stdout, stderr } = await start(["sh", "-c", command], {
+    const block = programsOf("README.md", "sh").find((text) => text.includes("promtool"));
+    const [, command] = block?.split(/^cd node_modules\/switchgear\/alerts\n/m) ?? [];
+    // All of them take minutes in one process; below they run side by side.
+    const short = command?.replace("tests/*.yml", "tests/CircuitBreakerTripped.yml");
+    assert.ok(short !== undefined && short !== command);
+    const { code, stdout, stderr } = await start(["sh", "-c", short], {
       cwd: join(ROOT, "alerts"),
       env: { PATH: `${dirname(toolPath("promtool"))}${delimiter}${process.env["PATH"]}` },
     }).ended;
