@@ -197,6 +197,24 @@ describe("options of a call", () => {
       assert.deepEqual(counts(upstream).inFlight, 0);
       assert.equal(upstream.abandoned, 0);
     });
+
+    test(`a signal that keeps its listeners is heard up to the end: ${how}`, async () => {
+      const upstream = guard({ deadlineMs: 1 });
+      let abort = (): void => assert.fail("nobody listens");
+      const signal = {
+        aborted: false,
+        addEventListener: (_type: string, listener: () => void) => void (abort = listener),
+        removeEventListener() {},
+      } as unknown as AbortSignal;
+      const hang = (): Promise<void> => new Promise(() => {});
+
+      const error = await rejection(upstream[how](hang, { signal }));
+      abort();
+
+      assert.equal((error as { readonly code?: string }).code, "SG_DEADLINE");
+      assert.deepEqual(counts(upstream), { inFlight: 0, timeout: 1 });
+      assert.equal(upstream.abandoned, 1);
+    });
   }
 });
 

@@ -192,7 +192,6 @@ export class HeldCall<Result> implements Expiring, Held {
 
   /** The first end counts. */
   #finish(how: Settling): void {
-    if (this.#isOver) return;
     if (this.#isAnswered) {
       this.#close();
       this.#settle(how);

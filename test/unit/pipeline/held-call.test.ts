@@ -15,6 +15,7 @@ type Hold = Parameters<Upstream["hold"]>[0];
 type Held = Parameters<Hold>[1];
 
 const boom = new Error("boom");
+const TIME_UP = Object.assign(new Error("the time is up"), { name: "TimeoutError" });
 
 let clock: VirtualClock;
 let upstream: Upstream;
@@ -188,7 +189,7 @@ describe("whose time it was", () => {
     const controller = new AbortController();
     const unread = await answered({ signal: controller.signal });
     clock.advance(60_000);
-    controller.abort(boom);
+    controller.abort(TIME_UP);
     const other = new AbortController();
     const waited = await answered({ signal: other.signal });
     waited.held.waiting(true);
@@ -199,7 +200,7 @@ describe("whose time it was", () => {
       { outcome: "ignored", latencyMs: 0 },
       { outcome: "timeout", latencyMs: 60_000 },
     ]);
-    assert.deepEqual([unread.signal.reason, waited.signal.reason], [boom, boom]);
+    assert.deepEqual([unread.signal.reason, waited.signal.reason], [TIME_UP, boom]);
   });
 
   test("after the end nothing comes of deadlines, pauses and aborts", async () => {
@@ -214,6 +215,17 @@ describe("whose time it was", () => {
 
     assert.deepEqual(settled, [{ outcome: "ok", latencyMs: 0 }]);
     assert.equal(call.signal.aborted, false);
+  });
+
+  test("a call that is over hears nothing of its deadline", async () => {
+    const done = await answered({ deadlineMs: 100 });
+    done.held.done();
+    const failed = begin({ deadlineMs: 100 });
+    await failed.reject(boom);
+    clock.advance(1_000);
+
+    assert.deepEqual(outcomes(), ["ok", "failed"]);
+    assert.deepEqual([done.signal.aborted, failed.signal.aborted], [false, false]);
   });
 });
 
@@ -235,6 +247,15 @@ describe("pauses", () => {
 
     assert.deepEqual(outcomes(), ["timeout"]);
     assert.match(String(call.signal.reason), /sent nothing more for 50 ms/);
+  });
+
+  test("need no deadline", async () => {
+    const call = await answered({ idleMs: 50 });
+    assert.equal(call.end.value, "odds");
+    call.held.waiting(true);
+    clock.advance(50);
+
+    assert.deepEqual(outcomes(), ["timeout"]);
   });
 
   test("up to the answer the deadline holds, and no pause", () => {
