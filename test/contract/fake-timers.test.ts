@@ -45,7 +45,7 @@ function sinon(name: string, choose: (all: Replaced[]) => Replaced[]): Kit {
     hasClock: true,
     start() {
       const all = Object.keys(FakeTimers.timers) as Replaced[];
-      const clock = FakeTimers.install({ toFake: choose(all) });
+      const clock = FakeTimers.install({ now: Date.now(), toFake: choose(all) });
       return { advance: (ms) => void clock.tick(ms), stop: () => clock.uninstall() };
     },
   };
@@ -187,3 +187,42 @@ for (const kit of KITS) {
     });
   });
 }
+
+test("a wall clock that a kit sets moves no elapsed time, where the kit has both", () => {
+  const clock = FakeTimers.install({ now: Date.now() });
+  try {
+    const startMs = systemClock.monotonic();
+    clock.setSystemTime(Date.now() + 3_600_000);
+    assert.equal(systemClock.monotonic() - startMs, 0);
+    clock.tick(5);
+    assert.equal(systemClock.monotonic() - startMs, 5);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+test("real time is the runtime's own, however often it is read", () => {
+  const ahead = (): number => {
+    let most = Number.NEGATIVE_INFINITY;
+    // Whoever is interrupted between the two readings sees less.
+    for (let n = 0; n < 1_000; n += 1) {
+      most = Math.max(most, systemClock.monotonic() - performance.now());
+    }
+    return most;
+  };
+  const beforeMs = ahead();
+  for (let n = 0; n < 10_000; n += 1) systemClock.monotonic();
+
+  assert.ok(Math.abs(ahead() - beforeMs) < 1);
+});
+
+test("elapsed time is not the wall clock's, which is set from outside", () => {
+  const startMs = systemClock.monotonic();
+  let isFiner = false;
+  // The wall clock knows whole milliseconds.
+  for (let n = 0; n < 1_000_000 && !isFiner; n += 1) {
+    isFiner = (systemClock.monotonic() - startMs) % 1 !== 0;
+  }
+
+  assert.ok(isFiner);
+});
