@@ -96,25 +96,27 @@ function shownIn(registry: PromRegistry & { readonly [SHOWN]?: Shown }): Shown {
 class Shown {
   readonly #registry: PromRegistry;
   readonly #recorders = new Map<MetricSource, Recorder>();
-  readonly #metrics: readonly PromMetric[];
+  /** By the names of the catalogue: a registry may write another one into a metric. */
+  readonly #metrics: ReadonlyMap<string, PromMetric>;
 
   constructor(registry: PromRegistry) {
     this.#registry = registry;
     const scrape = oncePerScrape(() => this.#collect());
-    this.#metrics = Object.values(METRICS).map((metric) => promMetric(metric, scrape));
+    const metrics = Object.values(METRICS);
+    this.#metrics = new Map(metrics.map((metric) => [metric.name, promMetric(metric, scrape)]));
   }
 
   /** How many families the registry refused, because others have their names. */
   add(gear: MetricSource, recorder: Recorder): number {
     for (const other of this.#recorders.keys()) {
-      if (other === gear || other.isClosing === true) this.#recorders.delete(other);
+      if (other.isClosing === true) this.#recorders.delete(other);
     }
     this.#recorders.set(gear, recorder);
     let failures = 0;
-    for (const [index, { name }] of Object.values(METRICS).entries()) {
-      const metric = this.#metrics[index];
-      // It may have been cleared since.
-      if (metric === undefined || this.#registry.getSingleMetric(name) === metric) continue;
+    for (const [name, metric] of this.#metrics) {
+      // It may have been cleared since, and by its name in OpenMetrics nobody finds it.
+      if (this.#registry.getSingleMetric(name) === metric) continue;
+      metric.name = name;
       try {
         this.#registry.registerMetric(metric as never);
       } catch {
@@ -128,8 +130,8 @@ class Shown {
     if (this.#recorders.get(gear) !== recorder) return;
     this.#recorders.delete(gear);
     if (this.#recorders.size > 0) return;
-    for (const [index, { name }] of Object.values(METRICS).entries()) {
-      const isOurs = this.#registry.getSingleMetric(name) === this.#metrics[index];
+    for (const [name, metric] of this.#metrics) {
+      const isOurs = this.#registry.getSingleMetric(name) === metric;
       if (isOurs) this.#registry.removeSingleMetric(name);
     }
   }

@@ -7,7 +7,7 @@ import { EndpointBreaker } from "../../src/compat/index.ts";
 import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
 import type { Switchgear } from "../../src/index.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
-import { registerSwitchgear } from "../../src/telemetry/prom-client.ts";
+import { registerFamilies, registerSwitchgear } from "../../src/telemetry/prom-client.ts";
 import { METRICS } from "../../src/telemetry/series/catalogue.ts";
 import type { MetricFamily } from "../../src/telemetry/series/families.ts";
 import { mergeFamilies } from "../../src/telemetry/series/merge.ts";
@@ -105,11 +105,46 @@ test("a name that the application has already is left to it, and told", async ()
     registers: [registry],
   });
   theirs.set(7);
-  const { failures } = registerSwitchgear(registry, history());
-  assert.equal(failures, 1);
+  const registration = registerSwitchgear(registry, history());
+  assert.equal(registration.failures, 1);
   const families = parse(await registry.metrics());
   assert.equal(sampleOf(families, "circuit_breaker_tripped"), 7);
   assert.ok(families.has("circuit_breaker_trip_count"));
+  assert.equal(sampleOf(families, "circuit_breaker_registration_failures_total"), 1);
+
+  registration.unregister();
+  assert.deepEqual([...parse(await registry.metrics()).keys()], ["circuit_breaker_tripped"]);
+});
+
+test("what was built is told whole or not at all", async () => {
+  for (const [build, isTold] of [
+    [{ version: "1.2.3", runtime: "test 1" }, true],
+    [{ version: "1.2.3" }, false],
+    [{ runtime: "test 1" }, false],
+    [{}, false],
+  ] as const) {
+    const registry = new Registry();
+    registerSwitchgear(registry, geared("dk"), build);
+    const info = parse(await registry.metrics()).get("switchgear_build_info");
+    assert.equal(info?.samples.length === 1, isTold, JSON.stringify(build));
+  }
+});
+
+test("families of any making are taken out again, and no others", async () => {
+  const registry = new Registry();
+  const theirs = new Gauge({ name: METRICS.storeUp.name, help: "mine", registers: [registry] });
+  theirs.set(7);
+  const metrics = [METRICS.storeUp, METRICS.systemLoad];
+  const registration = registerFamilies(registry, metrics, () => [
+    { type: "gauge", metric: METRICS.systemLoad, samples: [{ labels: {}, value: 0.5 }] },
+  ]);
+
+  assert.equal(registration.failures, 1);
+  const shown = parse(await registry.metrics());
+  assert.equal(sampleOf(shown, METRICS.systemLoad.name), 0.5);
+  registration.unregister();
+  registration.unregister();
+  assert.deepEqual([...parse(await registry.metrics()).keys()], [METRICS.storeUp.name]);
 });
 
 // ---- what applications do with a registry of theirs ----
@@ -153,6 +188,25 @@ test("OpenMetrics gives counters the names that it gives the application's own",
     assert.match(text, /^switchgear_requests_total\{.*outcome="ok".*\} 1$/m);
     assert.doesNotMatch(text, /_total_total/);
   }
+});
+
+test("what OpenMetrics has renamed is neither shown twice nor left behind", async () => {
+  const registry = new Registry();
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
+  const gear = geared("dk");
+  registerSwitchgear(registry, gear);
+  const once = await registry.metrics();
+
+  const underWay = registry.metrics();
+  assert.equal(registerSwitchgear(registry, gear).failures, 0);
+  assert.equal(await underWay, once);
+  assert.equal(await registry.metrics(), once);
+
+  registry.clear();
+  const registration = registerSwitchgear(registry, gear);
+  assert.equal(await registry.metrics(), once);
+  registration.unregister();
+  assert.equal((await registry.metrics()).trim(), "# EOF");
 });
 
 test("merged registries and default labels show what one registry shows", async () => {
@@ -205,6 +259,47 @@ test("a store that fails in one of them shows as failing", () => {
   const [merged] = mergeFamilies([page(1), page(0)]);
 
   assert.deepEqual(merged?.samples, [{ labels: {}, value: 0 }]);
+});
+
+test("distributions of two registries add up, each bucket to its own", () => {
+  const page = (buckets: number[], sum: number, labels = {}): MetricFamily[] => [
+    {
+      type: "histogram",
+      metric: METRICS.duration,
+      bounds: [1, 2],
+      samples: [{ labels, count: buckets.length, sum, buckets }],
+    },
+  ];
+
+  const [merged, ...others] = mergeFamilies([
+    page([1, 2, 3], 10),
+    page([10, 20, 30], 5),
+    page([7, 7, 7], 1, { operation: "bet" }),
+  ]);
+
+  assert.deepEqual(others, []);
+  assert.deepEqual(merged?.samples, [
+    { labels: {}, count: 6, sum: 15, buckets: [11, 22, 33] },
+    { labels: { operation: "bet" }, count: 3, sum: 1, buckets: [7, 7, 7] },
+  ]);
+});
+
+test("of one name and two types the first stands", () => {
+  const gauge: MetricFamily = {
+    type: "gauge",
+    metric: METRICS.duration,
+    samples: [{ labels: {}, value: 1 }],
+  };
+  const samples = [{ labels: {}, count: 1, sum: 1, buckets: [1, 0] }];
+  const histogram: MetricFamily = {
+    type: "histogram",
+    metric: METRICS.duration,
+    bounds: [1],
+    samples,
+  };
+
+  assert.deepEqual(mergeFamilies([[gauge], [histogram]]), [gauge]);
+  assert.deepEqual(mergeFamilies([[histogram], [gauge]]), [histogram]);
 });
 
 test("registering again replaces: the same one, and one in place of a closed one", async () => {

@@ -5,7 +5,6 @@ import type { HistogramSample, Labels, MetricFamily, Sample } from "./families.t
 
 /** In the order in which families first come. What has the same labels is put together as its metric says. */
 export function mergeFamilies(pages: readonly (readonly MetricFamily[])[]): MetricFamily[] {
-  if (pages.length === 1) return [...(pages[0] ?? [])];
   const merged = new Map<string, MetricFamily>();
   for (const family of pages.flat()) {
     const { name } = family.metric;
@@ -16,11 +15,11 @@ export function mergeFamilies(pages: readonly (readonly MetricFamily[])[]): Metr
 }
 
 function together(one: MetricFamily, other: MetricFamily): MetricFamily {
-  if (one.type === "histogram") {
-    if (other.type !== "histogram") return one;
+  if (one.type === "histogram" && other.type === "histogram") {
     return { ...one, samples: unite(one.samples, other.samples, addHistograms) };
   }
-  if (other.type === "histogram") return one;
+  // Of one name and two types no page can be made.
+  if (one.type === "histogram" || other.type === "histogram") return one;
   const { overflow } = one.metric;
   const put = { sum: (a: number, b: number) => a + b, max: Math.max, min: Math.min }[overflow];
   const add = (a: Sample, b: Sample): Sample => ({ ...a, value: put(a.value, b.value) });
