@@ -9,6 +9,7 @@ import type { LoadSampler, Store } from "./pipeline/ports.ts";
 import type { RegistryOptions, UpstreamOptions } from "./pipeline/registry-options.ts";
 import { Switchgear } from "./pipeline/registry.ts";
 import type { Upstream } from "./pipeline/call/upstream.ts";
+import { containedClock, containedRandom, portFaults } from "./runtime/contained.ts";
 import { systemClock } from "./runtime/system-clock.ts";
 import { SystemLoad } from "./runtime/system-load.ts";
 import { warnOfMisuse } from "./runtime/warnings.ts";
@@ -91,11 +92,14 @@ export interface SwitchgearOptions extends RegistryOptions {
 /** Makes a registry of guarded upstreams. Throws `InvalidOptionsError` with every fault listed. */
 export function createSwitchgear(options: SwitchgearOptions): Switchgear {
   const { store, sampler, clock, random, ...registry } = options ?? {};
+  const faults = portFaults({ sampler, clock, random });
+  if (faults.length > 0) throw new InvalidOptionsError("createSwitchgear", faults);
   return new Switchgear(registry, {
-    scheduler: clock ?? systemClock,
+    scheduler: clock === undefined || clock === null ? systemClock : containedClock(clock),
     store: store ?? memoryStore(),
     sampler: sampler ?? new SystemLoad(),
-    random: random ?? { next: Math.random },
+    random:
+      random === undefined || random === null ? { next: Math.random } : containedRandom(random),
     warn: warnOfMisuse,
   });
 }

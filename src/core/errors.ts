@@ -16,7 +16,7 @@ export const ERROR_CODES = {
   SG_OPTIONS_INVALID: "Options were out of range or unknown; every fault is listed.",
   SG_STORE: "The store failed; the state in memory holds all the same.",
   SG_MISUSE:
-    "Not an error but a warning of the process, once for each upstream and kind: a classifier or an adapter answered what cannot be counted.",
+    "Not an error but a warning of the process, once for each upstream and kind: a classifier, an adapter, a watcher or a clock of the host failed, or answered what cannot be used.",
   SG_CONFIG_INVALID: "The configuration file has faults; every one is listed.",
 } as const;
 

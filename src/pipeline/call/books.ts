@@ -2,13 +2,16 @@
 // of the endpoint that the call went to, and then to whoever listens. What it was, settlement has decided.
 
 import type { Failure, Ticket } from "../../core/breaker/machine.ts";
+import { errorText } from "../../core/classify.ts";
 import type { CallOutcome } from "../../core/outcome.ts";
 import type { BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
 import type { Clock } from "../ports.ts";
 import type { CallExtra } from "./extra.ts";
+import type { Complaints } from "./complaints.ts";
 import type { OperationStats } from "./stats.ts";
+import type { Watching } from "./watching.ts";
 
 export class CallBooks {
   /** Calls whose callers wait. */
@@ -21,11 +24,20 @@ export class CallBooks {
   readonly #guard: BreakerGuard;
   readonly #emitter: Emitter;
   readonly #clock: Clock;
+  readonly #watching: Watching;
+  readonly #complaints: Complaints;
 
-  constructor(guard: BreakerGuard, emitter: Emitter, clock: Clock) {
+  constructor(
+    guard: BreakerGuard,
+    emitter: Emitter,
+    { clock, complaints }: { readonly clock: Clock; readonly complaints: Complaints },
+    watching: Watching,
+  ) {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#clock = clock;
+    this.#watching = watching;
+    this.#complaints = complaints;
   }
 
   finishOk(
@@ -41,7 +53,10 @@ export class CallBooks {
     operation.countDuration(latencyMs);
     const watched = extra?.watched;
     if (watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
-    else watched.ended("ok", undefined, () => this.#settleOk(ticket, latencyMs, nowMs, extra));
+    else {
+      const settle = (): void => this.#settleOk(ticket, latencyMs, nowMs, extra);
+      this.#watching.ended(watched, "ok", undefined, settle);
+    }
     if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
   }
 
@@ -60,7 +75,7 @@ export class CallBooks {
     operation.countDuration(latencyMs);
     const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
     if (extra?.watched === undefined) settle();
-    else extra.watched.ended(kind, failure.message, settle);
+    else this.#watching.ended(extra.watched, kind, failure.message, settle);
     if (this.#emitter.hears("failed")) {
       this.#emitter.emit({
         type: "failed",
@@ -106,17 +121,25 @@ export class CallBooks {
     this.inFlight -= 1;
     operation.ignored += 1;
     const settleBoth = (): void => {
-      settle();
+      try {
+        settle();
+      } catch (error) {
+        this.#complain(error);
+      }
       if (extra?.endpoint === undefined) return;
       this.endpoints?.settleIgnored(extra.endpoint, extra.ticket, this.#clock.monotonic());
     };
     if (extra?.watched === undefined) settleBoth();
-    else extra.watched.ended("ignored", undefined, settleBoth);
+    else this.#watching.ended(extra.watched, "ignored", undefined, settleBoth);
   }
 
   /** The upstream's own breaker, then that of the endpoint it went to. */
   #settleOk(ticket: Ticket, latencyMs: number, nowMs: number, extra: CallExtra | undefined): void {
-    this.#guard.settleOk(ticket, latencyMs, nowMs);
+    try {
+      this.#guard.settleOk(ticket, latencyMs, nowMs);
+    } catch (error) {
+      this.#complain(error);
+    }
     if (extra?.endpoint === undefined) return;
     this.endpoints?.settleOk(extra.endpoint, extra.ticket, latencyMs, nowMs);
   }
@@ -128,10 +151,20 @@ export class CallBooks {
     nowMs: number,
     extra: CallExtra | undefined,
   ): void {
-    this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+    try {
+      this.#guard.settleFailed(ticket, failure, latencyMs, nowMs);
+    } catch (error) {
+      this.#complain(error);
+    }
     if (extra?.endpoint === undefined) return;
     const at = { nowMs, wallMs: this.#clock.now() };
     this.endpoints?.settleFailed(extra.endpoint, extra.ticket, failure, latencyMs, at);
+  }
+
+  /** A breaker that fails, ours or a host's own, costs no result. */
+  #complain(error: unknown): void {
+    const sentence = `the breaker threw when a call was settled, and the call's result stands: ${errorText(error)}`;
+    this.#complaints.tell(this.#guard.name, "breaker", sentence);
   }
 
   #tell(operation: OperationStats, outcome: CallOutcome, latencyMs: number): void {

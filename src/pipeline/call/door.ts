@@ -22,7 +22,8 @@ import type { CallOptions, Refused } from "./admission.ts";
 import { refusalError, refusalOf } from "./admissions.ts";
 import type { CallExtra } from "./extra.ts";
 import type { OperationStats } from "./stats.ts";
-import type { CallWatcher, WatchedCall } from "./watcher.ts";
+import type { CallWatcher } from "./watcher.ts";
+import type { Watching } from "./watching.ts";
 
 /** What all doors of a registry share. */
 export interface DoorPorts {
@@ -43,17 +44,20 @@ export class Door {
   readonly #guard: BreakerGuard;
   readonly #emitter: Emitter;
   readonly #ports: DoorPorts;
+  readonly #watching: Watching;
   #shedAt = 0;
 
   constructor(
     guard: BreakerGuard,
     emitter: Emitter,
     ports: DoorPorts,
+    watching: Watching,
     endpoints: EndpointSet | undefined,
   ) {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#ports = ports;
+    this.#watching = watching;
     this.endpoints = endpoints;
   }
 
@@ -95,21 +99,20 @@ export class Door {
     { load, parent }: CallOptions,
   ): Ticket {
     const facts = { upstream: this.#guard.name, operation: operation.name, parent };
-    let watched: WatchedCall | undefined;
-    try {
-      watched = watcher.begin(facts);
-    } catch {
-      // Watching must not cost the call.
-    }
+    const watched = this.#watching.begin(watcher, facts);
     const ticket = this.admit(operation, load);
     if (watched === undefined) return ticket;
     if (ticket === REFUSED) {
-      watched.refused(this.refusedFor);
+      const { refusedFor } = this;
+      this.#watching.refused(watched, refusedFor);
+      // It may have called back in, as above.
+      this.refusedFor = refusedFor;
       return ticket;
     }
-    const endpoint = this.endpoints === undefined ? undefined : this.extra?.endpoint;
-    watched.admitted(endpoint?.name);
-    this.extra = { endpoint, ticket: this.extra?.ticket ?? UNTRACKED, watched };
+    const extra = this.endpoints === undefined ? undefined : this.extra;
+    const endpoint = extra?.endpoint;
+    this.#watching.admitted(watched, endpoint?.name);
+    this.extra = { endpoint, ticket: extra?.ticket ?? UNTRACKED, watched };
     return ticket;
   }
 

@@ -19,6 +19,7 @@ import { CallBooks } from "./books.ts";
 import type { Complaints } from "./complaints.ts";
 import { Judge, type Classifiers, type Judgement } from "./judge.ts";
 import type { Clock } from "../ports.ts";
+import type { Watching } from "./watching.ts";
 
 interface SettlementSettings extends Classifiers {
   readonly deadlineMs: number | undefined;
@@ -38,11 +39,12 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     emitter: Emitter,
     ports: { readonly clock: Clock; readonly complaints: Complaints },
     settings: SettlementSettings,
+    watching: Watching,
     endpoints: EndpointSet | undefined,
   ) {
     const { clock, complaints } = ports;
     this.#guard = guard;
-    this.books = new CallBooks(guard, emitter, clock);
+    this.books = new CallBooks(guard, emitter, ports, watching);
     this.#clock = clock;
     this.#complaints = complaints;
     this.#judge = new Judge(guard.name, complaints, clock);

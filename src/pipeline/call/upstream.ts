@@ -37,6 +37,7 @@ import { likeItsOriginal } from "./like-its-original.ts";
 import { rejectSoon } from "./reject-soon.ts";
 import { Settlement } from "./settlement.ts";
 import { HeldCall, type Held } from "./held-call.ts";
+import { Watching } from "./watching.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
 import {
   endpointStatus,
@@ -72,6 +73,7 @@ export class Upstream {
   readonly #books: CallBooks;
   readonly #operations: OperationTable;
   readonly #door: Door;
+  readonly #watching: Watching;
 
   constructor(
     guard: BreakerGuard,
@@ -84,10 +86,12 @@ export class Upstream {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#deadlineMs = settings.deadlineMs;
-    this.#settlement = new Settlement(guard, emitter, ports, settings, endpoints);
+    const watching = new Watching(guard.name, ports.complaints);
+    this.#watching = watching;
+    this.#settlement = new Settlement(guard, emitter, ports, settings, watching, endpoints);
     this.#books = this.#settlement.books;
     this.#ports = ports;
-    this.#door = new Door(guard, emitter, ports, endpoints);
+    this.#door = new Door(guard, emitter, ports, watching, endpoints);
     this.#clock = ports.clock;
     this.#operations = new OperationTable(settings.operationsMax, settings.operations);
   }
@@ -199,7 +203,7 @@ export class Upstream {
     });
     return extra?.watched === undefined
       ? call.start(fn)
-      : extra.watched.within(() => call.start(fn));
+      : this.#watching.within(extra.watched, () => call.start(fn));
   }
 
   /** The same function, guarded: same arguments, result, `this`, name, length and properties. */
@@ -383,7 +387,7 @@ export class Upstream {
       signal,
     );
     if (extra?.watched === undefined) call.start(fn);
-    else extra.watched.within(() => call.start(fn));
+    else this.#watching.within(extra.watched, () => call.start(fn));
     return call.promise;
   }
 }

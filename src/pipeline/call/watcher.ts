@@ -13,11 +13,11 @@ export interface CallFacts {
 }
 
 export interface CallWatcher {
-  /** A call was asked for. What it throws makes the call an unwatched one. */
+  /** A call was asked for. What it throws makes the call an unwatched one, and is told once. */
   begin(facts: CallFacts): WatchedCall;
 }
 
-/** One call, as its watcher sees it. Its methods must not throw. */
+/** One call, as its watcher sees it. What its methods throw is told once, and costs the call nothing. */
 export interface WatchedCall {
   /** Turned away: this is its end. */
   refused(reason: RefusalReason): void;

@@ -109,8 +109,11 @@ class CallSpan implements WatchedCall {
   }
 
   refused(reason: RefusalReason): void {
-    this.#span.setAttribute(`${PREFIX}reason`, reason);
-    this.#end("refused", `refused: ${reason}`);
+    try {
+      this.#span.setAttribute(`${PREFIX}reason`, reason);
+    } finally {
+      this.#end("refused", `refused: ${reason}`);
+    }
   }
 
   admitted(endpoint: string | undefined): void {
@@ -130,22 +133,37 @@ class CallSpan implements WatchedCall {
   }
 
   #end(outcome: "refused" | CallOutcome, message: string | undefined): void {
-    this.#span.setAttribute(`${PREFIX}outcome`, outcome);
-    // A caller who went away has not met an error.
-    if (outcome !== "ok" && outcome !== "ignored") {
-      const status = { code: SpanStatusCode.ERROR };
-      this.#span.setStatus(message === undefined ? status : { ...status, message });
+    try {
+      this.#span.setAttribute(`${PREFIX}outcome`, outcome);
+      // A caller who went away has not met an error.
+      if (outcome !== "ok" && outcome !== "ignored") {
+        const status = { code: SpanStatusCode.ERROR };
+        this.#span.setStatus(message === undefined ? status : { ...status, message });
+      }
+    } finally {
+      // A span that is not ended is never exported, whatever it lacks.
+      this.#span.end();
     }
-    this.#span.end();
   }
 }
 
 /** W3C context through the gateway, by whatever propagator the host has set. */
 export const headerTracing: HeaderTracing = {
-  parentOf: (header) => propagation.extract(ROOT_CONTEXT, header, GETTER),
+  parentOf(header) {
+    try {
+      return propagation.extract(ROOT_CONTEXT, header, GETTER);
+    } catch {
+      // A host's own propagator must not cost the call.
+      return ROOT_CONTEXT;
+    }
+  },
   headersOf(call) {
     const headers: Record<string, string> = {};
-    if (call instanceof CallSpan) propagation.inject(call.context, headers);
+    try {
+      if (call instanceof CallSpan) propagation.inject(call.context, headers);
+    } catch {
+      // As above; what it had written goes on.
+    }
     return headers;
   },
 };
