@@ -72,7 +72,7 @@ const PREPARATION_TEXT =
   /^(?:Request with GET\/HEAD method|Invalid header name|Header '.*' has invalid value|(?:Headers|RequestInit|Request)\b.* (?:invalid|Expected)|'.*' is not a valid HTTP method|(?:Body|Response|Request).* disturbed or locked)/s;
 
 /** The same of Node's `fetch` in the cause of its "fetch failed": `localhost:3000` has no `http://`. */
-const PREPARATION_CAUSES: ReadonlySet<unknown> = new Set(["unknown scheme", "bad port"]);
+const PREPARATION_CAUSE = "unknown scheme";
 
 const GRPC_CANCELLED = 1;
 const GRPC_DEADLINE_EXCEEDED = 4;
@@ -143,7 +143,7 @@ function outcomeOfLink(
   if (isOurs(link, code)) return "ignored";
   if (TIMEOUT_CODES.has(code) || isTimeoutOfAxios(link, code)) return "timeout";
   if (typeof message === "string") {
-    if (!isFirst && PREPARATION_CAUSES.has(message)) return "ignored";
+    if (!isFirst && message === PREPARATION_CAUSE) return "ignored";
     if (name === "TypeError" && PREPARATION_TEXT.test(message)) return "ignored";
     if (TIMEOUT_TEXT.test(message)) return "timeout";
   }
