@@ -13,6 +13,7 @@ import {
   type Upstream,
   type UpstreamOptions,
 } from "../../src/index.ts";
+import { VirtualClock } from "../../src/testing/index.ts";
 
 const boom = new Error("boom");
 
@@ -199,19 +200,21 @@ describe("options of a call", () => {
     });
 
     test(`a signal that keeps its listeners is heard up to the end: ${how}`, async () => {
-      const upstream = guard({ deadlineMs: 1 });
+      const clock = new VirtualClock();
+      const options = { breaker: latching(), deadlineMs: 50 };
+      const upstream = createSwitchgear({ upstreams: { dk: options }, clock }).upstream("dk");
       let abort = (): void => assert.fail("nobody listens");
       const signal = {
         aborted: false,
         addEventListener: (_type: string, listener: () => void) => void (abort = listener),
         removeEventListener() {},
       } as unknown as AbortSignal;
-      const hang = (): Promise<void> => new Promise(() => {});
 
-      const error = await rejection(upstream[how](hang, { signal }));
+      const ended = rejection(upstream[how](() => new Promise(() => {}), { signal }));
+      clock.advance(50);
       abort();
 
-      assert.equal((error as { readonly code?: string }).code, "SG_DEADLINE");
+      assert.equal(((await ended) as { readonly code?: string }).code, "SG_DEADLINE");
       assert.deepEqual(counts(upstream), { inFlight: 0, timeout: 1 });
       assert.equal(upstream.abandoned, 1);
     });
