@@ -12,18 +12,18 @@ const SHOWN = ["url", "redirected", "type", "status", "statusText", "ok"] as con
 /** The answer with a body that tells; as it is where there is no body, or none that can be followed. */
 export function heldResponse(response: Response, held: Held): Response {
   // A test's own `fetch` may answer nothing at all, or the same answer twice.
-  const body = property(response, "body") as Response["body"] | undefined;
+  const body = property(response, "body") as Body | null | undefined;
   if (typeof body?.getReader !== "function" || body.locked || response.bodyUsed) {
     held.done();
     return response;
   }
   // Who looks at the status of a 404 seldom reads the page that comes with it.
   if (!response.ok) held.answerDecides();
-  return like(response, made(tell(body.getReader(), held), response));
+  return like(response, made(tell(body, held), response));
 }
 
 /** A status of 999 and a reason in Cyrillic can be fetched, and not constructed. */
-function made(body: ReadableStream<Uint8Array>, response: Response): Response {
+function made(body: Body, response: Response): Response {
   const { status, statusText, headers } = response;
   try {
     return new Response(body, { status, statusText, headers });
@@ -34,9 +34,7 @@ function made(body: ReadableStream<Uint8Array>, response: Response): Response {
 
 /** The copy shows what the original does, and so do its own copies. */
 function like(original: Response, copy: Response): Response {
-  for (const key of SHOWN) {
-    if (copy[key] !== original[key]) show(copy, key, original[key]);
-  }
+  for (const key of SHOWN) show(copy, key, original[key]);
   show(copy, "clone", () => like(original, Response.prototype.clone.call(copy)));
   return copy;
 }
@@ -45,35 +43,53 @@ function show(copy: Response, key: keyof Response, value: unknown): void {
   Object.defineProperty(copy, key, { value, enumerable: true, configurable: true });
 }
 
-function tell(reader: Reader, held: Held): ReadableStream<Uint8Array> {
-  const source: UnderlyingByteSource = {
-    type: "bytes",
-    async pull(controller) {
+function tell(body: Body, held: Held): Body {
+  const isOfBytes = takesMemory(body);
+  const reader = body.getReader();
+  const source = {
+    async pull(controller: Controller): Promise<void> {
       held.waiting(true);
       try {
         const { done, value } = await reader.read();
         held.waiting(false);
-        if (value !== undefined && !done) controller.enqueue(value as Uint8Array<ArrayBuffer>);
+        if (!done) controller.enqueue(value as Uint8Array<ArrayBuffer>);
         else {
           held.done();
           controller.close();
           // A reader that brought memory of its own is waiting for it.
-          controller.byobRequest?.respond(0);
+          if ("byobRequest" in controller) controller.byobRequest?.respond(0);
         }
       } catch (error) {
         held.failed(error);
         controller.error(error);
       }
     },
-    async cancel(reason) {
+    async cancel(reason: unknown): Promise<void> {
       held.done();
       await reader.cancel(reason);
     },
   };
   // Read when somebody reads: whoever waits then waits for the upstream.
-  const stream = new ReadableStream(source, { highWaterMark: 0 });
+  const strategy = { highWaterMark: 0 };
+  const stream = isOfBytes
+    ? new ReadableStream({ ...source, type: "bytes" }, strategy)
+    : new ReadableStream(source, strategy);
   dropped.register(stream, held);
   return stream;
 }
 
-type Reader = ReadableStreamDefaultReader<Uint8Array>;
+/**
+ * Whether it is a stream of bytes, as fetch's on Node: each piece's memory is handed on with it. In any other
+ * the memory stays its maker's, pieces may share it or be empty, and a stream of bytes would not take them.
+ */
+function takesMemory(body: Body): boolean {
+  try {
+    body.getReader({ mode: "byob" }).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+type Body = ReadableStream<Uint8Array>;
+type Controller = ReadableByteStreamController | ReadableStreamDefaultController<Uint8Array>;

@@ -16,6 +16,7 @@ import {
   type Upstream,
   type UpstreamOptions,
 } from "../../src/index.ts";
+import { freePorts } from "../support/programs.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -147,7 +148,15 @@ describe("what it answers is what fetch answers", () => {
   test("a reader with memory of its own gets every byte and the end", async () => {
     handler = (_request, response) => void response.end("0123456789");
     const { guard, call } = guarded();
+    const plain = await fetch(url);
     const { body } = await call(url);
+    if (typeof Bun !== "undefined") {
+      // Bun's fetch takes no memory of a reader's, so that ours takes none.
+      for (const each of [plain.body, body]) {
+        assert.throws(() => each?.getReader({ mode: "byob" }), TypeError);
+      }
+      return;
+    }
     const reader = body?.getReader({ mode: "byob" });
     let text = "";
     for (;;) {
@@ -311,7 +320,8 @@ describe("the status decides", () => {
 
   test("a connection that is refused has failed, with fetch's own error", async () => {
     const { guard, call } = guarded();
-    const error = await rejection(call("http://127.0.0.1:1/"));
+    const [port] = await freePorts(1);
+    const error = await rejection(call(`http://127.0.0.1:${port}/`));
 
     assert.ok(error instanceof Error);
     assert.equal(isRefused(error), false);
@@ -366,6 +376,23 @@ describe("whose time it was", () => {
     assert.equal(guard.state(), "closed");
   });
 
+  test("nor is one that stops reading after the first piece", async () => {
+    handler = (_request, response) => {
+      response.writeHead(200, { "content-length": "6" }).write("{");
+      setTimeout(() => response.end("odds}"), 50);
+    };
+    const { guard, call } = guarded({ deadlineMs: DEADLINE_MS });
+    const answer = await call(url);
+    const reader = answer.body?.getReader();
+    await reader?.read();
+
+    await eventually(() => guard.inFlight === 0, "the deadline ends the call");
+
+    assert.deepEqual(counts(guard), { ignored: 1 });
+    // Up to here: what nobody holds is dropped.
+    reader?.releaseLock();
+  });
+
   test("whoever begins to read after the deadline is told of it", async () => {
     handler = stall;
     const { guard, call } = guarded({ deadlineMs: DEADLINE_MS });
@@ -385,6 +412,17 @@ describe("whose time it was", () => {
 
     assert.deepEqual(counts(guard), { ok: 1 });
     assert.equal(guard.inFlight, 0);
+  });
+
+  test("a body that is cancelled is cancelled with whoever sends it", async () => {
+    const reasons: unknown[] = [];
+    const body = new ReadableStream({ cancel: (reason) => void reasons.push(reason) });
+    const call = guardFetch(createBreaker("draftkings", latching()), () =>
+      Promise.resolve(new Response(body)),
+    );
+    await (await call("https://odds.example/")).body?.cancel("enough");
+
+    assert.deepEqual(reasons, ["enough"]);
   });
 
   test("one that drops the answer unread holds the call no longer than the answer", async () => {
@@ -479,16 +517,43 @@ describe("what it is given", () => {
   test("a fetch of a test's: one answer for all calls, one that was read, none at all", async () => {
     const guard = createBreaker("draftkings", latching());
     const same = new Response("odds");
-    const read = new Response("odds");
-    await read.text();
+    const begun = new Response("odds");
+    const reader = begun.body?.getReader();
+    await reader?.read();
+    reader?.releaseLock();
+    const unread = new Response("odds");
     const call = (answer: unknown) => guardFetch(guard, () => Promise.resolve(answer as Response));
 
     assert.equal(await (await call(same)("https://odds.example/")).text(), "odds");
-    for (const answer of [same, read, undefined, { ok: true, status: 200 }]) {
+    const held = await call(unread)("https://odds.example/");
+    for (const answer of [same, begun, unread, undefined, { ok: true, status: 200 }]) {
       assert.equal(await call(answer)("https://odds.example/"), answer);
     }
-    assert.deepEqual(counts(guard), { ok: 5 });
+    await held.text();
+    assert.deepEqual(counts(guard), { ok: 7 });
     assert.equal(guard.inFlight, 0);
+  });
+
+  test("a fetch whose answers' pieces are empty, share their memory or keep it", async () => {
+    const guard = createBreaker("draftkings", latching());
+    const pooled = Buffer.from("odds");
+    const answers = {
+      empty: [new Uint8Array(0), new TextEncoder().encode("odds")],
+      shared: [pooled.subarray(0, 1), pooled.subarray(1)],
+      kept: [pooled],
+    };
+    for (const [name, pieces] of Object.entries(answers)) {
+      const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+        start(controller) {
+          for (const piece of pieces) controller.enqueue(piece);
+          controller.close();
+        },
+      });
+      const call = guardFetch(guard, () => Promise.resolve(new Response(body)));
+      assert.equal(await (await call("https://odds.example/")).text(), "odds", name);
+    }
+    assert.equal(pooled.toString(), "odds");
+    assert.deepEqual(counts(guard), { ok: 3 });
   });
 
   test("what is no address is fetch's to refuse, in its way", async () => {
