@@ -10,10 +10,12 @@ import type { Switchgear, Upstream } from "../../src/index.ts";
 import type { VirtualClock } from "../../src/testing/index.ts";
 import {
   endOf,
+  evidence,
   load,
   outcomes,
   programsOf,
   repeat,
+  repeatUntilTimedOut,
   runnable,
   startBookmaker,
   type Bookmaker,
@@ -48,10 +50,10 @@ describe("docs/calls.md", () => {
     readonly guard: Upstream;
     readonly odds: (url: string) => Promise<unknown>;
   }
-  const fetchingGuard = () => load<Fetching>(impatient(fetching), "export { guard };");
+  const guarded = (program: string) => load<Fetching>(program, "export { guard };");
 
   test("fetch: odds come, and a refusal costs no request", async () => {
-    const { guard, odds } = await fetchingGuard();
+    const { guard, odds } = await guarded(fetching);
     bookmaker.behaviour = "odds";
     assert.deepEqual(await odds(url), { price: 1.9 });
     assert.deepEqual(outcomes(guard), { ok: 1 });
@@ -66,12 +68,10 @@ describe("docs/calls.md", () => {
   for (const [how, expected] of [
     ["500", { failed: 3 }],
     ["404", { ok: 3 }],
-    ["hang", { timeout: 3 }],
-    ["stall", { timeout: 3 }],
     ["break", { failed: 3 }],
   ] as const) {
     test(`fetch: a server that answers with ${how} counts as ${Object.keys(expected).join()}`, async () => {
-      const { guard, odds } = await fetchingGuard();
+      const { guard, odds } = await guarded(fetching);
       bookmaker.behaviour = how;
 
       const ends = await repeat(3, () => odds(url));
@@ -82,12 +82,25 @@ describe("docs/calls.md", () => {
     });
   }
 
+  for (const how of ["hang", "stall"] as const) {
+    test(`fetch: a server that answers with ${how} counts as timeout`, async () => {
+      const { guard, odds } = await guarded(impatient(fetching));
+      bookmaker.behaviour = how;
+
+      const ends = await repeatUntilTimedOut(guard, 3, () => odds(url));
+
+      assert.ok(ends.every((end) => end === "SG_DEADLINE"));
+      assert.deepEqual(evidence(guard), { timeout: 3 });
+      assert.equal(guard.inFlight, 0);
+    });
+  }
+
   test("any other client: 404s trip nothing, 500s do, a hanging server times out", async () => {
     interface Client {
       readonly guard: Upstream;
       readonly odds: (client: object, url: string) => Promise<unknown>;
     }
-    const { guard, odds } = await load<Client>(impatient(client), "export { guard };");
+    const { guard, odds } = await load<Client>(client, "export { guard };");
     /** As axios has it: a bad status is an error that carries it. */
     const throwing = {
       async get(target: string, init: RequestInit): Promise<unknown> {
@@ -102,11 +115,14 @@ describe("docs/calls.md", () => {
     await repeat(12, () => odds(throwing, url));
     assert.deepEqual(outcomes(guard), { ok: 12 });
     assert.equal(guard.isTripped, false);
-    bookmaker.behaviour = "hang";
-    assert.equal(await endOf(odds(throwing, url)), "SG_DEADLINE");
     bookmaker.behaviour = "500";
     await repeat(10, () => odds(throwing, url));
     assert.equal(guard.isTripped, true);
+
+    const hasty = await load<Client>(impatient(client), "export { guard };");
+    bookmaker.behaviour = "hang";
+    await repeatUntilTimedOut(hasty.guard, 1, () => hasty.odds(throwing, url));
+    assert.deepEqual(evidence(hasty.guard), { timeout: 1 });
   });
 
   test("your own judgement: an error inside of a 200 fails, and so does a 404", async () => {
@@ -177,13 +193,12 @@ describe("README.md", () => {
     bookmaker.behaviour = "404";
     await repeat(12, () => first.draftkings(url));
     bookmaker.behaviour = "stall";
-    // One that ends before anybody reads counts as nothing: on a busy machine it takes some more calls.
     const guard = first.gear.upstream("draftkings");
-    for (let n = 0; n < 40 && !guard.isTripped; n += 1) {
-      await repeat(1, async () => (await first.draftkings(url)).text());
-    }
+    const stalled = async (): Promise<unknown> => (await first.draftkings(url)).text();
+    await repeatUntilTimedOut(guard, 19, stalled);
+    assert.equal(guard.isTripped, false);
+    await repeatUntilTimedOut(guard, 20, stalled);
     assert.equal(guard.isTripped, true);
-    assert.equal(outcomes(guard)["timeout"], 20);
     await first.gear.close();
 
     bookmaker.asked = 0;

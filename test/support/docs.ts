@@ -135,6 +135,28 @@ export async function repeat(times: number, call: () => Promise<unknown>): Promi
   return ends;
 }
 
+/**
+ * Calls until so many have timed out: one whose deadline passes while this process stands still counts as
+ * nothing, and a busy machine has such moments.
+ */
+export async function repeatUntilTimedOut(
+  guard: Upstream,
+  times: number,
+  call: () => Promise<unknown>,
+): Promise<unknown[]> {
+  const ends: unknown[] = [];
+  for (let n = 0; n < 40 && (outcomes(guard)["timeout"] ?? 0) < times; n += 1) {
+    ends.push(await endOf(call()));
+  }
+  return ends;
+}
+
+/** What the guard's calls came to, without those that came to nothing. */
+export function evidence(guard: Upstream): Record<string, number> {
+  const { ignored: _, ...rest } = outcomes(guard);
+  return rest;
+}
+
 /** What the guard's calls came to, over all operations. */
 export function outcomes(guard: Upstream): Record<string, number> {
   const sum: Record<string, number> = {};
