@@ -50,7 +50,7 @@ export function guardFetch(upstream: Upstream, fetch?: Fetch): GuardedFetch {
     upstream.hold(
       async ({ signal }, held) => {
         const call = fetch ?? globalThis.fetch;
-        return heldResponse(await call(input, { ...init, signal }), held);
+        return heldResponse(await call(input, { ...init, signal }), held, signal);
       },
       { ...options, signal: signalOf(input, init) },
     );

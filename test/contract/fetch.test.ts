@@ -329,6 +329,165 @@ describe("the status decides", () => {
   });
 });
 
+/** A fetch that knows no signal, and a body that stalls after its first piece, if it has one. */
+function deaf(cancelled: unknown[] = [], first?: string): GuardedFetch {
+  return async () =>
+    new Response(
+      new ReadableStream({
+        start(controller) {
+          if (first !== undefined) controller.enqueue(new TextEncoder().encode(first));
+        },
+        cancel: (reason) => void cancelled.push(reason),
+        type: "bytes",
+      }),
+    );
+}
+
+async function drain(stream: ReadableStream | null): Promise<void> {
+  for await (const _piece of stream ?? []);
+}
+
+const WAYS: Readonly<Record<string, (answer: Response) => Promise<unknown>>> = {
+  text: (answer) => answer.text(),
+  json: (answer) => answer.json(),
+  bytes: (answer) => answer.arrayBuffer(),
+  reader: async (answer) => {
+    const reader = answer.body?.getReader();
+    while (!(await reader?.read())?.done);
+  },
+  "reader with memory of its own": async (answer) => {
+    const reader = answer.body?.getReader({ mode: "byob" });
+    while (!(await reader?.read(new Uint8Array(4)))?.done);
+  },
+  iterator: (answer) => drain(answer.body),
+  tee: (answer) => drain(answer.body?.tee()[1] ?? null),
+  clone: (answer) => answer.clone().text(),
+  "clone and original": (answer) => Promise.any([answer.clone().text(), answer.text()]),
+  pipe: async (answer) => answer.body?.pipeTo(new WritableStream()),
+};
+
+describe("a fetch that does not pass the signal on", () => {
+  for (const [way, read] of Object.entries(WAYS)) {
+    for (const first of [undefined, "{"]) {
+      const piece = first === undefined ? "" : " after a piece";
+      test(`${way}: a body that stalls${piece} ends at the deadline`, async () => {
+        const guard = createBreaker("draftkings", latching(), { deadlineMs: 50 });
+        const cancelled: unknown[] = [];
+        const answer = await guardFetch(guard, deaf(cancelled, first))(url);
+
+        const error = await rejection(read(answer));
+
+        const [told] = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+        assert.ok(told instanceof DeadlineError, String(told));
+        assert.deepEqual(cancelled, [told]);
+        assert.equal(guard.inFlight, 0);
+      });
+    }
+
+    test(`${way}: it ends with its caller's abort, for the caller's reason`, async () => {
+      const { guard } = guarded();
+      const controller = new AbortController();
+      const cancelled: unknown[] = [];
+      const init = { signal: controller.signal };
+      const answer = await guardFetch(guard, deaf(cancelled))(url, init);
+      const reading = rejection(read(answer));
+
+      controller.abort("left");
+
+      const error = await reading;
+      const [told] = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+      assert.equal(told, "left");
+      assert.deepEqual(cancelled, ["left"]);
+      assert.equal(guard.inFlight, 0);
+    });
+  }
+
+  test("a pause longer than idleMs ends it", async () => {
+    const { guard } = guarded();
+    const answer = await guardFetch(guard, deaf([], "{"))(url, {}, { idleMs: 50 });
+
+    const error = await rejection(answer.text());
+
+    assert.ok(error instanceof DeadlineError);
+    assert.match(error.message, /sent nothing more for 50 ms/);
+  });
+
+  test("who reads after the deadline is told, and the body was let go of", async () => {
+    const guard = createBreaker("draftkings", latching(), { deadlineMs: 20 });
+    const cancelled: unknown[] = [];
+    const answer = await guardFetch(guard, deaf(cancelled))(url);
+    await eventually(() => cancelled.length === 1, "cancelled");
+
+    assert.ok((await rejection(answer.text())) instanceof DeadlineError);
+  });
+
+  test("an answer that comes after the deadline is let go of", async () => {
+    const guard = createBreaker("draftkings", latching(), { deadlineMs: 20 });
+    const cancelled: unknown[] = [];
+    const late = Promise.withResolvers<void>();
+    const call = guardFetch(guard, async (input) => {
+      await late.promise;
+      return deaf(cancelled)(input);
+    });
+
+    const error = await rejection(call(url));
+    late.resolve();
+    await eventually(() => cancelled.length === 1, "cancelled");
+
+    assert.deepEqual(cancelled, [error]);
+    assert.equal(guard.inFlight, 0);
+    assert.equal(guard.abandoned, 0);
+  });
+
+  test("platform fetch without the signal: the reader is told at the deadline", async () => {
+    handler = stall;
+    const guard = createBreaker("draftkings", latching(), { deadlineMs: DEADLINE_MS });
+    const answer = await guardFetch(guard, (input) => fetch(input))(url);
+
+    assert.ok((await rejection(answer.json())) instanceof DeadlineError);
+    assert.deepEqual(counts(guard), { timeout: 1 });
+  });
+
+  for (const [status, expected] of [
+    [200, { ok: 1 }],
+    [500, { failed: 1 }],
+  ] as const) {
+    test(`an answer of ${status} that its fetch has read is handed on as it is`, async () => {
+      const { guard } = guarded();
+      const read = async (): Promise<Response> => {
+        const answer = new Response('{"price":1.9}', { status });
+        return Object.assign(answer, { data: (await answer.json()) as unknown });
+      };
+
+      const answer = await guardFetch(guard, read)(url);
+
+      assert.deepEqual((answer as Response & { data: unknown }).data, { price: 1.9 });
+      assert.equal(answer.bodyUsed, true);
+      assert.deepEqual(counts(guard), expected);
+      assert.equal(guard.inFlight, 0);
+    });
+  }
+
+  test("nobody who waits for a piece is collected with the body", async () => {
+    const guard = createBreaker("draftkings", latching(), { deadlineMs: 200 });
+    const gc = collector();
+    const answer = await guardFetch(guard, deaf())(url);
+    const told = rejection(answer.clone().text());
+    const timer = setInterval(gc, 20);
+
+    assert.ok((await told) instanceof DeadlineError);
+    clearInterval(timer);
+  });
+
+  test("a body that is all there comes whole", async () => {
+    const { guard } = guarded();
+    const call = guardFetch(guard, async () => new Response("odds"));
+
+    assert.equal(await (await call(url)).text(), "odds");
+    assert.deepEqual(counts(guard), { ok: 1 });
+  });
+});
+
 describe("whose time it was", () => {
   test("an upstream that stalls in the body has timed out, and the reader is told", async () => {
     handler = stall;
