@@ -4,10 +4,22 @@
 import type { CallOptions, Upstream } from "../index.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { property } from "../core/foreign.ts";
+import { addressAt, checkAddress } from "./address.ts";
 import { heldResponse } from "./body.ts";
 
 /** What `fetch` is, whoever made it. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/** The same of a package whose own classes it answers with, such as undici's. */
+export type ForeignFetch = (
+  input: never,
+  init?: never,
+) => Promise<{
+  readonly status: number;
+  readonly ok: boolean;
+  readonly body: unknown;
+  readonly headers: { get(name: string): string | null };
+}>;
 
 /** What one call may say beside what `fetch` takes. */
 export interface GuardedFetchOptions extends Omit<CallOptions, "signal"> {
@@ -31,13 +43,18 @@ export type GuardedFetch = (
  * read, is dropped or cancelled; its deadline passes with a `DeadlineError`, in the body, too. A caller that
  * reads slowly or not at all is not the upstream's fault.
  *
+ * On an upstream with endpoints the address is a path, such as `/odds`, and goes to the endpoint that the guard
+ * chooses, below its URL's own path; any other address is refused with an `InvalidOptionsError`.
+ *
  * Rejects with a `RefusedError` when the call was turned away, else with what `fetch` rejects with. Default
  * `fetch`: the platform's, looked up at each call.
  * @example
  * const draftkings = guardFetch(gear.upstream("draftkings"));
  * const odds = await draftkings("https://odds.example/nfl", { headers }, { operation: "odds" });
  */
-export function guardFetch(upstream: Upstream, fetch?: Fetch): GuardedFetch {
+export function guardFetch(upstream: Upstream, fetch?: Fetch): GuardedFetch;
+export function guardFetch(upstream: Upstream, fetch: ForeignFetch): GuardedFetch;
+export function guardFetch(upstream: Upstream, fetch?: Fetch | ForeignFetch): GuardedFetch {
   if (typeof (upstream as Partial<Upstream> | undefined)?.hold !== "function") {
     throw new InvalidOptionsError("guardFetch", [
       'the first argument must be a guard, such as gear.upstream("draftkings")',
@@ -46,14 +63,21 @@ export function guardFetch(upstream: Upstream, fetch?: Fetch): GuardedFetch {
   if (fetch !== undefined && typeof fetch !== "function") {
     throw new InvalidOptionsError("guardFetch", ["the second argument must be a fetch function"]);
   }
-  return (input, init, options) =>
-    upstream.hold(
-      async ({ signal }, held) => {
-        const call = fetch ?? globalThis.fetch;
-        return heldResponse(await call(input, { ...init, signal }), held, signal);
+  return (input, init, options) => {
+    try {
+      checkAddress(upstream, input);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return upstream.hold(
+      async ({ signal, endpoint }, held) => {
+        const call = (fetch ?? globalThis.fetch) as Fetch;
+        const address = endpoint === undefined ? input : addressAt(input, endpoint.url);
+        return heldResponse(await call(address, { ...init, signal }), held, signal);
       },
       { ...options, signal: signalOf(input, init) },
     );
+  };
 }
 
 /** As `fetch` has it: that of the second argument, null for none, before that of a `Request`. */

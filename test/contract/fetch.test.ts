@@ -329,6 +329,70 @@ describe("the status decides", () => {
   });
 });
 
+describe("an upstream with endpoints", () => {
+  function feeds(
+    endpoints: UpstreamOptions["endpoints"] = [`${url}/eu`, `${url}/us/`],
+  ): ReturnType<typeof guarded> {
+    return guarded({ endpoints });
+  }
+
+  test("a path goes to the endpoint that is charged, below its own path", async () => {
+    const asked: (string | undefined)[] = [];
+    handler = (request, response) => {
+      asked.push(request.url);
+      response.writeHead(request.url?.startsWith("/us/") === true ? 500 : 200).end("odds");
+    };
+    const { guard, call } = feeds();
+
+    for (let n = 0; n < 2; n += 1) await (await call("/odds?league=nfl")).text();
+
+    assert.deepEqual(asked, ["/eu/odds?league=nfl", "/us/odds?league=nfl"]);
+    const [eu, us] = guard.endpoints?.endpoints ?? [];
+    assert.deepEqual([eu?.failures, us?.failures], [0, 1]);
+  });
+
+  for (const [name, input] of [
+    ["a whole URL", "https://eu.feeds.example/odds"],
+    ["that of one of the endpoints", new URL("https://eu.feeds.example/odds")],
+    ["a Request", new Request("https://eu.feeds.example/odds")],
+    ["a path without its slash", "odds"],
+    ["another host's name", "//evil.example/odds"],
+    ["another host's name, as URLs have it, too", "/\\evil.example/odds"],
+    ["nothing", null],
+  ] as const) {
+    test(`${name} is refused with a sentence, and nothing was admitted`, async () => {
+      const { guard, call } = feeds(["https://eu.feeds.example", "https://us.feeds.example"]);
+
+      const error = await rejection(call(input as string));
+
+      assert.match(
+        String(error),
+        /InvalidOptionsError: a call of draftkings: the URL must be a path such as "\/odds", .*, not /,
+      );
+      assert.deepEqual(counts(guard), {});
+      assert.equal(guard.inFlight, 0);
+    });
+  }
+
+  test("an endpoint that has no URL is told", async () => {
+    const { call } = feeds([{ name: "eu", url: "eu" }, "https://us.feeds.example"]);
+
+    assert.match(String(await rejection(call("/odds"))), /the endpoint "eu" has no URL to fetch/);
+  });
+
+  test("dots in a path cannot leave the host", async () => {
+    let asked = "";
+    handler = (request, response) => {
+      asked = request.url ?? "";
+      response.end();
+    };
+
+    await (await feeds([`${url}/eu`]).call("/../../secret")).text();
+
+    assert.equal(asked, "/secret");
+  });
+});
+
 /** A fetch that knows no signal, and a body that stalls after its first piece, if it has one. */
 function deaf(cancelled: unknown[] = [], first?: string): GuardedFetch {
   return async () =>

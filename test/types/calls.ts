@@ -1,5 +1,6 @@
 // Types of guarded functions, held to by `tsc`: this file is checked and never run.
 
+import { fetch as undiciFetch } from "undici";
 import { createBreaker, isRefused, latching } from "../../src/index.ts";
 import { guardFetch } from "../../src/fetch/index.ts";
 
@@ -57,6 +58,11 @@ void bound(1);
 // What runs is given its context, and errors narrow.
 const answer = guard.execute(({ signal, endpoint }) => fetch(endpoint?.url ?? "x", { signal }));
 const guarded = guardFetch(guard);
+void guardFetch(guard, fetch);
+void guardFetch(guard, undiciFetch);
+void guardFetch(guard, (input, init) => fetch(input, { ...init, redirect: "manual" }));
+// @ts-expect-error -- what answers no answer
+void guardFetch(guard, (input: string) => Promise.resolve(input));
 try {
   await answer;
 } catch (error) {
