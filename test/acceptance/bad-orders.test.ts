@@ -43,6 +43,7 @@ function unreadable(): Wild[] {
 
 /** Values in place of a text: each means the default. */
 const NO_TEXTS: readonly Wild[] = [
+  "",
   Symbol("s"),
   1n,
   7,

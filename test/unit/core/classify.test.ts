@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { classifyError, classifyThrown, errorText } from "../../../src/core/classify.ts";
+import {
+  bounded,
+  classifyError,
+  classifyThrown,
+  errorText,
+  failureText,
+  ownFault,
+  retryAfterOf,
+} from "../../../src/core/classify.ts";
+import { factsOf } from "../../../src/core/error-facts.ts";
 
 function failure(fields: Record<string, unknown>, cause?: unknown): Error {
   const error = new Error(typeof fields["message"] === "string" ? fields["message"] : "x");
@@ -102,9 +111,15 @@ describe("what this process ran out of is no evidence", () => {
       classifyError(new AggregateError([each, failure({ code: "ECONNREFUSED" })])),
       "failed",
     );
+    assert.equal(classifyError(new AggregateError([each])), "ignored");
+    assert.equal(classifyError(failure({ name: "Invalid", errors: [each] })), "failed");
     for (const length of [0, -1, Number.NaN, "1"]) {
-      const error = failure({ name: "AggregateError", errors: { length } });
-      assert.equal(classifyError(error), "failed", `${length}`);
+      const errors = { length, 0: each };
+      assert.equal(
+        classifyError(failure({ name: "AggregateError", errors })),
+        "failed",
+        `${length}`,
+      );
     }
   });
 });
@@ -205,6 +220,102 @@ describe("a redirect and a 304 that a client throws are answers", () => {
     assert.equal(classifyError(failure({ code: "ETIMEDOUT", response })), "timeout");
     assert.equal(classifyError(failure({ status: 200 })), "failed");
   });
+});
+
+/** The error inside so many others. */
+function inside(depth: number, error: unknown): unknown {
+  return depth === 0 ? error : failure({}, inside(depth - 1, error));
+}
+
+describe("how far a verdict is looked for", () => {
+  test("up to three causes", () => {
+    const late = failure({ code: "ETIMEDOUT" });
+    assert.deepEqual(
+      [0, 3, 4].map((depth) => classifyError(inside(depth, late))),
+      ["timeout", "timeout", "failed"],
+    );
+  });
+
+  test("in texts, also where a text itself was thrown", () => {
+    assert.equal(classifyError("timed out"), "timeout");
+    assert.equal(classifyError(failure({}, "timed out")), "timeout");
+    assert.equal(classifyError(failure({ name: "TimeoutError", message: "too late" })), "timeout");
+  });
+
+  test("in texts that are texts", () => {
+    for (const [fields, expected] of [
+      [{ message: ["timeout"] }, "failed"],
+      [{ code: "57014", message: ["timeout"] }, "ignored"],
+      [{ code: 1, message: ["1 CANCELLED: by us"] }, "failed"],
+    ] as const) {
+      assert.equal(classifyError(failure(fields)), expected, JSON.stringify(fields));
+    }
+  });
+
+  test("of a status in 5xx alone where only that is known to be an answer", () => {
+    const message = "timed out";
+    assert.equal(classifyThrown(failure({ status: 500, message })), "failed");
+    assert.equal(classifyThrown(failure({ status: 499, message })), "timeout");
+  });
+
+  test("and in no other client's words", () => {
+    for (const error of [
+      failure({ message: "Invalid header name in the upstream's answer" }),
+      failure({ name: "ConnectError", code: 14 }),
+      failure({ code: "ECONNABORTED" }),
+    ]) {
+      assert.equal(classifyError(error), "failed", error.message);
+    }
+  });
+});
+
+test("whose fault is ours is told as far down as a verdict is looked for", () => {
+  const full = failure({ code: "EMFILE" });
+  for (const [error, expected] of [
+    [full, "resources"],
+    [failure({ code: "ERR_INVALID_URL" }), "request"],
+    [inside(3, full), "resources"],
+    [inside(4, full), undefined],
+    [failure({ code: "ECONNREFUSED" }), undefined],
+    [undefined, undefined],
+    [null, undefined],
+  ] as const) {
+    assert.equal(ownFault(error), expected, String(error));
+  }
+});
+
+test("what is kept of an error is a text of bounded length", () => {
+  for (const [error, text] of [
+    [new TypeError("no odds"), "no odds"],
+    [new TypeError(""), "TypeError"],
+    [failure({ name: "", message: "" }), "unknown error"],
+    [failure({ name: 5, message: 5 }), "unknown error"],
+    [{}, "unknown error"],
+    [() => {}, "unknown error"],
+    ["down", "down"],
+    [5, "5"],
+    [null, "null"],
+    [Symbol("down"), "Symbol(down)"],
+    ["x".repeat(2000), "x".repeat(1024)],
+  ] as const) {
+    assert.equal(errorText(error), text);
+  }
+  assert.equal(errorText(undefined), "undefined");
+  assert.equal(failureText(undefined), "no reason given");
+  assert.equal(failureText("down"), "down");
+  assert.equal(bounded("x".repeat(1024)).length, 1024);
+});
+
+test("when to come again is a number above 0, or not said", () => {
+  for (const [retryAfterMs, expected] of [
+    [1, 1],
+    [0, undefined],
+    [-1, undefined],
+    ["5", undefined],
+    [undefined, undefined],
+  ] as const) {
+    assert.equal(retryAfterOf(factsOf({ retryAfterMs })), expected);
+  }
 });
 
 describe("everything else is a failure", () => {

@@ -16,6 +16,7 @@ for (const [value, waitMs] of [
   ["Sun, 08 Feb 2026 23:31:00 GMT", 60_000],
   ["Sun, 08 Feb 2026 23:29:00 GMT", undefined],
   ["Sun Feb  8 23:31:00 2026", 60_000],
+  ["2026-02-08T23:31:00Z", 60_000],
   ["soon", undefined],
   ["", undefined],
   [null, undefined],

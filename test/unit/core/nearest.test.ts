@@ -19,6 +19,12 @@ test("finds the name that was meant, and none where none is near", () => {
     assert.equal(nearest(typed, KNOWN), meant, typed);
   }
   assert.equal(nearest("a", ["b"]), undefined, "every letter of it differs");
+  assert.equal(nearest("abcxyz", ["abc"]), undefined, "three letters more, and two may be");
+});
+
+test("of several near ones it finds the nearest, and of those the first", () => {
+  assert.equal(nearest("fanduels", ["fanduel", "fanduels", "fanduelss"]), "fanduels");
+  assert.equal(nearest("fandual", ["fanduel", "fandual2"]), "fanduel");
 });
 
 test("compares no endless names, and no endless number of them", () => {
