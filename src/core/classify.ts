@@ -105,11 +105,11 @@ export function classifyRead(
   facts: ErrorFacts,
   status429: Status429 | undefined,
 ): CallOutcome {
-  // A nested guard's refusal says nothing about this upstream.
-  if (isRefused(error)) return "ignored";
   let link = error;
   let read = facts;
   for (let depth = 0; depth <= CAUSE_DEPTH_MAX && link !== undefined && link !== null; depth += 1) {
+    // A nested guard's refusal says nothing about this upstream, whoever wrapped it.
+    if (isRefused(link)) return "ignored";
     const outcome = outcomeOfLink(link, read, status429, depth === 0);
     if (outcome !== undefined) return outcome;
     link = read.cause;

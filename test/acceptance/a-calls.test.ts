@@ -376,6 +376,21 @@ test("T-A-25 a nested refusal is no evidence against the outer upstream", async 
   assert.equal([...dk.operations][0]?.ignored, 1);
 });
 
+test("T-A-25 nor is one that the host's code has wrapped", async () => {
+  const { gear, dk } = makeGear();
+  const fd = gear.upstream("fd");
+  fd.trip({ reason: "x" });
+  const wrapped = dk.execute(async () => {
+    try {
+      return await fd.execute(() => 1);
+    } catch (cause) {
+      throw new Error("no odds", { cause });
+    }
+  });
+  await assert.rejects(wrapped, /no odds/);
+  assert.equal(dk.status().failureCount, 0);
+});
+
 test("T-A-25 nor is one made by another copy of the package", async () => {
   const { dk } = makeGear();
   const foreign = Object.assign(new Error("refused"), {
