@@ -233,6 +233,22 @@ describe("what an adapter settles with", () => {
     ],
     ["a bigint as latency", { outcome: "ok", latencyMs: 5n }, /latencyMs must be a number/],
     ["a text as weight", { outcome: "failed", weight: "2" }, /weight must be a number, not "2"/],
+    [
+      "a text as time to wait",
+      { outcome: "failed", retryAfterMs: "5" },
+      /retryAfterMs must be a number, not "5"/,
+    ],
+    ["a word as timeout", { outcome: "failed", timeout: "yes" }, /timeout must be a boolean/],
+    [
+      "a text as time that was waited",
+      { outcome: "ignored", leftAfterMs: "5" },
+      /leftAfterMs must be a number/,
+    ],
+    [
+      "null as time that was waited in all",
+      { outcome: "ignored", leftAfterMs: 5, waitedInAllMs: null },
+      /waitedInAllMs must be a number, not null/,
+    ],
     ["a getter that throws", throwing("outcome"), /boom/],
     [
       "a late getter that throws",
