@@ -249,7 +249,9 @@ export function retryAfterOf({ retryAfterMs }: ErrorFacts): number | undefined {
 
 /** Bounds a text that people wrote: reasons, actors, messages. */
 export function bounded(text: string): string {
-  return text.length <= TEXT_LENGTH_MAX ? text : text.slice(0, TEXT_LENGTH_MAX);
+  if (text.length <= TEXT_LENGTH_MAX) return text;
+  // Made anew of its pieces: a slice keeps the whole of what it was cut from, for as long as it is kept itself.
+  return Array.from(text.slice(0, TEXT_LENGTH_MAX)).join("");
 }
 
 function nameOf({ name }: ErrorFacts): string {

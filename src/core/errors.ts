@@ -3,6 +3,8 @@
 
 import type { RefusalReason } from "./events.ts";
 import { didYouMean } from "./nearest.ts";
+import { oneLine } from "./one-line.ts";
+import { quotedName, ShownName, shownName } from "./shown-names.ts";
 
 /** All codes, with what each one means. Documentation and tests are held to this list. */
 export const ERROR_CODES = {
@@ -63,6 +65,14 @@ export class RefusedError extends SwitchgearError {
 // On the prototype: an own symbol property would cost every refusal.
 Object.defineProperty(RefusedError.prototype, REFUSED_BRAND, { value: true });
 
+const shownOperation = new ShownName();
+const shownUpstream = new ShownName();
+
+/** The call in a sentence. */
+function callOf({ operation, upstream }: RefusalFacts): string {
+  return `${shownOperation.of(operation)} for ${shownUpstream.of(upstream)}`;
+}
+
 /** What a breaker that is on its way back says. */
 const OPEN_WORDS: Readonly<Record<string, string | undefined>> = {
   half_open_limit: "has lent all its probes",
@@ -90,7 +100,7 @@ export class BreakerOpenError extends RefusedError {
   ) {
     super(
       "SG_BREAKER_OPEN",
-      `${facts.operation} for ${facts.upstream} refused: the breaker ${OPEN_WORDS[facts.reason] ?? "is tripped"}; ${nextStep(facts.retryAfterMs, details.remainingMs)}`,
+      `${callOf(facts)} refused: the breaker ${OPEN_WORDS[facts.reason] ?? "is tripped"}; ${nextStep(facts.retryAfterMs, details.remainingMs)}`,
       facts,
     );
     this.remainingMs = details.remainingMs;
@@ -125,7 +135,7 @@ export class LoadShedError extends RefusedError {
   ) {
     super(
       "SG_LOAD_SHED",
-      `${facts.operation} for ${facts.upstream} shed: system load ${percent(details.systemLoad)} is over ${percent(details.threshold)} and the operation's load is ${details.operationLoad}`,
+      `${callOf(facts)} shed: system load ${percent(details.systemLoad)} is over ${percent(details.threshold)} and the operation's load is ${details.operationLoad}`,
       facts,
     );
     this.systemLoad = details.systemLoad;
@@ -147,7 +157,7 @@ export class DeadlineError extends RefusedError {
   constructor(facts: RefusalFacts, deadlineMs: number, isPause = false) {
     super(
       "SG_DEADLINE",
-      `${facts.operation} for ${facts.upstream} ${isPause ? "sent nothing more for" : "did not finish within its deadline of"} ${deadlineMs} ms`,
+      `${callOf(facts)} ${isPause ? "sent nothing more for" : "did not finish within its deadline of"} ${deadlineMs} ms`,
       facts,
     );
     this.deadlineMs = deadlineMs;
@@ -159,7 +169,7 @@ export class NoEndpointError extends RefusedError {
   constructor(facts: RefusalFacts) {
     super(
       "SG_NO_ENDPOINT",
-      `${facts.operation} for ${facts.upstream} refused: every endpoint cools down; ${nextStep(facts.retryAfterMs, 0)}`,
+      `${callOf(facts)} refused: every endpoint cools down; ${nextStep(facts.retryAfterMs, 0)}`,
       facts,
     );
   }
@@ -168,7 +178,7 @@ export class NoEndpointError extends RefusedError {
 /** The registry was closed before the call. */
 export class ClosingError extends RefusedError {
   constructor(facts: RefusalFacts) {
-    super("SG_CLOSING", `${facts.operation} for ${facts.upstream} refused: closing`, facts);
+    super("SG_CLOSING", `${callOf(facts)} refused: closing`, facts);
   }
 }
 
@@ -180,7 +190,7 @@ export class ResetDeniedError extends SwitchgearError {
   constructor(upstream: string, cooldownMs: number, remainingMs: number) {
     super(
       "SG_RESET_DENIED",
-      `Reset denied: ${upstream} tripped <${cooldownMs / 1000}s ago; ${Math.ceil(remainingMs)} ms remain, or force it`,
+      `Reset denied: ${shownName(upstream)} tripped <${cooldownMs / 1000}s ago; ${Math.ceil(remainingMs)} ms remain, or force it`,
     );
     this.upstream = upstream;
     this.remainingMs = remainingMs;
@@ -192,9 +202,12 @@ export class UnknownUpstreamError extends SwitchgearError {
 
   constructor(upstream: string, known: readonly string[]) {
     const list =
-      known.length === 0 ? "none is configured" : `known: ${known.slice(0, 20).join(", ")}`;
-    const hint = typeof upstream === "string" ? didYouMean(upstream, known) : "";
-    super("SG_UNKNOWN_UPSTREAM", `no upstream named ${JSON.stringify(upstream)}; ${list}${hint}`);
+      known.length === 0
+        ? "none is configured"
+        : `known: ${known.slice(0, 20).map(shownName).join(", ")}`;
+    const isText = typeof upstream === "string";
+    const hint = isText ? didYouMean(upstream, known) : "";
+    super("SG_UNKNOWN_UPSTREAM", `no upstream named ${quotedName(upstream)}; ${list}${hint}`);
     this.upstream = upstream;
   }
 }
@@ -205,7 +218,7 @@ export class InvalidOptionsError extends RangeError {
   readonly faults: readonly string[];
 
   constructor(subject: string, faults: readonly string[]) {
-    super(`${subject}: ${faults.join("; ")}`);
+    super(`${oneLine(subject)}: ${faults.join("; ")}`);
     this.faults = faults;
   }
 }

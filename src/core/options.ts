@@ -3,6 +3,7 @@
 
 import { InvalidOptionsError } from "./errors.ts";
 import { didYouMean } from "./nearest.ts";
+import { oneLine } from "./one-line.ts";
 
 /** What one option accepts. `least`/`above`/`most` are for finite numbers. */
 export type OptionRule =
@@ -75,7 +76,7 @@ function violated(value: unknown, rule: OptionRule): string | undefined {
 
 /** A value in a sentence: short, on one line, and without calling anything of its own. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
+  if (typeof value === "string") return oneLine(JSON.stringify(value.slice(0, 60)));
   if (typeof value === "function") return "a function";
   if (typeof value === "symbol") return "a symbol";
   if (typeof value === "bigint") return "a bigint";

@@ -5,11 +5,12 @@ import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { OPERATOR_MODES, type OperatorMode } from "../core/events.ts";
 import { STATUS_429 } from "../core/http-status.ts";
-import { checkOptions, withoutUndefined } from "../core/options.ts";
+import { checkOptions, show, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
 import type { EndpointTarget } from "./call/admission.ts";
 import type { Classifiers } from "./call/judge.ts";
 import type { UpstreamSettings } from "./call/upstream.ts";
+import { NAME_LENGTH_MAX } from "./names.ts";
 
 /** How one upstream is guarded. */
 export interface UpstreamOptions extends Classifiers {
@@ -97,6 +98,7 @@ function checkRegistryOptions(options: RegistryOptions): void {
   for (const [name, upstream] of [...named, ["otherUpstreams", options.otherUpstreams] as const]) {
     if (upstream === undefined && name === "otherUpstreams") continue;
     if (name === "") faults.push("an upstream's name must not be empty");
+    if (name.length > NAME_LENGTH_MAX) faults.push(tooLong("an upstream's name", name));
     collect(() => checkUpstreamOptions(name, upstream as UpstreamOptions));
   }
   collect(() =>
@@ -115,7 +117,7 @@ function checkRegistryOptions(options: RegistryOptions): void {
 }
 
 function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
-  const at = (fault: string): string => `${JSON.stringify(name)}: ${fault}`;
+  const at = (fault: string): string => `${show(name)}: ${fault}`;
   try {
     checkOptions(name, options, {
       breaker: { is: "object" },
@@ -138,6 +140,11 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   if (!areNames) {
     throw new InvalidOptionsError("upstreams", [at("operations must be a list of names")]);
   }
+  const longOnes = operations.filter((one) => one.length > NAME_LENGTH_MAX);
+  if (longOnes.length > 0) {
+    const faults = longOnes.map((one) => at(tooLong("the name of an operation", one)));
+    throw new InvalidOptionsError("upstreams", faults);
+  }
   if (options.endpointBreaker !== undefined && options.endpointBreaker.kind !== "adaptive") {
     throw new InvalidOptionsError("upstreams", [
       at("endpointBreaker must be made by adaptive({…})"),
@@ -150,6 +157,10 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   throw new InvalidOptionsError("upstreams", [
     at("breaker must be made by latching({…}), slidingWindow({…}) or adaptive({…})"),
   ]);
+}
+
+function tooLong(what: string, name: string): string {
+  return `${what} must be at most ${NAME_LENGTH_MAX} characters long, and not ${name.length}: ${show(name)}…`;
 }
 
 /** What an upstream itself is made with, beside its breaker and its endpoints. */

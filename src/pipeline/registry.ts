@@ -15,6 +15,7 @@ import { Emitter, type Listener } from "./emitter.ts";
 import { readReset, type ResetOrder } from "./orders.ts";
 import { MonitorTasks, taskEvent } from "./tasks/monitor.ts";
 import { Persistence, type StoreHealth } from "./breaker/persistence.ts";
+import { boundedName } from "./names.ts";
 import { HISTORY_LIMIT_MAX } from "./ports.ts";
 import type {
   AuditAction,
@@ -105,19 +106,20 @@ export class Switchgear implements AsyncDisposable {
     const listed = this.#listed.get(name);
     if (listed !== undefined) return listed;
     if (this.#other === undefined || typeof name !== "string" || name === "") {
-      throw new UnknownUpstreamError(name, [...this.#listed.keys()]);
+      throw new UnknownUpstreamError(boundedName(name), [...this.#listed.keys()]);
     }
-    const known = this.#unlisted.get(name);
-    if (known === undefined) return this.#admitName(name, this.#other);
-    this.#unlisted.delete(name);
-    this.#unlisted.set(name, known);
+    const kept = boundedName(name);
+    const known = this.#unlisted.get(kept);
+    if (known === undefined) return this.#admitName(kept, this.#other);
+    this.#unlisted.delete(kept);
+    this.#unlisted.set(kept, known);
     return known;
   }
 
   /** The upstream of this name if it exists; asking creates none. */
   find(name: string): Upstream | undefined {
     this.#persistence.poll(this.#ports.scheduler.monotonic());
-    return this.#listed.get(name) ?? this.#unlisted.get(name);
+    return this.#listed.get(name) ?? this.#unlisted.get(boundedName(name));
   }
 
   /** All upstreams, sorted by name. */
@@ -181,7 +183,7 @@ export class Switchgear implements AsyncDisposable {
     if (faults.length > 0) throw new InvalidOptionsError("history", faults);
     return this.#persistence.history({
       limit: Math.min(Math.max(1, Math.floor(limit)), HISTORY_LIMIT_MAX),
-      ...(upstream === undefined ? {} : { upstream }),
+      ...(upstream === undefined ? {} : { upstream: boundedName(upstream) }),
     });
   }
 
@@ -195,7 +197,14 @@ export class Switchgear implements AsyncDisposable {
     }
     const { reason, actor } = readReset(upstream, order);
     const at = this.#ports.scheduler.now();
-    const audit = { upstream, action: "RESET", reason, actor, at, forced: false } as const;
+    const audit = {
+      upstream: boundedName(upstream),
+      action: "RESET",
+      reason,
+      actor,
+      at,
+      forced: false,
+    } as const;
     this.#persistence.saveAudit(audit);
     return audit;
   }
@@ -393,7 +402,8 @@ export class Switchgear implements AsyncDisposable {
     const taken: BreakerGuard[] = [];
     for (const entry of stored) {
       const { upstream: name } = entry;
-      const known = this.#listed.get(name) ?? this.#unlisted.get(name) ?? this.#retired.get(name);
+      const kept = boundedName(name);
+      const known = this.#listed.get(name) ?? this.#unlisted.get(kept) ?? this.#retired.get(name);
       // A row of an upstream that the configuration no longer names stays in the store, untouched.
       if (known === undefined && this.#other === undefined) continue;
       const guard = this.#guards.get(known ?? this.upstream(name));

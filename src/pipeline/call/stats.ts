@@ -3,6 +3,7 @@
 
 import type { RefusalReason } from "../../core/events.ts";
 import { isLatency } from "../../core/outcome.ts";
+import { boundedName } from "../names.ts";
 
 /** Upper bounds in seconds: from a refusal's time to beyond any deadline worth having. */
 export const DURATION_BUCKETS_SECONDS: readonly number[] = Object.freeze([
@@ -77,7 +78,9 @@ export class OperationTable {
     const wanted = name === undefined || name === "" ? UNKNOWN_OPERATION : name;
     const last = this.#last;
     if (last?.name === wanted) return last;
-    return (this.#last = last === undefined ? this.#make(wanted) : this.#find(last, wanted));
+    // What is kept is short, so that only another name than the last one's may be too long.
+    const kept = boundedName(wanted);
+    return (this.#last = last === undefined ? this.#make(kept) : this.#find(last, kept));
   }
 
   /** Takes these for known beforehand, in place of those before; what was counted stays. */

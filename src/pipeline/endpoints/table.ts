@@ -8,6 +8,7 @@
 import type { AdaptivePolicy } from "../../core/breaker/adaptive/machine.ts";
 import type { Instant, MachinePorts } from "../../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../../core/errors.ts";
+import { boundedName } from "../names.ts";
 import { Endpoint, type EndpointListing } from "./endpoint.ts";
 
 export const ENDPOINTS_MAX_DEFAULT = 10_000;
@@ -59,7 +60,7 @@ export class EndpointTable {
   }
 
   find(name: string): Endpoint | undefined {
-    return this.#byName.get(name) ?? this.#demanded.get(name);
+    return this.#byName.get(name) ?? this.#demanded.get(boundedName(name));
   }
 
   /** The endpoint of this name, made if need be; undefined when only listed names have one. */
@@ -72,8 +73,9 @@ export class EndpointTable {
     const { onDemand, endpointsMax } = this.#settings;
     if (!onDemand) return undefined;
     if (!isName(name)) throw new InvalidOptionsError("endpoint", [NAME_FAULT]);
-    const endpoint = this.#create({ name });
-    if (this.#demanded.size < endpointsMax || this.#makeRoom()) this.#demanded.set(name, endpoint);
+    const kept = boundedName(name);
+    const endpoint = this.#create({ name: kept });
+    if (this.#demanded.size < endpointsMax || this.#makeRoom()) this.#demanded.set(kept, endpoint);
     // It works for whoever asked, and is then forgotten.
     else this.#untracked += 1;
     return endpoint;
