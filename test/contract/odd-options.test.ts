@@ -135,21 +135,27 @@ describe("options of a call", () => {
 
   test("what is right beside a fault is no fault", async () => {
     const { signal } = new AbortController();
-    const right = { operation: "bet", load: 5, signal, deadlineMs: 50 };
+    const right = { operation: "bet", load: 5, signal, deadlineMs: 60_000 };
+    assert.equal(await guard().execute(() => 5, right), 5);
+    assert.equal(await guard().hold(() => 5, { ...right, idleMs: 60_000 }), 5);
+    assert.match(
+      String(await rejection(guard().hold(() => 5, { ...right, idleMs: 0 }))),
+      /a call of draftkings: idleMs must be a number of milliseconds above 0, not 0$/,
+    );
     for (const [key, value] of [
       ["operation", 5],
       ["load", "x"],
       ["signal", true],
       ["deadlineMs", 0],
     ] as const) {
-      const error = await rejection(guard().execute(() => 5, { ...right, [key]: value }));
-      assert.deepEqual(
-        (error as { readonly faults: string[] }).faults.map((fault) => fault.split(" ")[0]),
-        [key],
-      );
+      for (const beside of [right, {}]) {
+        const error = await rejection(guard().execute(() => 5, { ...beside, [key]: value }));
+        assert.deepEqual(
+          (error as { readonly faults: string[] }).faults.map((fault) => fault.split(" ")[0]),
+          [key],
+        );
+      }
     }
-    const alone = await rejection(guard().execute(() => 5, { load: "x" } as never));
-    assert.equal((alone as { readonly faults: string[] }).faults.length, 1);
   });
 
   test("every fault is listed at once", async () => {
