@@ -12,6 +12,7 @@ import {
   slidingWindow,
   type Upstream,
 } from "../../src/index.ts";
+import type * as RejectSoon from "../../src/pipeline/call/reject-soon.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 
 interface Kit {
@@ -99,6 +100,7 @@ async function trip(upstream: Upstream): Promise<void> {
   }
 }
 
+const boom = new Error("boom");
 const hang = (): Promise<void> => new Promise(() => {});
 
 for (const kit of KITS) {
@@ -187,6 +189,20 @@ for (const kit of KITS) {
     });
   });
 }
+
+test("loaded where microtasks wait for a kit, a refusal comes all the same", async () => {
+  const clock = FakeTimers.install({ toFake: ["queueMicrotask"] });
+  try {
+    // A copy of its own.
+    const path: string = "../../src/pipeline/call/reject-soon.ts?loaded-late";
+    const { rejectSoon } = (await import(path)) as typeof RejectSoon;
+    const seen = outcome(rejectSoon(boom));
+    await turns();
+    assert.equal(seen.value, boom);
+  } finally {
+    clock.uninstall();
+  }
+});
 
 test("a wall clock that a kit sets moves no elapsed time, where the kit has both", () => {
   const clock = FakeTimers.install({ now: Date.now() });
