@@ -105,6 +105,19 @@ function thenable(
   return { [THEN]: then };
 }
 
+/** Its `then` is read anew each time: it answers a text, or throws an error. */
+function readings(...each: readonly (string | Error)[]): object {
+  let reading = 0;
+  return Object.defineProperty({}, THEN, {
+    get() {
+      const now = each[reading];
+      reading += 1;
+      if (now instanceof Error) throw now;
+      return (ok: (value: unknown) => void) => ok(now);
+    },
+  });
+}
+
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
@@ -157,6 +170,8 @@ const ANSWERS: Readonly<Record<string, () => unknown>> = {
         throw boom;
       },
     }),
+  "an object whose then throws when it is read first": () => readings(boom, "odds"),
+  "an object whose then can be read once": () => readings("odds", boom),
   "a thenable": () => thenable((ok) => void setTimeout(() => ok("odds"), 1)),
   "a thenable that answers at once": () => thenable((ok) => ok("odds")),
   "a thenable that rejects": () => thenable((_ok, no) => void setTimeout(() => no(boom), 1)),

@@ -11,8 +11,9 @@ export function adopted<Result>(answer: Result): Promise<Awaited<Result>> | unde
   if ((typeof answer !== "object" && typeof answer !== "function") || answer === null) {
     return undefined;
   }
+  let then: unknown;
   try {
-    const { then } = answer as { readonly then?: unknown };
+    ({ then } = answer as { readonly then?: unknown });
     // As it is, unless it is of a subclass or has a `then` of its own: who knows how often that calls back.
     if (then === promiseThen && answer.constructor === Promise) {
       return answer;
@@ -21,7 +22,11 @@ export function adopted<Result>(answer: Result): Promise<Awaited<Result>> | unde
   } catch (error) {
     return Promise.reject(error);
   }
-  return new Promise((resolve) => {
-    resolve(answer as Awaited<Result>);
-  });
+  const settleBy = then;
+  // By what was read: at a second reading a getter may answer another thing, or throw.
+  const once = {
+    // oxlint-disable-next-line unicorn/no-thenable -- it stands for one
+    then: (...settle: unknown[]) => Reflect.apply(settleBy, answer, settle) as unknown,
+  };
+  return Promise.resolve(once) as Promise<Awaited<Result>>;
 }
