@@ -22,11 +22,13 @@ export function adopted<Result>(answer: Result): Promise<Awaited<Result>> | unde
   } catch (error) {
     return Promise.reject(error);
   }
-  const settleBy = then;
+  const settle = then;
   // By what was read: at a second reading a getter may answer another thing, or throw.
-  const once = {
+  const once: PromiseLike<Awaited<Result>> = {
     // oxlint-disable-next-line unicorn/no-thenable -- it stands for one
-    then: (...settle: unknown[]) => Reflect.apply(settleBy, answer, settle) as unknown,
+    then: (...args) => Reflect.apply(settle, answer, args) as never,
   };
-  return Promise.resolve(once) as Promise<Awaited<Result>>;
+  return new Promise((resolve) => {
+    resolve(once);
+  });
 }
