@@ -336,6 +336,7 @@ describe("what classifiers answer", () => {
     ["the other list's word", say("ignored"), good, { ignored: 1 }, undefined],
     ["failure", say("failure"), good, { failed: 1 }, undefined],
     ["failed", say("failed"), good, { failed: 1 }, undefined],
+    ["no classifier at all", {}, down, { failed: 1 }, undefined],
     ["success of an error", sayOfError("success"), down, { ok: 1 }, undefined],
     ["ok of an error", sayOfError("ok"), down, { ok: 1 }, undefined],
     ["ignore of an error", sayOfError("ignore"), down, { ignored: 1 }, undefined],
@@ -356,6 +357,18 @@ describe("what classifiers answer", () => {
       if (sentence !== undefined) assert.match(told[0] ?? "", sentence);
     });
   }
+
+  test("a result that is called bad is kept in that word as the last error", async () => {
+    for (const [word, kept] of [
+      ["failed", "failure"],
+      ["failure", "failure"],
+      ["timeout", "timeout"],
+    ] as const) {
+      const upstream = guard(say(word));
+      await upstream.execute(good);
+      assert.equal(upstream.status().lastError, `the result was classified as ${kept}`);
+    }
+  });
 
   test("one that throws is told, and the call counts as without it", async () => {
     const upstream = guard({
@@ -421,6 +434,23 @@ describe("what answers say by themselves", () => {
       assert.equal(upstream.status().failureCount, weight);
     });
   }
+
+  test("when to come again: by the error's own word, else by its answer's", async () => {
+    const headers = { "retry-after": "120" };
+    for (const [fields, retryAfterMs] of [
+      [{ retryAfterMs: 60_000 }, 60_000],
+      [{ status: 503, headers }, 120_000],
+      [{ status: 503, headers, retryAfterMs: 60_000 }, 60_000],
+    ] as const) {
+      const breaker = slidingWindow({ minimumCalls: 1, openDurationMs: 1, openDurationJitter: 0 });
+      const clock = new VirtualClock();
+      const upstream = createSwitchgear({ upstreams: { dk: { breaker } }, clock }).upstream("dk");
+      await rejection(upstream.execute(error(fields)));
+
+      const refusal = await rejection(upstream.execute(() => 5));
+      assert.equal((refusal as { readonly retryAfterMs?: number }).retryAfterMs, retryAfterMs);
+    }
+  });
 
   test("429 as the options have it", async () => {
     const failing = guard({ status429: "failure" });

@@ -94,11 +94,7 @@ export class Judge {
   #usual(error: unknown, facts: ErrorFacts, answer: AnswerVerdict | undefined): CallOutcome {
     // Another guard's refusal, told by its headers; all else an error's own walk finds, too.
     if (answer?.outcome === "ignored") return "ignored";
-    try {
-      return classifyRead(error, facts, this.#status429);
-    } catch {
-      return "failed";
-    }
+    return classifyRead(error, facts, this.#status429);
   }
 
   /** Undefined when the classifier said nothing that can be counted. */
