@@ -236,7 +236,24 @@ export function errorText(error: unknown, facts = factsOf(error)): string {
 
 /** The same of what a call failed with; nothing may have been thrown, too. */
 export function failureText(error: unknown, facts = factsOf(error)): string {
-  return error === undefined ? "no reason given" : errorText(error, facts);
+  if (error === undefined) return "no reason given";
+  const text = errorText(error, facts);
+  const { cause } = facts;
+  return cause === undefined || cause === null ? text : bounded(withCause(text, cause));
+}
+
+/** All that Node's `fetch` says itself, whatever happened. */
+const FETCH_SENTENCE = "fetch failed";
+
+/** With what failed below it: the system's or the socket's own word, which for several addresses is a code alone. */
+function withCause(text: string, cause: unknown): string {
+  const { code, message } = factsOf(cause);
+  if (typeof code !== "string" && text !== FETCH_SENTENCE) return text;
+  const why = typeof cause === "string" ? cause : message;
+  const words = typeof why === "string" && !text.includes(why) ? why : "";
+  const isSaid = typeof code !== "string" || words.includes(code) || text.includes(code);
+  const reason = isSaid ? words : `${code} ${words}`.trim();
+  return reason === "" ? text : `${text}: ${reason}`;
 }
 
 /**

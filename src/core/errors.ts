@@ -217,8 +217,8 @@ export class InvalidOptionsError extends RangeError {
   readonly code: ErrorCode = "SG_OPTIONS_INVALID";
   readonly faults: readonly string[];
 
-  constructor(subject: string, faults: readonly string[]) {
-    super(`${oneLine(subject)}: ${faults.join("; ")}`);
+  constructor(subject: string, faults: readonly string[], options?: ErrorOptions) {
+    super(`${oneLine(subject)}: ${faults.join("; ")}`, options);
     this.faults = faults;
   }
 }

@@ -4,6 +4,7 @@
 import type { CallOptions, Upstream } from "../index.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { property } from "../core/foreign.ts";
+import { unreadable } from "../pipeline/call/call-check.ts";
 import { addressAt, checkAddress } from "./address.ts";
 import { heldResponse } from "./body.ts";
 
@@ -64,19 +65,18 @@ export function guardFetch(upstream: Upstream, fetch?: Fetch | ForeignFetch): Gu
     throw new InvalidOptionsError("guardFetch", ["the second argument must be a fetch function"]);
   }
   return (input, init, options) => {
+    let given: Parameters<Upstream["hold"]>[1];
     try {
       checkAddress(upstream, input);
+      given = { ...options, signal: signalOf(input, init) };
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(unreadable(upstream.name, error));
     }
-    return upstream.hold(
-      async ({ signal, endpoint }, held) => {
-        const call = (fetch ?? globalThis.fetch) as Fetch;
-        const address = endpoint === undefined ? input : addressAt(input, endpoint.url);
-        return heldResponse(await call(address, { ...init, signal }), held, signal);
-      },
-      { ...options, signal: signalOf(input, init) },
-    );
+    return upstream.hold(async ({ signal, endpoint }, held) => {
+      const call = (fetch ?? globalThis.fetch) as Fetch;
+      const address = endpoint === undefined ? input : addressAt(input, endpoint.url);
+      return heldResponse(await call(address, { ...init, signal }), held, signal);
+    }, given);
   };
 }
 

@@ -799,6 +799,19 @@ describe("what it is given", () => {
     ] as const) {
       assert.match(String(await rejection(guardFetch(guard)(url, {}, options as never))), sentence);
     }
+    const throwing = Object.defineProperty({}, "signal", {
+      enumerable: true,
+      get() {
+        throw new Error("boom");
+      },
+    });
+    for (const [init, options] of [
+      [throwing, {}],
+      [{}, throwing],
+    ]) {
+      const error = await rejection(guardFetch(guard)(url, init, options));
+      assert.match(String(error), /InvalidOptionsError: .* its options cannot be read: boom/);
+    }
     assert.deepEqual(counts(guard), {});
     assert.equal(guard.inFlight, 0);
   });

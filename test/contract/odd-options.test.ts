@@ -68,6 +68,8 @@ async function warnings(run: () => Promise<unknown>): Promise<string[]> {
 
 const MILLISECONDS = /deadlineMs must be a number of milliseconds above 0, not /;
 
+const UNREADABLE = /InvalidOptionsError: a call of draftkings: its options cannot be read: boom/;
+
 const REFUSED: readonly (readonly [name: string, options: unknown, sentence: RegExp])[] = [
   ["a deadline of 0", { deadlineMs: 0 }, MILLISECONDS],
   ["a deadline of -1", { deadlineMs: -1 }, MILLISECONDS],
@@ -89,9 +91,17 @@ const REFUSED: readonly (readonly [name: string, options: unknown, sentence: Reg
     /signal must be an AbortSignal, not an object/,
   ],
   ["true as signal", { signal: true }, /signal must be an AbortSignal, not true/],
-  ["a getter that throws", throwing("signal"), /boom/],
-  ["a revoked proxy", revoked(), /revoked|proxy/i],
+  ["a getter that throws", throwing("signal"), UNREADABLE],
+  ["a revoked proxy", revoked(), /InvalidOptionsError: a call of draftkings: its options cannot/],
 ];
+
+function signalThrowing(key: string): object {
+  return Object.defineProperty(new AbortController().signal, key, {
+    get() {
+      throw boom;
+    },
+  });
+}
 
 function halfASignal(method: string): object {
   return { aborted: false, [method]() {} };
@@ -102,6 +112,30 @@ function revoked(): object {
   revoke();
   return proxy;
 }
+
+test("a signal that cannot be asked is refused, and nothing was admitted", async () => {
+  const upstream = guard();
+  const given = { signal: signalThrowing("aborted") as AbortSignal };
+
+  assert.match(String(await rejection(upstream.execute(() => 1, given))), UNREADABLE);
+  assert.match(String(await rejection(upstream.hold(() => 1, given))), UNREADABLE);
+  assert.deepEqual(counts(upstream), { inFlight: 0 });
+});
+
+test("what is taken off its admission says how to call it", () => {
+  const upstream = guard();
+  const admission = upstream.tryAcquire();
+  assert.ok(admission.admitted);
+  for (const method of ["settle", "answering"] as const) {
+    const { [method]: taken } = admission;
+    assert.throws(() => (taken as (outcome?: Outcome) => void)({ outcome: "ok" }), {
+      code: "SG_OPTIONS_INVALID",
+      message: `tryAcquire: call ${method} on the admission, as in admission.${method}(…): taken off it, it belongs to no call`,
+    });
+  }
+  admission.settle({ outcome: "ok" });
+  assert.deepEqual(counts(upstream), { inFlight: 0, ok: 1 });
+});
 
 describe("options of a call", () => {
   for (const [name, options, sentence] of REFUSED) {

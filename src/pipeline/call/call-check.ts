@@ -1,6 +1,7 @@
 // What a caller hands over with a call, read once and before anything is admitted: what cannot be used is
 // refused with a sentence, and a getter of the caller's cannot throw later.
 
+import { errorText } from "../../core/classify.ts";
 import { InvalidOptionsError } from "../../core/errors.ts";
 import { show } from "../../core/options.ts";
 import type { CallOptions } from "./admission.ts";
@@ -24,6 +25,13 @@ export function checkCall(
     return;
   }
   throw new InvalidOptionsError(`a call of ${upstream}`, faultsOf(fn, options, idleMs));
+}
+
+/** What refuses a call whose options could not even be read: the sentence, and what a getter of the caller's threw. */
+export function unreadable(upstream: string, error: unknown): unknown {
+  if (error instanceof InvalidOptionsError) return error;
+  const faults = [`its options cannot be read: ${errorText(error)}`];
+  return new InvalidOptionsError(`a call of ${upstream}`, faults, { cause: error });
 }
 
 /** A caller's options, each read once. */

@@ -26,7 +26,7 @@ import { AdmittedCall } from "./admissions.ts";
 import { adopted } from "./adopt.ts";
 import type { CallBooks } from "./books.ts";
 import { BoundedCall } from "./bounded-call.ts";
-import { checkCall, readOptions, type ReadOptions } from "./call-check.ts";
+import { checkCall, readOptions, unreadable, type ReadOptions } from "./call-check.ts";
 import type { Complaints } from "./complaints.ts";
 import { PlainContext, type CallContext } from "./context.ts";
 import type { DeadlineQueue } from "./deadline.ts";
@@ -120,7 +120,7 @@ export class Upstream {
         checkCall(this.name, fn, options);
         if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
       } catch (error) {
-        return Promise.reject(error);
+        return Promise.reject(unreadable(this.name, error));
       }
     }
     const { signal } = options;
@@ -184,7 +184,7 @@ export class Upstream {
       checkCall(this.name, fn, options, idleMs);
       if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(unreadable(this.name, error));
     }
     const operation = this.#operations.get(options.operation);
     const ticket = this.#admit(operation, options);
@@ -220,7 +220,7 @@ export class Upstream {
     options: CallOptions = NO_OPTIONS,
   ): (this: This, ...args: Args) => Promise<Awaited<Result>> {
     const upstream = this as Upstream;
-    checkCall(this.name, fn, readOptions(options));
+    this.#read(options, fn);
     function guarded(this: This, ...args: Args): Promise<Awaited<Result>> {
       return upstream.execute(() => fn.apply(this, args), options);
     }
@@ -233,10 +233,7 @@ export class Upstream {
    */
   tryAcquire(given: CallOptions = NO_OPTIONS): Admission {
     let options = NO_OPTIONS;
-    if (given !== NO_OPTIONS) {
-      options = readOptions(given);
-      checkCall(this.name, noCall, options);
-    }
+    if (given !== NO_OPTIONS) options = this.#read(given, noCall);
     const operation = this.#operations.get(options.operation);
     const door = this.#door;
     const ticket = this.#admit(operation, options);
@@ -362,6 +359,16 @@ export class Upstream {
   /** Whether forgetting this upstream would lose nothing. */
   get isIdle(): boolean {
     return this.#guard.isIdle && this.#books.inFlight === 0 && this.#books.abandoned === 0;
+  }
+
+  #read(given: CallOptions, fn: unknown): ReadOptions {
+    try {
+      const options = readOptions(given);
+      checkCall(this.name, fn, options);
+      return options;
+    } catch (error) {
+      throw unreadable(this.name, error);
+    }
   }
 
   #admit(operation: OperationStats, options: ReadOptions): Ticket {

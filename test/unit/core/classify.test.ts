@@ -303,6 +303,28 @@ test("what is kept of an error is a text of bounded length", () => {
   assert.equal(errorText(undefined), "undefined");
   assert.equal(failureText(undefined), "no reason given");
   assert.equal(failureText("down"), "down");
+  for (const [text, cause, expected] of [
+    [
+      "fetch failed",
+      coded("ECONNREFUSED", "connect ECONNREFUSED ::1:80"),
+      "connect ECONNREFUSED ::1:80",
+    ],
+    [
+      "fetch failed",
+      coded("UND_ERR_SOCKET", "other side closed"),
+      "UND_ERR_SOCKET other side closed",
+    ],
+    ["fetch failed", Object.assign(new AggregateError([]), { code: "ENETUNREACH" }), "ENETUNREACH"],
+    ["fetch failed", "bad port", "bad port"],
+    ["no odds", coded("EPIPE", "write EPIPE"), "write EPIPE"],
+    ["no odds", coded("EPIPE", "no odds"), "EPIPE"],
+  ] as const) {
+    assert.equal(failureText(new Error(text, { cause })), `${text}: ${expected}`);
+  }
+  for (const cause of [undefined, null, 5, {}, new Error("down"), coded("odds", "no odds")]) {
+    assert.equal(failureText(new Error("no odds", { cause })), "no odds");
+  }
+  assert.equal(failureText(new Error("x", { cause: coded("E", "y".repeat(5000)) })).length, 1024);
   assert.equal(bounded("x".repeat(1024)).length, 1024);
 });
 
@@ -354,3 +376,7 @@ describe("everything else is a failure", () => {
     }
   });
 });
+
+function coded(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
