@@ -18,15 +18,17 @@ export function checkProcess(setting: Setting, process: Process): void {
     if (call.ending !== undefined) process.calls.delete(call);
   }
   if (!setting.reads) return;
-  for (const ledger of process.ledgers.values()) {
-    const upstream = process.held(ledger.name);
-    if (upstream === undefined) continue;
-    process.takeMode(ledger, upstream.mode);
-    checkCounts(setting, ledger, upstream);
-    checkStored(setting, process, ledger, upstream);
-    process.endpoints.get(ledger.name)?.check(process.clock.monotonic());
-  }
-  checkOthers(journal, setting, process);
+  process.peek(() => {
+    for (const ledger of process.ledgers.values()) {
+      const upstream = process.held(ledger.name);
+      if (upstream === undefined) continue;
+      process.takeMode(ledger, upstream.mode);
+      checkCounts(setting, ledger, upstream);
+      checkStored(setting, process, ledger, upstream);
+      process.endpoints.get(ledger.name)?.check(process.clock.monotonic());
+    }
+    checkOthers(journal, setting, process);
+  });
   checkPromised(setting, process);
   const { expected } = process.listenerErrors;
   const found = process.gear.counters().listenerErrors;

@@ -168,6 +168,29 @@ export class Process {
     }
   }
 
+  /**
+   * Reads without a look for what other processes ordered: from inside of a method of the store nobody looks.
+   * What is read between the steps would else be somebody of the world who looks.
+   */
+  peek(read: () => void): void {
+    let thrown: unknown;
+    let isDone = false;
+    this.store.peek = () => {
+      isDone = true;
+      try {
+        read();
+      } catch (error) {
+        // Else it would pass for a fault of the store.
+        thrown = error;
+      }
+    };
+    this.gear.history({ limit: 1 });
+    this.store.peek = undefined;
+    if (thrown !== undefined) throw thrown;
+    // Asked from inside of one of the store's methods already.
+    if (!isDone) read();
+  }
+
   /** The upstream of a ledger, which is read and not asked for: that might make it, or spare it. */
   held(name: string): Upstream | undefined {
     const isListed = Object.hasOwn(this.#setting.plan.breakers, name);

@@ -304,11 +304,13 @@ export class World {
   #readAtRandom(): void {
     if (this.#readRandom.integer(4) > 0) return;
     const process = this.processes[this.#readRandom.integer(this.processes.length)];
-    for (const name of process?.ledgers.keys() ?? []) {
-      const upstream = process?.held(name);
-      void [upstream?.state(), upstream?.isTripped, upstream?.isIdle, upstream?.mode];
-      void [upstream?.snapshot(), upstream?.status()];
-    }
+    process?.peek(() => {
+      for (const name of process.ledgers.keys()) {
+        const upstream = process.held(name);
+        void [upstream?.state(), upstream?.isTripped, upstream?.isIdle, upstream?.mode];
+        void [upstream?.snapshot(), upstream?.status()];
+      }
+    });
     void process?.gear.systemLoad();
   }
 }

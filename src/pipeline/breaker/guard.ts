@@ -139,14 +139,18 @@ export class BreakerGuard implements Persisted {
     return tripCount === 0 && lastResetAt === null;
   }
 
+  /** Takes over what other processes ordered, at most once a second; where there can be none it costs nothing. */
+  look(): void {
+    if (!this.#polls) return;
+    const nowMs = this.#clock.monotonic();
+    if (this.#persistence.isPollDue(nowMs)) this.#persistence.poll(nowMs);
+  }
+
   /** The machine's verdict; what the operator's mode makes of it is the caller's to apply. */
   admit(): Ticket {
     const machine = this.#machine;
     // A closed breaker admits without a look at the clock, unless other processes may have changed it.
-    if (this.#polls) {
-      const nowMs = this.#clock.monotonic();
-      if (this.#persistence.isPollDue(nowMs)) this.#persistence.poll(nowMs);
-    }
+    if (this.#polls) this.look();
     if (this.#mode === "forced-closed") return UNTRACKED;
     const ticket = machine.admit(machine.admitNeedsTime ? this.#clock.monotonic() : 0);
     if (machine.events.length > 0) this.#announce();
@@ -203,6 +207,8 @@ export class BreakerGuard implements Persisted {
   }
 
   reset(order: OperatorOrder & { readonly force: boolean }): void {
+    // The cooldown of a trip in another process runs here, too.
+    this.look();
     const verdict = this.#machine.reset(order, this.#instant());
     this.#announce();
     if (verdict.accepted) return;

@@ -279,26 +279,34 @@ export class Upstream {
     this.#guard.setMode(readMode(this.name, order));
   }
 
-  /** The machine's own word for its state. A read: it changes nothing. */
+  /**
+   * The machine's own word for its state. A read, as those below: it changes nothing, and takes over what
+   * another process ordered, as a call does.
+   */
   state(): string {
+    this.#guard.look();
     return this.#guard.state;
   }
 
   get mode(): OperatorMode {
+    this.#guard.look();
     return this.#guard.mode;
   }
 
   get isTripped(): boolean {
+    this.#guard.look();
     return this.#guard.isTripped;
   }
 
-  /** What would be stored. A read: it changes nothing. */
+  /** What would be stored. */
   snapshot(): BreakerSnapshot {
+    this.#guard.look();
     return this.#guard.snapshot();
   }
 
-  /** Everything that people ask about one upstream, as of now. A read: it changes nothing. */
+  /** Everything that people ask about one upstream, as of now. */
   status(): UpstreamStatus {
+    this.#guard.look();
     const { policy } = this.#guard;
     return {
       upstream: this.name,
@@ -335,6 +343,7 @@ export class Upstream {
   /** Those with a breaker of their own, for metrics; an adaptive upstream is one as a whole. */
   get meteredEndpoints(): EndpointMeter[] {
     const meters = this.#door.endpoints?.endpoints.map(meterOf) ?? [];
+    this.#guard.look();
     const snapshot = this.#guard.snapshot();
     if (snapshot.kind !== "adaptive") return meters;
     let failures = 0;
