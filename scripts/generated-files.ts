@@ -75,6 +75,10 @@ const reader = new PrometheusExporter({
 new MeterProvider({ readers: [reader] });
 \`\`\`
 
+Beside an SDK that holds \`@opentelemetry/api\` at 1.9 both work, types included (\`test/e2e/package.test.ts\`); npm then
+warns while it installs, and \`npm ls\` calls that version invalid, for the sake of this package's own SDK: that one, for
+\`switchgear serve\` and \`prometheusMetrics\`, asks for 1.10.
+
 Where there is a prom-client registry already, the same series go there; prom-client itself is not loaded:
 
 \`\`\`js

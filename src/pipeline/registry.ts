@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // Name → upstream, with what they share: store, deadlines, load sampler, listeners. Names come from
 // a configuration, or from traffic where `otherUpstreams` allows it; the number is bounded either way.
 

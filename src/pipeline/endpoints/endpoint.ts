@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // One endpoint of an upstream: its machine, what is counted of it, and the permits for calling it.
 
 import type { AdaptiveMachine, AdaptivePolicy } from "../../core/breaker/adaptive/machine.ts";

@@ -41,6 +41,15 @@ export interface MetricsEndpoint {
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
+ * A `MetricProducer` of whichever SDK the host has. Not by the SDK's own type: that of ours names what
+ * `@opentelemetry/api` has since 1.10 only, and would not compile beside an older one.
+ */
+export interface SwitchgearMetricProducer {
+  // oxlint-disable-next-line typescript/no-explicit-any -- read by a reader, which has its own type for it
+  collect(): Promise<any>;
+}
+
+/**
  * For `metricProducers` of any OpenTelemetry metric reader.
  * @example
  * new PeriodicExportingMetricReader({ exporter, metricProducers: [switchgearMetricProducer(gear)] });
@@ -48,11 +57,11 @@ const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 export function switchgearMetricProducer(
   gear: MetricSource,
   options: OtelOptions = {},
-): MetricProducer {
+): SwitchgearMetricProducer {
   const { version } = options;
   const recorder = recorderOf(gear, options);
   const scope = { name: "switchgear", ...(version === undefined ? {} : { version }) };
-  return {
+  const producer: MetricProducer = {
     collect(): Promise<CollectionResult> {
       let metrics: MetricData[] = [];
       const errors: unknown[] = [];
@@ -68,6 +77,7 @@ export function switchgearMetricProducer(
       });
     },
   };
+  return producer;
 }
 
 /** The Prometheus text of a registry. */
