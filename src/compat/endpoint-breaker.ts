@@ -14,6 +14,7 @@ import { classifyThrown } from "../core/classify.ts";
 import type { Clock } from "../core/clock.ts";
 import { BreakerOpenError } from "../core/errors.ts";
 import type { MachineEvent } from "../core/events.ts";
+import { whenRejected } from "../core/foreign.ts";
 import type { Permit } from "../pipeline/endpoints/endpoint.ts";
 import { EndpointSet } from "../pipeline/endpoints/set.ts";
 import { MonitorTasks, type MonitoringTask } from "../pipeline/tasks/monitor.ts";
@@ -306,9 +307,7 @@ export class EndpointBreaker {
     this.#log.transition({ endpoint, from, to, cause: event.cause }, stats, sample?.latencyMs);
     try {
       const answer = this.#callback?.(endpoint, from, to);
-      if (answer instanceof Promise) {
-        answer.catch((error: unknown) => this.#log.callbackFailed(endpoint, error));
-      }
+      whenRejected(answer, (error) => this.#log.callbackFailed(endpoint, error));
     } catch (error) {
       this.#log.callbackFailed(endpoint, error);
     }

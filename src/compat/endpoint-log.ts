@@ -2,6 +2,7 @@
 
 import type { AdaptiveState } from "../core/breaker/adaptive/snapshot.ts";
 import type { TransitionCause } from "../core/events.ts";
+import { whenRejected } from "../core/foreign.ts";
 import type { MonitorEvent } from "../pipeline/tasks/monitor.ts";
 import type { EndpointStats } from "../pipeline/endpoints/endpoint.ts";
 
@@ -152,7 +153,7 @@ export class EndpointLog {
   ): void {
     if (this.#logger === undefined) return;
     try {
-      this.#logger[level](fields(), message);
+      whenRejected(this.#logger[level](fields(), message));
     } catch {
       // There is nobody left to tell.
     }

@@ -298,10 +298,10 @@ function configOf(options: SlidingWindowBreakerOptions): SlidingWindowBreakerCon
 
 function attach(upstream: Upstream, logger: SlidingWindowLogger): void {
   const { name } = upstream;
-  upstream.on("transition", ({ from, to, cause }) => {
-    logger.info({ name, from: STATES[from], to: STATES[to], cause }, `${name}: ${from} -> ${to}`);
-  });
-  upstream.on("refused", ({ reason, retryAfterMs }) => {
-    logger.warn({ name, reason, retryAfterMs }, `${name}: call refused (${reason})`);
-  });
+  upstream.on("transition", ({ from, to, cause }) =>
+    logger.info({ name, from: STATES[from], to: STATES[to], cause }, `${name}: ${from} -> ${to}`),
+  );
+  upstream.on("refused", ({ reason, retryAfterMs }) =>
+    logger.warn({ name, reason, retryAfterMs }, `${name}: call refused (${reason})`),
+  );
 }

@@ -23,3 +23,19 @@ export function ask(value: unknown, method: string, ...args: unknown[]): unknown
     return undefined;
   }
 }
+
+/**
+ * Tells when what a stranger's function answered is a promise that is rejected. Whoever called it waits for
+ * nothing, and a rejection that nobody takes ends the process.
+ */
+export function whenRejected(answer: unknown, tell: (error: unknown) => void = ignore): void {
+  if (typeof property(answer, "then") !== "function") return;
+  // One of ours, whatever class the stranger's is of, and whatever its `then` does.
+  new Promise((resolve) => {
+    resolve(answer);
+  }).then(ignore, tell);
+}
+
+function ignore(): void {
+  // Nobody waits for it.
+}

@@ -2,6 +2,7 @@
 // that throws or answers what is no load sheds nothing, and is told of.
 
 import type { LoadSampler } from "../index.ts";
+import { whenRejected } from "../core/foreign.ts";
 import type { HostLog } from "./host-log.ts";
 import { shown } from "./outcomes.ts";
 
@@ -36,7 +37,7 @@ export class HostLoad implements LoadSampler {
   #wrong(load: unknown): number {
     const isHigh = typeof load === "number" && load > 1;
     // Nobody else waits for it: a rejection would end the process.
-    if (load instanceof Promise) load.catch(() => {});
+    whenRejected(load);
     const counted = isHigh ? "which counts as 1" : "so that nothing is shed";
     this.#log.misused(
       isHigh ? "getSystemLoad above 1" : "getSystemLoad",

@@ -2,6 +2,7 @@
 // lines, and those called with a code first. Every line reaches whichever it is; what a logger has no
 // method for, or throws at, goes to the console.
 
+import { whenRejected } from "../core/foreign.ts";
 import type { PinoLike } from "../telemetry/log/lines.ts";
 import { printLine } from "./console-line.ts";
 
@@ -60,7 +61,7 @@ export function linesTo(logger: HostLogger, style: LoggerStyle | undefined): Pin
         (style ?? styleOf(method)) === "code"
           ? Reflect.apply(method, logger, [codeOf(fields), message, errorOf(fields)])
           : Reflect.apply(method, logger, [fields, message]);
-      if (answer instanceof Promise) answer.catch(lost);
+      whenRejected(answer, lost);
     } catch {
       lost();
     }

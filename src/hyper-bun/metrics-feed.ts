@@ -6,6 +6,7 @@
 // that the client does, or throws, reaches a call.
 
 import type { Switchgear, Upstream } from "../index.ts";
+import { whenRejected } from "../core/foreign.ts";
 import { METRICS, type Metric } from "../telemetry/series/catalogue.ts";
 import { labelValue } from "../telemetry/series/label.ts";
 
@@ -158,8 +159,7 @@ export class MetricsFeed {
 /** The client is the host's code: what it throws, or rejects with, is its own affair. */
 function tell(call: () => unknown): void {
   try {
-    const answer = call();
-    if (answer instanceof Promise) answer.catch(() => {});
+    whenRejected(call());
   } catch {
     // A call must not fail because it could not be counted.
   }

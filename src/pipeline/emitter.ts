@@ -5,6 +5,7 @@
 
 import { InvalidOptionsError } from "../core/errors.ts";
 import { EVENT_TYPES, type EventOf, type EventType, type SwitchgearEvent } from "../core/events.ts";
+import { whenRejected } from "../core/foreign.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { show } from "../core/options.ts";
 
@@ -68,8 +69,7 @@ export class Emitter {
 
   #call(listener: AnyListener, event: SwitchgearEvent): void {
     try {
-      const answer = listener(event);
-      if (answer instanceof Promise) answer.catch(() => this.#countError());
+      whenRejected(listener(event), () => this.#countError());
     } catch {
       this.#countError();
     }

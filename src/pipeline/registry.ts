@@ -6,7 +6,9 @@
 import { adaptive } from "../core/breaker/adaptive/machine.ts";
 import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
 import type { EventType, StoreOperation } from "../core/events.ts";
+import { whenRejected } from "../core/foreign.ts";
 import { show } from "../core/options.ts";
+import { clampSystemLoad } from "../core/overload/load-shedder.ts";
 import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker/guard.ts";
 import { Complaints } from "./call/complaints.ts";
@@ -244,7 +246,9 @@ export class Switchgear implements AsyncDisposable {
   /** 0–1, as the load shedder sees it; 0 when the sampler fails. */
   systemLoad(): number {
     try {
-      return this.#ports.sampler.systemLoad();
+      const load: unknown = this.#ports.sampler.systemLoad();
+      whenRejected(load);
+      return clampSystemLoad(load as number);
     } catch {
       return 0;
     }

@@ -2,6 +2,7 @@
 // theirs would take the place of the call's result: it is told once, and the system's own goes on instead.
 
 import type { Random } from "../core/random.ts";
+import { whenRejected } from "../core/foreign.ts";
 import { show } from "../core/options.ts";
 import type { LoadSampler, Scheduler, Timer } from "../pipeline/ports.ts";
 import { systemClock } from "./system-clock.ts";
@@ -70,6 +71,7 @@ function numberOf(read: () => unknown, complain: (what: string) => void): number
   try {
     const value = read();
     if (typeof value === "number" && Number.isFinite(value)) return value;
+    whenRejected(value);
     complain(`answered ${show(value)}`);
   } catch {
     complain("threw");
@@ -93,6 +95,7 @@ export function containedClock(clock: Scheduler): Scheduler {
       try {
         const timer: unknown = clock.setTimer(callback, delayMs);
         if (isTimer(timer)) return new ContainedTimer(timer, ofTimers);
+        whenRejected(timer);
         ofTimers(`answered ${show(timer)} and no timer`);
       } catch {
         ofTimers("threw");

@@ -5,6 +5,7 @@
 // There is no timer. A sample is taken when somebody asks and the last one is older than 100 ms.
 
 import { getHeapStatistics } from "node:v8";
+import { whenRejected } from "../core/foreign.ts";
 import type { LoadSampler } from "../pipeline/ports.ts";
 import { readContainerLimits, type ContainerLimits } from "./container-limits.ts";
 
@@ -107,7 +108,9 @@ export class SystemLoad implements LoadSampler {
 
   #pending(): number | undefined {
     const { pending, maxPending = 1000 } = this.#options;
-    return pending === undefined ? undefined : pending() / maxPending;
+    const count = pending?.();
+    whenRejected(count);
+    return count === undefined ? undefined : count / maxPending;
   }
 
   #currentLimits(nowMs: number): ContainerLimits {

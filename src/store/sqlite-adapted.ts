@@ -1,6 +1,7 @@
 // A database handle of `bun:sqlite`, better-sqlite3 or `node:sqlite` under one contract: what the three
 // name or answer differently is made the same here.
 
+import { property, whenRejected } from "../core/foreign.ts";
 import type { Param, Row, SqliteHandle, SqliteStatement } from "./sqlite-handle.ts";
 
 /** What the three drivers have in common, with whatever types of parameters each declares. */
@@ -32,19 +33,29 @@ export function adapted(db: ForeignDatabase & DatabaseExtras, close: () => unkno
     get isTransaction() {
       return (db.isTransaction ?? db.inTransaction) !== false;
     },
-    exec: (sql) => void db.exec(sql),
-    prepare: (sql) => adaptedStatement(db.prepare(sql)),
+    exec: (sql) => void atOnce("exec", db.exec(sql)),
+    prepare: (sql) => adaptedStatement(atOnce("prepare", db.prepare(sql))),
     close: () => void close(),
   };
 }
 
 function adaptedStatement(statement: ForeignStatement & StatementExtras): SqliteStatement {
   return {
-    run: (...params: Param[]) => statement.run(...(params as never[])),
+    run: (...params: Param[]) => atOnce("run", statement.run(...(params as never[]))),
     // "No row" is null on Bun and undefined elsewhere.
-    get: (...params: Param[]) => (statement.get(...(params as never[])) ?? undefined) as Row,
-    all: (...params: Param[]) => statement.all(...(params as never[])) as Row[],
+    get: (...params: Param[]) =>
+      (atOnce("get", statement.get(...(params as never[]))) ?? undefined) as Row,
+    all: (...params: Param[]) => atOnce("all", statement.all(...(params as never[]))) as Row[],
     setReadBigInts: (enabled) =>
       statement.setReadBigInts?.(enabled) ?? statement.safeIntegers?.(enabled),
   };
+}
+
+/** What a driver that works elsewhere promises is neither written nor read when it says so. */
+function atOnce<Answer>(method: string, answer: Answer): Answer {
+  if (typeof property(answer, "then") !== "function") return answer;
+  whenRejected(answer);
+  throw new Error(
+    `the database's ${method} answered with a promise: it must be a handle that works at once, such as node:sqlite's, bun:sqlite's or better-sqlite3's`,
+  );
 }

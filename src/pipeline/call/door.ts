@@ -7,6 +7,7 @@
 import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
 import type { RefusedError } from "../../core/errors.ts";
 import type { RefusalReason } from "../../core/events.ts";
+import { whenRejected } from "../../core/foreign.ts";
 import {
   clampOperationLoad,
   clampSystemLoad,
@@ -122,7 +123,9 @@ export class Door {
     // The load is only measured for operations that could be shed.
     if (operationLoad <= rule.operationLoad) return false;
     try {
-      this.#shedAt = clampSystemLoad(this.#ports.sampler.systemLoad());
+      const systemLoad = this.#ports.sampler.systemLoad();
+      whenRejected(systemLoad);
+      this.#shedAt = clampSystemLoad(systemLoad);
     } catch {
       // A sampler that fails must not refuse calls.
       return false;

@@ -3,6 +3,7 @@
 
 import { errorText } from "../../core/classify.ts";
 import type { RefusalReason } from "../../core/events.ts";
+import { whenRejected } from "../../core/foreign.ts";
 import type { CallOutcome } from "../../core/outcome.ts";
 import type { Complaints } from "./complaints.ts";
 import type { CallFacts, CallWatcher, WatchedCall } from "./watcher.ts";
@@ -42,7 +43,8 @@ export class Watching {
       came ??= cameOf(fn);
       return resultOf(came);
     };
-    this.#contain("within", () => void watched.within(run));
+    // Where it answers with a promise, that is the call's own or fails as the call does.
+    this.#contain("within", () => whenRejected(watched.within(run)));
     return run();
   }
 
@@ -63,12 +65,15 @@ export class Watching {
     once();
   }
 
-  #contain(method: string, tell: () => void): void {
-    try {
-      tell();
-    } catch (error) {
+  #contain(method: string, tell: () => unknown): void {
+    const complain = (error: unknown): void => {
       const sentence = `the watcher of calls threw in ${method}, and the call went on: ${errorText(error)}`;
       this.#complaints.tell(this.#upstream, "watcher", sentence);
+    };
+    try {
+      whenRejected(tell(), complain);
+    } catch (error) {
+      complain(error);
     }
   }
 }

@@ -24,6 +24,7 @@ import {
 import { errorText } from "../../core/classify.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { MachineEvent } from "../../core/events.ts";
+import { whenRejected } from "../../core/foreign.ts";
 import { isLatency, toThousandths } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
 import { readReset, readTrip, UNTRACKED, type ResetOrder, type TripOrder } from "../orders.ts";
@@ -336,8 +337,7 @@ export class EndpointSet {
 
   #tell(name: string, event: MachineEvent): void {
     try {
-      const answer = this.#onEvent?.(name, event);
-      if (answer instanceof Promise) answer.catch(() => this.#countListenerError());
+      whenRejected(this.#onEvent?.(name, event), () => this.#countListenerError());
     } catch {
       this.#countListenerError();
     }

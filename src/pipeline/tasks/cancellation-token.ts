@@ -4,6 +4,8 @@
 // A promise keeps every reaction until it settles. Who races a long-lived promise in a loop therefore
 // leaks one reaction for each turn, whatever the token does; `race` is the way that does not.
 
+import { whenRejected } from "../../core/foreign.ts";
+
 export class CancellationToken {
   readonly #controller = new AbortController();
   readonly #listeners = new Set<() => unknown>();
@@ -66,8 +68,7 @@ export class CancellationToken {
 
 function notify(listener: () => unknown): void {
   try {
-    const answer = listener();
-    if (answer instanceof Promise) answer.catch(() => {});
+    whenRejected(listener());
   } catch {
     // Its own affair; the others wait to be told.
   }

@@ -8,6 +8,7 @@
 import { errorText } from "../../core/classify.ts";
 import type { Scheduler } from "../../core/clock.ts";
 import type { RegistryEvent } from "../../core/events.ts";
+import { whenRejected } from "../../core/foreign.ts";
 import { CancellationToken } from "./cancellation-token.ts";
 
 /** The work. Heeds `token`, and hands `signal` to whatever can be aborted. */
@@ -293,8 +294,7 @@ export class MonitorTasks {
 
   #tell(event: MonitorEvent): void {
     try {
-      const answer = this.#onEvent?.(event);
-      if (answer instanceof Promise) answer.catch(() => {});
+      whenRejected(this.#onEvent?.(event));
     } catch {
       // The tasks go on.
     }

@@ -2,6 +2,8 @@
 // same: one of each upstream, operation and kind is told in an interval, with the number of those left
 // out. What the last interval left out is told when it is over, so that no call is missing from the sum.
 
+import { whenRejected } from "../../core/foreign.ts";
+
 /** What happened to a call. */
 export interface CallEvent {
   readonly upstream: string;
@@ -17,7 +19,7 @@ export interface LineLimitOptions<Event extends CallEvent> {
   /** Kinds of one upstream and operation are told apart; there are few. */
   readonly kindOf: (event: Event) => string;
   /** `isLate` when an interval's end tells of it, and not the call. */
-  readonly tell: (event: Event, suppressed: number, isLate: boolean) => void;
+  readonly tell: (event: Event, suppressed: number, isLate: boolean) => unknown;
 }
 
 interface Kept<Event> {
@@ -60,7 +62,8 @@ export class LineLimit<Event extends CallEvent> {
     this.#tell = tell;
   }
 
-  take(event: Event): void {
+  /** Answers what telling it did, if it was told. */
+  take(event: Event): unknown {
     const kept = this.#keptOf(event);
     const ageMs = event.at - kept.toldAtMs;
     // A clock that was set back must not silence anything.
@@ -68,12 +71,12 @@ export class LineLimit<Event extends CallEvent> {
       kept.leftOut += 1;
       kept.last = event;
       kept.timer ??= this.#tellLater(kept, this.#intervalMs - ageMs);
-      return;
+      return undefined;
     }
     const { leftOut } = kept;
     clearTimeout(kept.timer);
     Object.assign(kept, told(event.at));
-    this.#tell(event, leftOut, false);
+    return this.#tell(event, leftOut, false);
   }
 
   /** Tells what is left out so far. */
@@ -97,7 +100,7 @@ export class LineLimit<Event extends CallEvent> {
     Object.assign(kept, told(toldAtMs + this.#intervalMs));
     if (last === undefined) return;
     try {
-      this.#tell(last, leftOut - 1, true);
+      whenRejected(this.#tell(last, leftOut - 1, true));
     } catch {
       // The logger failed, and no call waits here to be told.
     }

@@ -11,6 +11,7 @@ import type {
   TransitionCause,
   TaskStep,
 } from "../../core/events.ts";
+import { whenRejected } from "../../core/foreign.ts";
 import { activeTrace, type TraceFields } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
 
@@ -57,12 +58,14 @@ export function logAlertFailure(logger: PinoLike, upstream: string, error: unkno
   const why = oneLine(error instanceof Error ? error.message : String(error));
   try {
     const fields = { code: LOG_CODES.alertFailed, bookmaker: oneLine(upstream), error: why };
-    logger.error(fields, `${PREFIX} The alert callback for ${oneLine(upstream)} failed: ${why}`);
+    const message = `${PREFIX} The alert callback for ${oneLine(upstream)} failed: ${why}`;
+    whenRejected(logger.error(fields, message));
   } catch {
     // There is nobody left to tell.
   }
 }
 
+/** Each line answers what the logger did: a promise of its own is for whoever called to contain. */
 export class BreakerLog {
   readonly #logger: PinoLike;
 
@@ -73,19 +76,20 @@ export class BreakerLog {
   start(store: { readonly location: string; readonly recoveredFrom: string | null }): void {
     if (store.recoveredFrom === null) return;
     try {
-      this.#write(
+      const answer = this.#write(
         "fatal",
         { code: LOG_CODES.store, store: store.location, recoveredFrom: store.recoveredFrom },
         `Store ${store.location} was broken and put aside as ${store.recoveredFrom}. Earlier trips are lost: every breaker starts closed.`,
       );
+      whenRejected(answer);
     } catch {
       // The host goes on without this line, as it would without any later one.
     }
   }
 
-  trip(event: EventOf<"trip">): void {
+  trip(event: EventOf<"trip">): unknown {
     const { manual, failureCount, lastError, actor, reason, upstream, evidence } = event;
-    this.#write(
+    return this.#write(
       manual ? "warn" : "error",
       {
         code: manual ? LOG_CODES.trippedByHand : LOG_CODES.tripped,
@@ -104,17 +108,17 @@ export class BreakerLog {
     );
   }
 
-  reset({ upstream, actor, reason, forced }: EventOf<"reset">): void {
-    this.#write(
+  reset({ upstream, actor, reason, forced }: EventOf<"reset">): unknown {
+    return this.#write(
       "info",
       { code: LOG_CODES.reset, bookmaker: upstream, reason, user: actor, forced },
       `RESET: ${upstream} by ${actor}. Reason: ${reason}${forced ? " (FORCED)" : ""}`,
     );
   }
 
-  resetDenied({ upstream, actor, reason, remainingMs }: EventOf<"reset-denied">): void {
+  resetDenied({ upstream, actor, reason, remainingMs }: EventOf<"reset-denied">): unknown {
     const remaining = wholeMs(remainingMs);
-    this.#write(
+    return this.#write(
       "warn",
       {
         code: LOG_CODES.reset,
@@ -128,16 +132,16 @@ export class BreakerLog {
     );
   }
 
-  recovery({ upstream, latencyMs }: Pick<EventOf<"recovery">, "upstream" | "latencyMs">): void {
+  recovery({ upstream, latencyMs }: Pick<EventOf<"recovery">, "upstream" | "latencyMs">): unknown {
     const latency = Number.isFinite(latencyMs) ? String(Math.round(latencyMs)) : "unknown ";
-    this.#write(
+    return this.#write(
       "info",
       { code: LOG_CODES.recovered, bookmaker: upstream },
       `SUCCESS: ${upstream} recovered. Latency: ${latency}ms. Failure count reset to 0.`,
     );
   }
 
-  refused(event: EventOf<"refused">, suppressed: number, isLate: boolean): void {
+  refused(event: EventOf<"refused">, suppressed: number, isLate: boolean): unknown {
     const { upstream, operation, reason, shadow, manual } = event;
     const fields = {
       code: reason === "load_shed" ? LOG_CODES.loadShed : LOG_CODES.rejected,
@@ -152,30 +156,30 @@ export class BreakerLog {
     const more = moreLikeIt(suppressed);
     if (reason === "load_shed") {
       const { systemLoad = 0, operationLoad = 0 } = event;
-      this.#write(
+      return this.#write(
         "warn",
         { ...fields, systemLoad, operationLoad },
         `Load shed ${call}: system load ${percent(systemLoad)}, operation load ${operationLoad}${more}`,
         trace,
       );
-    } else if (reason === "closing") {
-      this.#write("warn", fields, `Rejected ${call}: closing${more}`, trace);
-    } else {
-      const remainingMs = wholeMs(event.remainingMs);
-      const why = `${REFUSED_WORDS[reason]} (${remainingMs}ms remaining)${more}`;
-      this.#write(
-        shadow ? "info" : "warn",
-        { ...fields, manual, remainingMs, ...(shadow ? { shadow } : {}) },
-        shadow ? `Shadow mode admitted ${call}: ${why}` : `Rejected ${call}: ${why}`,
-        trace,
-      );
     }
+    if (reason === "closing") {
+      return this.#write("warn", fields, `Rejected ${call}: closing${more}`, trace);
+    }
+    const remainingMs = wholeMs(event.remainingMs);
+    const why = `${REFUSED_WORDS[reason]} (${remainingMs}ms remaining)${more}`;
+    return this.#write(
+      shadow ? "info" : "warn",
+      { ...fields, manual, remainingMs, ...(shadow ? { shadow } : {}) },
+      shadow ? `Shadow mode admitted ${call}: ${why}` : `Rejected ${call}: ${why}`,
+      trace,
+    );
   }
 
-  failed(event: EventOf<"failed">, suppressed: number, isLate: boolean): void {
+  failed(event: EventOf<"failed">, suppressed: number, isLate: boolean): unknown {
     const { upstream, operation, outcome, error, endpoint, latencyMs } = event;
     const elapsedMs = wholeMs(latencyMs);
-    this.#write(
+    return this.#write(
       "warn",
       {
         code: LOG_CODES.failed,
@@ -192,18 +196,18 @@ export class BreakerLog {
     );
   }
 
-  mode({ upstream, from, to, actor, reason }: EventOf<"mode">): void {
-    this.#write(
+  mode({ upstream, from, to, actor, reason }: EventOf<"mode">): unknown {
+    return this.#write(
       "warn",
       { code: LOG_CODES.mode, bookmaker: upstream, reason, user: actor, from, to },
       `MODE: ${upstream} from ${from} to ${to} by ${actor}. Reason: ${reason}`,
     );
   }
 
-  task({ endpoint, step, phase, elapsedMs, error }: EventOf<"task">): void {
+  task({ endpoint, step, phase, elapsedMs, error }: EventOf<"task">): unknown {
     const level = TASK_LEVELS[step];
     const elapsed = elapsedMs === undefined ? undefined : wholeMs(elapsedMs);
-    this.#write(
+    return this.#write(
       level,
       {
         code: LOG_CODES.task,
@@ -219,38 +223,37 @@ export class BreakerLog {
     );
   }
 
-  storeError(event: EventOf<"store-error">): void {
+  storeError(event: EventOf<"store-error">): unknown {
     const { op, code, message, upstream, audit, suppressed } = event;
     const fields = { code: LOG_CODES.store, op, storeCode: code };
     const why = `${code}: ${message}`;
-    if (audit !== undefined) this.#auditRefused(audit, fields, why);
-    else if (upstream !== undefined) {
-      this.#write(
+    if (audit !== undefined) return this.#auditRefused(audit, fields, why);
+    if (upstream !== undefined) {
+      return this.#write(
         "error",
         { ...fields, bookmaker: upstream },
         `Store refuses the state of ${upstream}: ${why}. It is kept in memory and tried again; all others are stored.`,
       );
-    } else {
-      this.#write(
-        "error",
-        { ...fields, ...(suppressed === 0 ? {} : { suppressed }) },
-        `Store ${op} failed: ${why}. Breakers go on from memory${moreLikeIt(suppressed) || "."}`,
-      );
     }
+    return this.#write(
+      "error",
+      { ...fields, ...(suppressed === 0 ? {} : { suppressed }) },
+      `Store ${op} failed: ${why}. Breakers go on from memory${moreLikeIt(suppressed) || "."}`,
+    );
   }
 
   /** In full: no store has it. */
-  #auditRefused(audit: RefusedAudit, fields: Record<string, unknown>, why: string): void {
+  #auditRefused(audit: RefusedAudit, fields: Record<string, unknown>, why: string): unknown {
     const { upstream, action, reason, actor, at, forced } = audit;
-    this.#write(
+    return this.#write(
       "error",
       { ...fields, bookmaker: upstream, action, reason, user: actor, timestamp: at, forced },
       `Store refuses an audit, which is kept here alone: ${action} of ${upstream} by ${actor}, "${reason}"${forced ? " (FORCED)" : ""}. ${why}`,
     );
   }
 
-  storeRecovered(_event: EventOf<"store-recovered">): void {
-    this.#write(
+  storeRecovered(_event: EventOf<"store-recovered">): unknown {
+    return this.#write(
       "info",
       { code: LOG_CODES.store },
       "Store works again. Nothing waits to be written.",
@@ -258,9 +261,9 @@ export class BreakerLog {
   }
 
   /** Of the machines that change state without a trip, a reset or a recovery to tell of. */
-  transition({ upstream, from, to, cause }: EventOf<"transition">): void {
-    if (!TOLD_CAUSES.has(cause)) return;
-    this.#write(
+  transition({ upstream, from, to, cause }: EventOf<"transition">): unknown {
+    if (!TOLD_CAUSES.has(cause)) return undefined;
+    return this.#write(
       cause === "probe_due" || cause === "ramp_completed" ? "info" : "warn",
       { code: LOG_CODES.state, bookmaker: upstream, from, to, cause },
       `STATE: ${upstream} from ${from} to ${to} (${cause})`,
@@ -268,10 +271,10 @@ export class BreakerLog {
   }
 
   /** The fields are the source system's own names. */
-  endpoint({ upstream, endpoint, from, to, cause, stats }: EventOf<"endpoint">): void {
+  endpoint({ upstream, endpoint, from, to, cause, stats }: EventOf<"endpoint">): unknown {
     const level = to === "cooling-down" ? "error" : to === "half-open" ? "warn" : "info";
     const rate = `${(stats.successRate * 100).toFixed(2)}%`;
-    this.#write(
+    return this.#write(
       level,
       {
         code: LOG_CODES.state,
@@ -292,12 +295,12 @@ export class BreakerLog {
     fields: Record<string, unknown>,
     message: string,
     trace: TraceFields = activeTrace(),
-  ): void {
+  ): unknown {
     const safe: Record<string, unknown> = {};
     for (const [key, value] of Object.entries(fields)) {
       safe[key] = typeof value === "string" ? oneLine(value) : value;
     }
-    this.#logger[level]({ ...safe, ...trace }, `${PREFIX} ${oneLine(message)}`);
+    return this.#logger[level]({ ...safe, ...trace }, `${PREFIX} ${oneLine(message)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 // The process's own logger: pino, as JSON lines or as Hyper-Bun's lines.
 
 import { pino, type DestinationStream, type Logger } from "pino";
+import { whenRejected } from "../../core/foreign.ts";
 import { hyperBunFormat } from "./format.ts";
 import { LOG_CODES } from "./lines.ts";
 import { gapMessage, type LogHealth } from "./output.ts";
@@ -59,9 +60,21 @@ export function createLogger(options: LoggerOptions = {}): SwitchgearLogger {
   const shaped = (to: LogDestination): LogDestination =>
     format === "json" ? to : hyperBunStream(to);
   const output = destination === undefined ? standardOutput() : undefined;
-  const logger = loggerTo(shaped(destination ?? standardOutput()), level);
+  const logger = loggerTo(shaped(output ?? contained(destination as LogDestination)), level);
   if (output !== undefined) output.gapLine = gapLines(shaped);
   return Object.assign(logger, { logHealth: () => output?.health() });
+}
+
+/** The same, all its other properties included, with nothing left of what `write` promises. */
+function contained(destination: LogDestination): LogDestination {
+  const write = (line: string): void => whenRejected(destination.write(line));
+  return new Proxy(destination, {
+    get(_, key) {
+      if (key === "write") return write;
+      const value: unknown = Reflect.get(destination, key);
+      return typeof value === "function" ? (value.bind(destination) as unknown) : value;
+    },
+  });
 }
 
 function loggerTo(destination: LogDestination, level: Level): Logger {
