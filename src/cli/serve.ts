@@ -52,7 +52,6 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const inForce = { isGood: true, takenAt: Date.now() };
   const sdk = await startSdk(gear, env, version, logger, inForce);
   const endLogging = attachLogging(gear, logger, config.logging);
-  tellStore(gear, logger, "the store failed at the start; breakers go on from memory");
 
   let isShuttingDown = false;
   const admin = await listening("admin", config.admin, () =>
@@ -134,7 +133,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   setTimeout(() => process.exit(EXIT.done), LAST_WORDS_MS).unref();
 }
 
-/** Where nothing told of it, or not of all: the first failure comes before anybody listens. */
+/** Where nothing told of it, or not of all. */
 function tellStore(gear: Switchgear, logger: SwitchgearLogger, message: string): void {
   const { ok, pending, lastError } = gear.storeHealth();
   if (!ok) logger.error({ code: "SG_STORE", pending, error: lastError }, message);

@@ -2,7 +2,7 @@
 // A logger that throws harms nobody.
 
 import type { Switchgear, Upstream } from "../index.ts";
-import { attachLogging } from "../telemetry/log/attach.ts";
+import { attachLogging, type LoggingSource } from "../telemetry/log/attach.ts";
 import { LOG_CODES, logAlertFailure, type PinoLike } from "../telemetry/log/lines.ts";
 import { oneLine } from "../telemetry/log/escape.ts";
 import { consoleLogger, linesTo, type HostLogger, type LoggerStyle } from "./host-logger.ts";
@@ -34,11 +34,22 @@ export class HostLog {
 
   /** Logs what happens in the registry from now on, and how its database was found. */
   attach(gear: Switchgear, logger: HostLogger | undefined): void {
-    // Every event of specification A-14 is logged, and no other.
-    attachLogging(gear, this.#logger, { rejectionIntervalMs: 0, failureIntervalMs: null });
-    this.#recoveries = new Recoveries(gear, this.#logger);
     const { ok, lastError } = gear.storeHealth();
     if (!ok) this.#unusable(lastError ?? "unknown");
+    let isAttaching = true;
+    const source: LoggingSource = {
+      storeHealth: () => gear.storeHealth(),
+      on: (type, listener) =>
+        gear.on(type, (event) => {
+          // That the database cannot be used is told above, in this host's own words.
+          if (!ok && isAttaching && type === "store-error") return undefined;
+          return listener(event);
+        }),
+    };
+    // Every event of specification A-14 is logged, and no other.
+    attachLogging(source, this.#logger, { rejectionIntervalMs: 0, failureIntervalMs: null });
+    isAttaching = false;
+    this.#recoveries = new Recoveries(gear, this.#logger);
     if (logger?.logCircuitBreakerState === undefined) return;
     gear.on("transition", ({ upstream, to, cause }) =>
       logger.logCircuitBreakerState?.(upstream, to as "open" | "closed" | "half-open", cause),

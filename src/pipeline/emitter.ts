@@ -32,10 +32,14 @@ export class Emitter {
   }
 
   /**
-   * Calls `listener` on every event of this type; the answer ends the subscription. Throws
-   * `InvalidOptionsError` for a type that is none: nobody would ever be called.
+   * Calls `listener` on every event of this type, with those of `standing` at once; the answer ends the
+   * subscription. Throws `InvalidOptionsError` for a type that is none: nobody would ever be called.
    */
-  on<Type extends EventType>(type: Type, listener: Listener<Type>): () => void {
+  on<Type extends EventType>(
+    type: Type,
+    listener: Listener<Type>,
+    standing: readonly SwitchgearEvent[] = [],
+  ): () => void {
     checkSubscription(type, listener);
     const lists: Map<EventType, readonly AnyListener[]> = (this.#lists ??= new Map());
     const list = lists.get(type) ?? [];
@@ -46,6 +50,7 @@ export class Emitter {
     }
     const entry: AnyListener = (event) => listener(event as EventOf<Type>);
     lists.set(type, [...list, entry]);
+    for (const event of standing) this.#call(entry, { ...event });
     return () => {
       const rest = (lists.get(type) ?? []).filter((other) => other !== entry);
       if (rest.length === 0) lists.delete(type);

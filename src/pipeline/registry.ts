@@ -213,9 +213,13 @@ export class Switchgear implements AsyncDisposable {
     return audit;
   }
 
-  /** Calls `listener` on every event of this type of any upstream, and of the store. */
+  /**
+   * Calls `listener` on every event of this type of any upstream, and of the store. Whoever comes to listen to
+   * `store-error` while the store fails is told so before this returns: it may have failed from the start.
+   */
   on<Type extends EventType>(type: Type, listener: Listener<Type>): () => void {
-    return this.#emitter.on(type, listener);
+    const standing = type === "store-error" ? this.#persistence.standingErrors : [];
+    return this.#emitter.on(type, listener, standing);
   }
 
   /** How the store does; `ok` false means that memory holds what disk does not. */

@@ -179,15 +179,15 @@ for (const [kind, method] of [
       set.record("a", "failed");
       await settled();
       assert.ok(set.listenerErrors > 0);
-      const monitors = new MonitorTasks({ scheduler: clock, onEvent: method } as Wild);
+      const monitors = new MonitorTasks({ scheduler: clock, onEvent: method });
       await monitors.start("a", async () => {});
     });
 
     test("loggers and callbacks of the façades", async () => {
-      const endpoints = new EndpointBreaker(1, 1, 10, { logger: asyncLogger(method) as Wild });
+      const endpoints = new EndpointBreaker(1, 1, 10, { logger: asyncLogger(method) });
       endpoints.setStateChangeCallback(method);
-      await endpoints.recordFailure("a");
-      const window = new SlidingWindowBreaker({ logger: asyncLogger(method) as Wild });
+      endpoints.recordFailure("a");
+      const window = new SlidingWindowBreaker({ logger: asyncLogger(method) });
       window.forceOpen();
       await assert.rejects(window.call(() => 1));
     });

@@ -112,7 +112,7 @@ test("a store that fails from the start is told of in the log, in the answer to 
   assert.equal(tripped.code, 0);
   assert.match(tripped.stdout, /draftkings tripped\nIt is in force, and not on disk/);
   const lines = ended.stdout.split("\n").filter((line) => line.includes('"SG_STORE"'));
-  assert.match(lines[0] ?? "", /the store failed at the start; breakers go on from memory/);
+  assert.match(lines[0] ?? "", /Store load failed: .*\. Breakers go on from memory\./);
   assert.match(lines.at(-1) ?? "", /"pending":1.*what the store did not take is lost/);
 });
 

@@ -89,8 +89,8 @@ const RULES: readonly Rule[] = [
     files: /^src\/hyper-bun\//,
     may: [
       /^src\/index\.ts$/,
-      // How a name that nobody knows is guessed, as the library's own errors do.
-      /^src\/core\/nearest\.ts$/,
+      // Names are guessed, options refused and strangers' promises contained as the library does.
+      /^src\/core\/(nearest|options|foreign)\.ts$/,
       /^src\/store\/sqlite/,
       /^src\/runtime\//,
       /^src\/telemetry\/(log\/(attach|lines|format|escape|output|standard-output)|series\/(catalogue|label))\.ts$/,

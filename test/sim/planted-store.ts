@@ -48,10 +48,10 @@ export const PLANTED_STORE: readonly Sabotage[] = [
     install: () =>
       replace(
         StoreFaults.prototype,
-        "tell",
-        (tell) =>
-          function (this: StoreFaults, op, fault, about): void {
-            if (about.audit === undefined) tell.call(this, op, fault, about);
+        "tellLost",
+        () =>
+          function (this: StoreFaults): void {
+            // Nobody hears of it.
           },
       ),
   },

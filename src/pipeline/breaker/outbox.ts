@@ -144,7 +144,7 @@ export class Outbox {
     this.#isFailing = true;
     this.#isTroubled = true;
     for (const upstream of this.#changed.values()) upstream.notSaved();
-    this.#ports.faults.add(op, fault);
+    this.#ports.faults.addTrouble(op, fault);
     this.#retryLater();
   }
 
@@ -223,10 +223,8 @@ export class Outbox {
   #tell(aside: readonly Refusal<Persisted>[], lost: readonly Refusal<AuditEntry>[]): void {
     const { faults } = this.#ports;
     for (const { fault } of [...aside, ...lost]) faults.count("commit", fault);
-    for (const { item, fault } of aside) faults.tell("commit", fault, { upstream: item.name });
-    for (const { item, fault } of lost) {
-      faults.tell("commit", fault, { upstream: item.upstream, audit: item });
-    }
+    for (const { item, fault } of aside) faults.tellRefused(item.name, fault);
+    for (const { item, fault } of lost) faults.tellLost(item, fault);
   }
 
   /** Whether it commits at all: a handle that is closed refuses everything alike. */
@@ -267,6 +265,7 @@ export class Outbox {
         if (this.#touched.has(upstream.name)) continue;
         this.#changed.delete(upstream.name);
         upstream.saved(store.revision);
+        if (this.#isTroubled) this.#ports.faults.taken(upstream.name);
       }
       return;
     }
@@ -306,7 +305,7 @@ export class Outbox {
       } catch (error) {
         const fault = faultOf(error);
         this.#setAside(upstream);
-        faults.add("commit", fault);
+        faults.addTrouble("commit", fault);
         if (fault.concerns === "store") return;
         continue;
       }

@@ -5,7 +5,7 @@
 // What a success changes may wait a second, since losing it loses nothing. Nobody who calls an upstream
 // ever sees a store's error.
 
-import type { RegistryEvent } from "../../core/events.ts";
+import type { EventOf, RegistryEvent } from "../../core/events.ts";
 import type {
   AuditAction,
   AuditEntry,
@@ -102,6 +102,11 @@ export class Persistence {
 
   get auditsRefused(): ReadonlyMap<AuditAction, number> {
     return this.#outbox.auditsRefused;
+  }
+
+  /** Failures that were told and still hold. */
+  get standingErrors(): readonly EventOf<"store-error">[] {
+    return this.#faults.standing;
   }
 
   health(): StoreHealth {
