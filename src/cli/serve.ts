@@ -42,7 +42,8 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const config = loadConfig(file, env);
   const token = adminTokenFromEnv(env);
   const version = packageVersion();
-  const logger = createLogger(config.logging);
+  const { level, format, ...intervals } = config.logging;
+  const logger = createLogger({ level, format });
   logProcess(logger);
 
   // Known once the gateway runs; until then nothing is pending.
@@ -51,7 +52,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const gear = gearOf(config, cache, () => pending());
   const inForce = { isGood: true, takenAt: Date.now() };
   const sdk = await startSdk(gear, env, version, logger, inForce);
-  const endLogging = attachLogging(gear, logger, config.logging);
+  const endLogging = attachLogging(gear, logger, intervals);
 
   let isShuttingDown = false;
   const admin = await listening("admin", config.admin, () =>

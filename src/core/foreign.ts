@@ -30,10 +30,15 @@ export function ask(value: unknown, method: string, ...args: unknown[]): unknown
  */
 export function whenRejected(answer: unknown, tell: (error: unknown) => void = ignore): void {
   if (typeof property(answer, "then") !== "function") return;
-  // One of ours, whatever class the stranger's is of, and whatever its `then` does.
-  new Promise((resolve) => {
-    resolve(answer);
-  }).then(ignore, tell);
+  try {
+    // A promise of any realm's, whatever has become of its own `then`.
+    void Promise.prototype.then.call(answer, ignore, tell);
+  } catch {
+    // One of a library's.
+    new Promise((resolve) => {
+      resolve(answer);
+    }).then(ignore, tell);
+  }
 }
 
 function ignore(): void {

@@ -14,7 +14,9 @@ export type OptionRule =
       readonly whole?: true;
     }
   | { readonly oneOf: readonly string[] }
-  | { readonly is: "boolean" | "function" | "object" | "string" };
+  | { readonly is: "boolean" | "function" | "object" | "string" }
+  /** Checked elsewhere: this only knows its name. */
+  | { readonly is: "any" };
 
 export type OptionRules<Options> = { readonly [Key in keyof Required<Options>]: OptionRule };
 
@@ -54,6 +56,7 @@ function violated(value: unknown, rule: OptionRule): string | undefined {
     return rule.oneOf.includes(value as string) ? undefined : `one of ${rule.oneOf.join(", ")}`;
   }
   if ("is" in rule) {
+    if (rule.is === "any") return undefined;
     const fits = typeof value === rule.is && value !== null;
     return fits ? undefined : `${rule.is === "object" ? "an" : "a"} ${rule.is}`;
   }

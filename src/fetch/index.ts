@@ -4,7 +4,7 @@
 import type { CallOptions, Upstream } from "../index.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { property } from "../core/foreign.ts";
-import { unreadable } from "../pipeline/call/call-check.ts";
+import { refuseOdd, unreadable } from "../pipeline/call/call-check.ts";
 import { addressAt, checkAddress } from "./address.ts";
 import { heldResponse } from "./body.ts";
 
@@ -68,6 +68,7 @@ export function guardFetch(upstream: Upstream, fetch?: Fetch | ForeignFetch): Gu
     let given: Parameters<Upstream["hold"]>[1];
     try {
       checkAddress(upstream, input);
+      if (options !== undefined && options !== null) checkFetchOptions(upstream.name, options);
       given = { ...options, signal: signalOf(input, init) };
     } catch (error) {
       return Promise.reject(unreadable(upstream.name, error));
@@ -78,6 +79,15 @@ export function guardFetch(upstream: Upstream, fetch?: Fetch | ForeignFetch): Gu
       return heldResponse(await call(address, { ...init, signal }), held, signal);
     }, given);
   };
+}
+
+/** A signal in here would be heeded by nobody: all else is the guard's affair. */
+function checkFetchOptions(upstream: string, options: GuardedFetchOptions): void {
+  refuseOdd(upstream, options);
+  if (property(options, "signal") === undefined) return;
+  throw new InvalidOptionsError(`a call of ${upstream}`, [
+    "signal must stand in the second argument, as fetch has it: (url, { signal }, options)",
+  ]);
 }
 
 /** As `fetch` has it: that of the second argument, null for none, before that of a `Request`. */

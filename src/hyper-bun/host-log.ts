@@ -1,6 +1,7 @@
 // Where the drop-in's log lines go: to the host's logger, or to the console in Hyper-Bun's own format.
 // A logger that throws harms nobody.
 
+import { errorText } from "../core/classify.ts";
 import type { Switchgear, Upstream } from "../index.ts";
 import { attachLogging, type LoggingSource } from "../telemetry/log/attach.ts";
 import { LOG_CODES, logAlertFailure, type PinoLike } from "../telemetry/log/lines.ts";
@@ -102,7 +103,7 @@ export class HostLog {
   }
 
   loadFailed(error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     this.#warn(
       { code: LOG_CODES.misused, error: oneLine(why) },
       `getSystemLoad() failed, nothing is shed: ${why}`,

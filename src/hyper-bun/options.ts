@@ -1,6 +1,8 @@
 // The drop-in's sixth argument, everything that Hyper-Bun's constructor has no position for, and what a call
 // says of itself.
 
+import { property } from "../core/foreign.ts";
+import { checkOptions, show, type OptionRules } from "../core/options.ts";
 import {
   InvalidOptionsError,
   type LatchingOptions,
@@ -8,6 +10,7 @@ import {
   type Verdict,
 } from "../index.ts";
 import type { TripAlert } from "./host-log.ts";
+import type { MetricsClient } from "./metrics-feed.ts";
 import type { HostLogger, LoggerStyle } from "./host-logger.ts";
 
 /** A verdict on a fulfilled value, with the words that are kept as the bookmaker's last error. */
@@ -68,43 +71,72 @@ export interface ProductionCircuitBreakerOptions {
   readonly busyTimeoutMs?: number | undefined;
 }
 
-const KNOWN: Readonly<Record<keyof ProductionCircuitBreakerOptions, true>> = {
-  clock: true,
-  logger: true,
-  loggerStyle: true,
-  weights: true,
-  loadShedding: true,
-  loadMode: true,
-  pendingRequests: true,
-  maxPendingRequests: true,
-  recovery: true,
-  onAlert: true,
-  classifyError: true,
-  classifyResult: true,
-  busyTimeoutMs: true,
+const RULES: OptionRules<ProductionCircuitBreakerOptions> = {
+  clock: { is: "any" },
+  logger: { is: "any" },
+  loggerStyle: { oneOf: ["fields", "code"] },
+  weights: { is: "object" },
+  loadShedding: { is: "object" },
+  loadMode: { oneOf: ["weighted", "max"] },
+  pendingRequests: { is: "function" },
+  maxPendingRequests: { above: 0 },
+  recovery: { is: "any" },
+  onAlert: { is: "function" },
+  classifyError: { is: "function" },
+  classifyResult: { is: "function" },
+  busyTimeoutMs: { is: "any" },
 };
 
-const FUNCTIONS = ["pendingRequests", "onAlert", "classifyError", "classifyResult"] as const;
+const LOGGER_METHODS = ["fatal", "error", "warn", "info", "logCircuitBreakerState"] as const;
 
-/** Throws what the library would not find wrong: everything else is checked where it is used. */
-export function checkBreakerOptions(options: ProductionCircuitBreakerOptions): void {
-  const faults = Object.keys(options)
-    .filter((key) => !Object.hasOwn(KNOWN, key))
-    .map((key) => `${key} is not an option (${Object.keys(KNOWN).join(", ")})`);
-  for (const key of FUNCTIONS) {
-    if (options[key] !== undefined && typeof options[key] !== "function") {
-      faults.push(`${key} must be a function`);
+/** Throws `InvalidOptionsError` with every fault that is not found where the option is used. */
+export function checkBreakerOptions(
+  options: ProductionCircuitBreakerOptions,
+  metrics: MetricsClient | null | undefined,
+): void {
+  const faults: string[] = [];
+  const collect = (check: () => void, at = ""): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof InvalidOptionsError)) throw error;
+      faults.push(...error.faults.map((fault) => `${at}${fault}`));
     }
+  };
+  if (metrics !== undefined && metrics !== null) {
+    const isClient = METRICS_METHODS.every((one) => typeof property(metrics, one) === "function");
+    const wanted = METRICS_METHODS.join(", ");
+    if (!isClient)
+      faults.push(`metrics must be a client with the methods ${wanted}, not ${show(metrics)}`);
   }
-  const { loadMode, loggerStyle, maxPendingRequests } = options;
-  if (loggerStyle !== undefined && loggerStyle !== "fields" && loggerStyle !== "code") {
-    faults.push(`loggerStyle must be one of fields, code, not ${JSON.stringify(loggerStyle)}`);
+  collect(() => checkOptions("options", options, RULES));
+  const weights = property(options, "weights");
+  if (typeof weights === "object" && weights !== null) {
+    const rules = { failure: { is: "any" }, timeout: { is: "any" } } as const;
+    collect(() => checkOptions<object>("weights", weights, rules), "weights: ");
   }
-  if (loadMode !== undefined && loadMode !== "weighted" && loadMode !== "max") {
-    faults.push(`loadMode must be one of weighted, max, not ${JSON.stringify(loadMode)}`);
+  const loadShedding = property(options, "loadShedding");
+  if (typeof loadShedding === "object" && loadShedding !== null) {
+    const rules = { threshold: { least: 0, most: 1 }, operationLoad: { least: 0 } } as const;
+    collect(() => checkOptions<object>("loadShedding", loadShedding, rules), "loadShedding: ");
   }
-  if (maxPendingRequests !== undefined && !(maxPendingRequests > 0)) {
-    faults.push(`maxPendingRequests must be a number above 0, not ${String(maxPendingRequests)}`);
+  const logger = property(options, "logger");
+  if (logger !== undefined && !isLogger(logger)) {
+    const wanted = LOGGER_METHODS.join(", ");
+    faults.push(
+      `logger must be an object whose ${wanted}, as far as it has them, are methods, not ${show(logger)}`,
+    );
   }
   if (faults.length > 0) throw new InvalidOptionsError("ProductionCircuitBreaker", faults);
+}
+
+const METRICS_METHODS = ["counter", "gauge"] as const;
+
+/** One without any method is for those who want no line. */
+function isLogger(logger: unknown): boolean {
+  if ((typeof logger !== "object" && typeof logger !== "function") || logger === null) return false;
+  return LOGGER_METHODS.every((one) => {
+    const method = property(logger, one);
+    return method === undefined || typeof method === "function";
+  });
 }

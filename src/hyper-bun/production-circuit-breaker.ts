@@ -78,10 +78,10 @@ export class ProductionCircuitBreaker {
     cooldownMs: number = DEFAULTS.cooldownMs,
     options: ProductionCircuitBreakerOptions = {},
   ) {
-    checkBreakerOptions(options);
+    checkBreakerOptions(options, metrics);
     const { clock, weights = {}, recovery = "manual", loadMode, logger } = options;
     const { pendingRequests: pending, maxPendingRequests: maxPending } = options;
-    const now = clock === undefined ? Date.now : () => clock.now();
+    const now = clock === undefined || clock === null ? Date.now : () => clock.now();
     this.#cooldownMs = cooldownMs;
     const loadShedding = {
       threshold: options.loadShedding?.threshold ?? LOAD_SHEDDING.threshold,
@@ -127,7 +127,10 @@ export class ProductionCircuitBreaker {
     const upstream = this.#upstream(bookmaker);
     // A mistake of the caller's must not count against the bookmaker.
     if (typeof fn !== "function") throw new TypeError("callApi needs a function to call");
-    const admission = upstream.tryAcquire(callOptions(context));
+    const options = callOptions(context);
+    // Read before anything is admitted: a getter of the caller's must not take the place of the result.
+    const classifyResult = context?.classifyResult ?? this.#classifyResult;
+    const admission = upstream.tryAcquire(options);
     if (!admission.admitted) throw this.#refusal(upstream, admission);
     const settle = (outcome: Outcome): void => {
       admission.settle(outcome);
@@ -141,7 +144,7 @@ export class ProductionCircuitBreaker {
       settle(outcomeOfError(this.#classifyError, error, tellOdd));
       throw error;
     }
-    settle(outcomeOfResult(context?.classifyResult ?? this.#classifyResult, value, tellOdd));
+    settle(outcomeOfResult(classifyResult, value, tellOdd));
     return value;
   }
 

@@ -4,6 +4,7 @@ import type { AdaptivePolicy } from "../core/breaker/adaptive/machine.ts";
 import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { OPERATOR_MODES, type OperatorMode } from "../core/events.ts";
+import { property } from "../core/foreign.ts";
 import { STATUS_429 } from "../core/http-status.ts";
 import { checkOptions, show, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
@@ -134,6 +135,8 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
     if (!(error instanceof InvalidOptionsError)) throw error;
     throw new InvalidOptionsError("upstreams", error.faults.map(at));
   }
+  const endpointFaults = faultsOfEndpoints(options.endpoints);
+  if (endpointFaults.length > 0) throw new InvalidOptionsError("upstreams", endpointFaults.map(at));
   const { operations = [] } = options;
   const areNames =
     Array.isArray(operations) && operations.every((one) => typeof one === "string" && one !== "");
@@ -157,6 +160,34 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   throw new InvalidOptionsError("upstreams", [
     at("breaker must be made by latching({…}), slidingWindow({…}) or adaptive({…})"),
   ]);
+}
+
+/** That names differ, and are not too long, is checked where they are listed. */
+function faultsOfEndpoints(endpoints: unknown): string[] {
+  if (endpoints === undefined) return [];
+  if (!Array.isArray(endpoints)) {
+    return [`endpoints must be a list of URLs, not ${show(endpoints)}`];
+  }
+  if (endpoints.length === 0) {
+    return ["endpoints must be a list of at least one URL; an upstream that is one place has none"];
+  }
+  return endpoints.flatMap((one: unknown) => {
+    const [name, url] = [property(one, "name"), property(one, "url")];
+    if (isText(one) || (isText(name) && isText(url))) return [];
+    return [
+      `each of endpoints must be a URL's text or { name, url }, both texts, not ${one instanceof URL ? "a URL object; give its href" : shownEndpoint(one)}`,
+    ];
+  });
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value !== "";
+}
+
+function shownEndpoint(one: unknown): string {
+  const [name, url] = [property(one, "name"), property(one, "url")];
+  if (typeof one !== "object" || one === null) return show(one);
+  return `{ name: ${show(name)}, url: ${show(url)} }`;
 }
 
 function tooLong(what: string, name: string): string {

@@ -7,7 +7,7 @@ import { adaptive } from "../core/breaker/adaptive/machine.ts";
 import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
 import type { EventType, StoreOperation } from "../core/events.ts";
 import { whenRejected } from "../core/foreign.ts";
-import { show } from "../core/options.ts";
+import { checkOptions, show } from "../core/options.ts";
 import { clampSystemLoad } from "../core/overload/load-shedder.ts";
 import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker/guard.ts";
@@ -174,6 +174,7 @@ export class Switchgear implements AsyncDisposable {
   history(
     query: { readonly upstream?: string; readonly limit?: number } = {},
   ): readonly AuditEntry[] {
+    checkOptions("history", query, { limit: { is: "any" }, upstream: { is: "any" } });
     const { limit = HISTORY_LIMIT_DEFAULT, upstream } = query;
     // Asked wrongly, the store would refuse, and it would look like a fault of the store's.
     const faults = [

@@ -1,5 +1,7 @@
 // Chance that repeats: the same seed gives the same numbers on every runtime.
 
+import { InvalidOptionsError } from "../core/errors.ts";
+import { show } from "../core/options.ts";
 import type { Random } from "../core/random.ts";
 
 /** Mulberry32, by Tommy Ettinger, public domain: 32 bits of state, good enough to shuffle tests. */
@@ -7,6 +9,9 @@ export class SeededRandom implements Random {
   #state: number;
 
   constructor(seed: number) {
+    if (typeof seed !== "number" || Number.isNaN(seed)) {
+      throw new InvalidOptionsError("new SeededRandom", [`takes a number, not ${show(seed)}`]);
+    }
     this.#state = seed >>> 0;
   }
 

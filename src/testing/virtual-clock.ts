@@ -1,6 +1,8 @@
 // A clock that moves only when told to, with timers that fire in due order as it does.
 
 import type { Scheduler, Timer } from "../core/clock.ts";
+import { InvalidOptionsError } from "../core/errors.ts";
+import { show } from "../core/options.ts";
 
 interface VirtualTimer {
   readonly dueMs: number;
@@ -16,7 +18,7 @@ export class VirtualClock implements Scheduler {
 
   /** `wallMs`: what the wall clock says at the start, epoch milliseconds. */
   constructor(wallMs = Date.UTC(2026, 0, 1)) {
-    this.#wallMs = wallMs;
+    this.#wallMs = milliseconds("new VirtualClock", wallMs);
   }
 
   now(): number {
@@ -40,7 +42,7 @@ export class VirtualClock implements Scheduler {
 
   /** Both clocks move on together; timers fire at their own time on the way. */
   advance(ms: number): void {
-    const endMs = this.#nowMs + ms;
+    const endMs = this.#nowMs + milliseconds("advance", ms);
     for (;;) {
       const next = this.#nextDue(endMs);
       if (next === undefined) break;
@@ -53,7 +55,7 @@ export class VirtualClock implements Scheduler {
 
   /** The wall clock is set by somebody; elapsed time knows nothing of it. */
   jumpWall(ms: number): void {
-    this.#wallMs += ms;
+    this.#wallMs += milliseconds("jumpWall", ms);
   }
 
   #moveTo(nowMs: number): void {
@@ -75,4 +77,10 @@ export class VirtualClock implements Scheduler {
     }
     return next;
   }
+}
+
+/** A clock that says NaN makes everything wait for ever, far from the mistake. */
+function milliseconds(what: string, ms: unknown): number {
+  if (typeof ms === "number" && !Number.isNaN(ms)) return ms;
+  throw new InvalidOptionsError(what, [`takes a number of milliseconds, not ${show(ms)}`]);
 }

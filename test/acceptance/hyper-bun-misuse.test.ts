@@ -2,7 +2,7 @@
 // left out, a system load that is none, verdicts that are none. And what the console shows of resets.
 
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { describe, test, type TestContext } from "node:test";
 import {
   installConsole,
   LoadShedError,
@@ -208,4 +208,141 @@ test("a classifyError that answers no verdict counts as a failure and is told of
   assert.deepEqual(made.logged("SG_MISUSE"), [
     "[CIRCUIT_BREAKER] classifyError answered a promise, which counts as a failure: it must answer one of ok, success, failed, failure, timeout, ignored, ignore at once",
   ]);
+});
+
+describe("a classifier that fails in its own way costs no result, and is told of once", () => {
+  const WORDS =
+    "it must answer one of ok, success, failed, failure, timeout, ignored, ignore at once";
+
+  function revoked(): object {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  }
+
+  function throwingOn(key: string, rest: object = {}): object {
+    return Object.defineProperty({ ...rest }, key, {
+      get(): never {
+        throw new Error(`no ${key}`);
+      },
+    });
+  }
+
+  const thrower = (): never => {
+    throw new Error("undefined is not a market");
+  };
+
+  const RESULTS: readonly (readonly [string, () => unknown, RegExp])[] = [
+    [
+      "throws",
+      thrower,
+      /classifyResult threw undefined is not a market, which counts as a success/,
+    ],
+    ["answers a throwing getter", () => throwingOn("result"), /classifyResult threw no result, /],
+    [
+      "answers a revoked proxy",
+      revoked,
+      /classifyResult threw .*revoked.*, which counts as a success/,
+    ],
+    ["answers a verdict that is none", () => ({ result: revoked() }), /answered an object, which/],
+    [
+      "answers a foreign promise",
+      // oxlint-disable-next-line unicorn/no-thenable -- what is tested
+      () => ({ then: () => {} }),
+      /classifyResult answered a promise, /,
+    ],
+    [
+      "throws a revoked proxy",
+      () => {
+        throw revoked();
+      },
+      /classifyResult threw .*, which counts/,
+    ],
+  ];
+  for (const [what, classify, sentence] of RESULTS) {
+    for (const place of ["the breaker's", "the call's"]) {
+      test(`${place} classifyResult ${what}`, async () => {
+        const classifyResult = classify as () => "ok";
+        const made = drop(place === "the call's" ? {} : { options: { classifyResult } });
+        const context = place === "the call's" ? { classifyResult } : {};
+        for (let n = 0; n < 3; n += 1) {
+          assert.equal(await made.breaker.callApi("dk", () => "odds", context), "odds");
+        }
+        const told = made.logged("SG_MISUSE");
+        assert.equal(told.length, 1);
+        assert.match(told[0] ?? "", sentence);
+        assert.ok(told[0]?.endsWith(WORDS));
+        assert.equal(made.breaker.getStatus("dk")?.failures, 0);
+        assert.notEqual(made.breaker.getStatus("dk")?.lastSuccessAt, null);
+      });
+    }
+  }
+
+  test("a verdict counts, whatever its words are", async () => {
+    const classifyResult = (): "ok" => throwingOn("error", { result: "failed" }) as never;
+    const made = drop({ options: { classifyResult } });
+    assert.equal(await made.breaker.callApi("dk", () => "odds"), "odds");
+    assert.equal(made.breaker.getStatus("dk")?.failures, 1);
+    assert.equal(made.breaker.getStatus("dk")?.lastError, "the result was classified as failed");
+    assert.match(
+      made.logged("SG_MISUSE").join(),
+      /the error of what classifyResult answered cannot be read.*no error/,
+    );
+  });
+
+  const ERRORS: readonly (readonly [string, () => unknown, RegExp])[] = [
+    ["throws", thrower, /classifyError threw undefined is not a market, which counts as a failure/],
+    [
+      "answers a revoked proxy",
+      revoked,
+      /classifyError answered an object, which counts as a failure/,
+    ],
+  ];
+  for (const [what, classify, sentence] of ERRORS) {
+    test(`classifyError ${what}`, async () => {
+      const made = drop({ options: { classifyError: classify as () => "ok" } });
+      const boom = new Error("boom");
+      for (let n = 0; n < 3; n += 1) {
+        await assert.rejects(
+          made.breaker.callApi("dk", () => Promise.reject(boom)),
+          boom,
+        );
+      }
+      const told = made.logged("SG_MISUSE");
+      assert.equal(told.length, 1);
+      assert.match(told[0] ?? "", sentence);
+      assert.equal(made.breaker.getStatus("dk")?.failures, 3);
+    });
+  }
+
+  test("each kind of mistake is told once", async () => {
+    const answers = [thrower, () => 5, thrower, () => 7];
+    const classifyError = (): "ok" => answers.shift()?.() as never;
+    const made = drop({ options: { classifyError } });
+    for (let n = 0; n < 4; n += 1) {
+      await made.breaker.callApi("dk", () => Promise.reject(new Error("boom"))).catch(() => {});
+    }
+    assert.equal(made.logged("SG_MISUSE").length, 2);
+  });
+
+  test("a context that cannot be read is the caller's error, and nothing was run", async () => {
+    const made = drop();
+    let ran = 0;
+    const context = throwingOn("classifyResult");
+    await assert.rejects(
+      made.breaker.callApi("dk", () => (ran += 1), context),
+      /no classifyResult/,
+    );
+    assert.equal(ran, 0);
+    assert.equal(made.breaker.getStatus("dk"), null);
+  });
+
+  test("a load that throws what cannot be read sheds nothing", async () => {
+    const made = drop();
+    made.breaker.getSystemLoad = () => {
+      throw revoked();
+    };
+    assert.equal(await made.breaker.callApi("dk", () => 1, { estimatedLoad: 900 }), 1);
+    assert.match(made.logged("SG_MISUSE").join(), /getSystemLoad\(\) failed, nothing is shed/);
+  });
 });

@@ -90,7 +90,7 @@ const RULES: readonly Rule[] = [
     may: [
       /^src\/index\.ts$/,
       // Names are guessed, options refused and strangers' promises contained as the library does.
-      /^src\/core\/(nearest|options|foreign)\.ts$/,
+      /^src\/core\/(nearest|options|foreign|classify)\.ts$/,
       /^src\/store\/sqlite/,
       /^src\/runtime\//,
       /^src\/telemetry\/(log\/(attach|lines|format|escape|output|standard-output)|series\/(catalogue|label))\.ts$/,

@@ -3,6 +3,7 @@
 
 import { errorText } from "../../core/classify.ts";
 import { InvalidOptionsError } from "../../core/errors.ts";
+import { didYouMean } from "../../core/nearest.ts";
 import { show } from "../../core/options.ts";
 import type { CallOptions } from "./admission.ts";
 
@@ -40,10 +41,35 @@ export interface ReadOptions extends Pick<CallOptions, "operation" | "load" | "d
   readonly parent: unknown;
 }
 
-export function readOptions(options: CallOptions): ReadOptions {
+/**
+ * What holds none of them may be no options at all, or have one that is written wrongly; what holds one is not
+ * looked at any further, since every call would pay for it.
+ */
+export function readOptions(upstream: string, options: CallOptions): ReadOptions {
+  if (typeof options !== "object" || options === null) refuseOdd(upstream, options);
   const { operation, load, signal, parent, deadlineMs } = options;
+  if ((operation ?? load ?? signal ?? parent ?? deadlineMs) === undefined)
+    refuseOdd(upstream, options);
   // `fetch` takes null for none, and its options are handed on.
   return { operation, load, signal: signal ?? undefined, parent, deadlineMs };
+}
+
+const OPTIONS = ["operation", "load", "deadlineMs", "signal", "parent", "idleMs"] as const;
+
+/** Throws `InvalidOptionsError` for what is no object of options. */
+export function refuseOdd(upstream: string, options: unknown): void {
+  const faults: string[] = [];
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    faults.push(`options must be an object, such as { operation: "odds" }, not ${show(options)}`);
+  } else if (isSignal(options)) {
+    faults.push("options must be an object, such as { signal }, not the signal itself");
+  } else {
+    for (const key of Object.keys(options)) {
+      if (OPTIONS.some((one) => one === key)) continue;
+      faults.push(`${key} is not an option (${OPTIONS.join(", ")})${didYouMean(key, OPTIONS)}`);
+    }
+  }
+  if (faults.length > 0) throw new InvalidOptionsError(`a call of ${upstream}`, faults);
 }
 
 function faultsOf(

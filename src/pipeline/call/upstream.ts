@@ -60,7 +60,7 @@ export interface UpstreamSettings extends Classifiers {
   readonly operations: readonly string[];
 }
 
-const NO_OPTIONS = Object.freeze(readOptions({}));
+const NO_OPTIONS = Object.freeze(readOptions("", {}));
 
 export class Upstream {
   readonly name: string;
@@ -116,7 +116,7 @@ export class Upstream {
     let options = NO_OPTIONS;
     if (given !== NO_OPTIONS || typeof fn !== "function") {
       try {
-        options = readOptions(given);
+        options = readOptions(this.name, given);
         checkCall(this.name, fn, options);
         if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
       } catch (error) {
@@ -179,7 +179,7 @@ export class Upstream {
     let options = NO_OPTIONS;
     let idleMs: number | undefined;
     try {
-      options = readOptions(given);
+      options = readOptions(this.name, given);
       ({ idleMs } = given);
       checkCall(this.name, fn, options, idleMs);
       if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
@@ -372,7 +372,7 @@ export class Upstream {
 
   #read(given: CallOptions, fn: unknown): ReadOptions {
     try {
-      const options = readOptions(given);
+      const options = readOptions(this.name, given);
       checkCall(this.name, fn, options);
       return options;
     } catch (error) {

@@ -2,7 +2,10 @@
 //
 // A logger that throws harms nobody: the registry contains its listeners' errors and counts them.
 
+import { InvalidOptionsError } from "../../core/errors.ts";
 import type { EventOf, EventType } from "../../core/events.ts";
+import { property } from "../../core/foreign.ts";
+import { checkOptions, show } from "../../core/options.ts";
 import { loadTraceApi } from "./active-trace.ts";
 import { LineLimit, type LineLimitOptions } from "./line-limit.ts";
 import { BreakerLog, type PinoLike } from "./lines.ts";
@@ -36,6 +39,7 @@ export function attachLogging(
   logger: PinoLike,
   options: LoggingOptions = {},
 ): () => void {
+  checkArguments(gear, logger, options);
   const log = new BreakerLog(logger);
   const refusals: LineLimitOptions<EventOf<"refused">> = {
     option: "rejectionIntervalMs",
@@ -77,4 +81,34 @@ export function attachLogging(
     admittedInShadow.end();
     failed?.end();
   };
+}
+
+/** `fatal` is for one line of the start, and a logger without it tells it as an error. */
+const LOGGER_METHODS = ["error", "warn", "info"] as const;
+
+function checkArguments(gear: unknown, logger: unknown, options: LoggingOptions): void {
+  const faults: string[] = [];
+  if (!has(gear, ["on", "storeHealth"])) {
+    faults.push(
+      `the first argument must be a registry, such as createSwitchgear({…}), not ${show(gear)}`,
+    );
+  }
+  if (!has(logger, LOGGER_METHODS)) {
+    const wanted = `such as createLogger() or pino(), with the methods fatal, ${LOGGER_METHODS.join(", ")}`;
+    faults.push(`the second argument must be a logger, ${wanted}, not ${show(logger)}`);
+  }
+  try {
+    checkOptions("attachLogging", options, {
+      rejectionIntervalMs: { is: "any" },
+      failureIntervalMs: { is: "any" },
+    });
+  } catch (error) {
+    if (!(error instanceof InvalidOptionsError)) throw error;
+    faults.push(...error.faults);
+  }
+  if (faults.length > 0) throw new InvalidOptionsError("attachLogging", faults);
+}
+
+function has(value: unknown, methods: readonly string[]): boolean {
+  return methods.every((method) => typeof property(value, method) === "function");
 }

@@ -300,7 +300,8 @@ export class BreakerLog {
     for (const [key, value] of Object.entries(fields)) {
       safe[key] = typeof value === "string" ? oneLine(value) : value;
     }
-    return this.#logger[level]({ ...safe, ...trace }, `${PREFIX} ${oneLine(message)}`);
+    const method = typeof this.#logger[level] === "function" ? level : "error";
+    return this.#logger[method]({ ...safe, ...trace }, `${PREFIX} ${oneLine(message)}`);
   }
 }
 

@@ -1,7 +1,9 @@
 // The process's own logger: pino, as JSON lines or as Hyper-Bun's lines.
 
 import { pino, type DestinationStream, type Logger } from "pino";
-import { whenRejected } from "../../core/foreign.ts";
+import { InvalidOptionsError } from "../../core/errors.ts";
+import { property, whenRejected } from "../../core/foreign.ts";
+import { checkOptions, show } from "../../core/options.ts";
 import { hyperBunFormat } from "./format.ts";
 import { LOG_CODES } from "./lines.ts";
 import { gapMessage, type LogHealth } from "./output.ts";
@@ -14,7 +16,7 @@ export interface LogDestination {
   flush?(done?: () => void): unknown;
 }
 
-type Level = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+type Level = (typeof LEVELS)[number];
 
 export interface LoggerOptions {
   /** Default `info`. */
@@ -56,6 +58,7 @@ const REDACTED_PATHS: readonly string[] = SECRET_KEYS.flatMap((key) =>
 );
 
 export function createLogger(options: LoggerOptions = {}): SwitchgearLogger {
+  checkLoggerOptions(options);
   const { level = "info", format = "json", destination } = options;
   const shaped = (to: LogDestination): LogDestination =>
     format === "json" ? to : hyperBunStream(to);
@@ -63,6 +66,21 @@ export function createLogger(options: LoggerOptions = {}): SwitchgearLogger {
   const logger = loggerTo(shaped(output ?? contained(destination as LogDestination)), level);
   if (output !== undefined) output.gapLine = gapLines(shaped);
   return Object.assign(logger, { logHealth: () => output?.health() });
+}
+
+const LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+function checkLoggerOptions(options: LoggerOptions): void {
+  checkOptions("createLogger", options, {
+    level: { oneOf: LEVELS },
+    format: { oneOf: ["json", "hyper-bun"] },
+    destination: { is: "any" },
+  });
+  const { destination } = options;
+  if (destination === undefined || typeof property(destination, "write") === "function") return;
+  throw new InvalidOptionsError("createLogger", [
+    `destination must be an object with a method write, not ${show(destination)}`,
+  ]);
 }
 
 /** The same, all its other properties included, with nothing left of what `write` promises. */
