@@ -119,7 +119,9 @@ and span ids are added while there is a span.
 Refused calls of one upstream, operation and reason have at most one line in a second, and so have failed calls
 of one upstream, operation and outcome, with the cause of one of them; \`suppressed\` says how many more like it
 there were, and a last line those of the last second. \`rejectionIntervalMs\` and \`failureIntervalMs\` of
-\`logging\` and of \`attachLogging\` are other times, and 0 logs every one.
+\`logging\` and of \`attachLogging\` are other times, and 0 logs every one. That last line comes with
+\`gear.close()\`, too, and with the function that \`attachLogging\` answered; a process that ends within that
+second without calling either has the lines before and not the count of those that were left out.
 
 Nothing waits for whoever reads the log. 256 KiB of lines wait for a reader that is slow; beyond them lines
 are dropped and counted in \`switchgear_log_lines_dropped_total\`, and a line says where they are missing. A

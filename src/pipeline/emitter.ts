@@ -80,6 +80,15 @@ export class Emitter {
     }
   }
 
+  /** Calls what is not to harm anybody: what it throws, or rejects with, is counted. */
+  contain(call: () => unknown): void {
+    try {
+      whenRejected(call(), () => this.#countError());
+    } catch {
+      this.#countError();
+    }
+  }
+
   #countError(): void {
     this.#errors += 1;
     if (this.#parent !== undefined) this.#parent.#countError();

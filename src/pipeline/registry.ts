@@ -72,6 +72,7 @@ export class Switchgear implements AsyncDisposable {
   #options: RegistryOptions;
   readonly #guards = new WeakMap<Upstream, BreakerGuard>();
   readonly #emitters = new WeakMap<Upstream, Emitter>();
+  readonly #closers = new Set<() => unknown>();
   #overflow: Upstream | undefined = undefined;
   #monitors: MonitorTasks | undefined = undefined;
   #evicted = 0;
@@ -286,12 +287,27 @@ export class Switchgear implements AsyncDisposable {
   }
 
   /**
+   * Calls `listener` once, when `close` is called, before the store is closed: for adapters that have something
+   * left to tell. What it throws, or rejects with, goes no further. The answer ends the subscription.
+   */
+  onClose(listener: () => unknown): () => void {
+    // Each has one of its own, as listeners of events have.
+    const entry = (): unknown => listener();
+    this.#closers.add(entry);
+    return () => void this.#closers.delete(entry);
+  }
+
+  /**
    * Admits nothing more, writes what waits and closes the store. Calls in flight end as they would
    * have, deadlines included; what they tell the breaker is no longer stored. Monitoring tasks are
    * ended, which takes seven seconds where they heed nothing. Closing twice is fine.
    */
   async close(): Promise<void> {
     this.#gate.isClosing = true;
+    for (const closer of this.#closers) {
+      this.#closers.delete(closer);
+      this.#emitter.contain(closer);
+    }
     this.#persistence.close();
     await this.#monitors?.close();
   }

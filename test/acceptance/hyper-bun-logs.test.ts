@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { ProductionCircuitBreaker, type HostLogger } from "../../src/hyper-bun/index.ts";
+import { Recoveries } from "../../src/hyper-bun/recoveries.ts";
 import { CodeLogger, PinoLogger, StateLogger } from "../fixtures/hyper-bun/src/logging/loggers.ts";
-import { drop, fail, openCall, type Dropped } from "../support/hyper-bun.ts";
+import { drop, fail, openCall, recordingLogger, type Dropped } from "../support/hyper-bun.ts";
 import { temporaryFolder } from "../support/programs.ts";
 
 /** What is printed on the host's own console meanwhile. */
@@ -223,4 +224,44 @@ test("a reset in another process is followed by the line in the one that calls",
   assert.deepEqual(service.logged("HBCB-001"), [BACK("3")]);
   await shell.close();
   await service.breaker.close();
+});
+
+test("a late success hides no recovery that comes after it", async () => {
+  const made = drop();
+  const late = [openCall(made), openCall(made)];
+  await fail(made, 10);
+  made.breaker.reset("dk", { force: true });
+  for (const call of late) await call.resolve(1);
+  assert.deepEqual(made.logged("HBCB-001"), []);
+  await succeed(made, 4);
+  assert.deepEqual(made.logged("HBCB-001"), [BACK("4")]);
+});
+
+test("a trip in another process is no recovery, whatever succeeds meanwhile", async (t) => {
+  const path = join(temporaryFolder(t), "circuit_breaker.db");
+  const service = drop({ db: new DatabaseSync(path) });
+  await service.breaker.recordSuccess("dk", 1);
+  const shell = new ProductionCircuitBreaker(path, undefined, 10, 60_000, 60_000, {
+    clock: service.clock,
+    logger: {},
+  });
+  shell.trip("dk", "maintenance", "ann");
+  service.clock.advance(2000);
+  assert.equal(service.breaker.isTripped("dk"), true);
+  await service.breaker.recordSuccess("dk", 1);
+  assert.deepEqual(service.logged("HBCB-001"), []);
+  await shell.close();
+  await service.breaker.close();
+});
+
+test("those beyond the bound on bookmakers, which nobody finds by name, await nothing", () => {
+  let heard: ((event: object) => void) | undefined;
+  const gear = {
+    on: (_: string, listener: typeof heard) => (heard = listener),
+    find: () => undefined,
+  };
+  const recoveries = new Recoveries(gear as never, recordingLogger([]));
+  assert.ok(heard !== undefined);
+  heard({ upstream: "__overflow__", to: "closed", cause: "restored" });
+  recoveries.recorded({ name: "__overflow__" } as never, 5);
 });

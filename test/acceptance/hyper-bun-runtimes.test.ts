@@ -59,6 +59,20 @@ for (const journal of ["WAL", "DELETE"]) {
   });
 }
 
+test("bun:sqlite reads trips in the place of a file that is locked and has no log", async (t) => {
+  const path = join(temporaryFolder(t), "circuit_breaker.db");
+  said(await run("bun", "node:sqlite", path));
+  const holder = new DatabaseSync(path);
+  t.after(() => holder.close());
+  holder.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE");
+  assert.deepEqual(
+    ["-wal", "-journal"].filter((log) => existsSync(path + log)),
+    [],
+  );
+
+  assert.equal(said(await run("bun", "node:sqlite", path)).wasTripped, true);
+});
+
 for (const runtime of ["bun", "node"] as const) {
   test(`on ${runtime} without any SQLite it loads, guards from memory, and says so`, async (t) => {
     const path = join(temporaryFolder(t), "circuit_breaker.db");

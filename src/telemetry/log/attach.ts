@@ -14,6 +14,8 @@ import { BreakerLog, type PinoLike } from "./lines.ts";
 export interface LoggingSource {
   on<Type extends EventType>(type: Type, listener: (event: EventOf<Type>) => unknown): () => void;
   storeHealth(): { readonly location: string; readonly recoveredFrom: string | null };
+  /** What it calls when it is closed; what is left out till then is told in time. */
+  onClose?(listener: () => unknown): () => void;
 }
 
 export interface LoggingOptions {
@@ -33,7 +35,10 @@ export interface LoggingOptions {
 /** An outage ends thousands of calls a second, and one line says as much. */
 const INTERVAL_MS = 1000;
 
-/** Logs what happens in the registry from now on. The answer ends it. */
+/**
+ * Logs what happens in the registry from now on. The answer ends it, and tells how many lines were left out since
+ * the last one; so does `gear.close()`. A process that ends without either leaves that count untold.
+ */
 export function attachLogging(
   gear: LoggingSource,
   logger: PinoLike,
@@ -75,11 +80,17 @@ export function attachLogging(
     gear.on("store-error", (event) => log.storeError(event)),
     gear.on("store-recovered", (event) => log.storeRecovered(event)),
   ];
-  return () => {
-    for (const end of ends) end();
+  // A process that ends by itself waits for no timer.
+  const tellLast = (): void => {
     refused.end();
     admittedInShadow.end();
     failed?.end();
+  };
+  const endClose = gear.onClose?.(tellLast);
+  return () => {
+    for (const end of ends) end();
+    endClose?.();
+    tellLast();
   };
 }
 

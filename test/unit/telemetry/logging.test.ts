@@ -619,3 +619,53 @@ describe("createLogger", () => {
     assert.match(text(), /"accept":"json"/);
   });
 });
+
+describe("what was left out last is told", () => {
+  function refusing(): Subject {
+    const subject = makeSubject();
+    const dk = subject.gear.upstream("draftkings");
+    dk.trip();
+    for (let n = 0; n < 5; n += 1) dk.tryAcquire();
+    return subject;
+  }
+
+  const last = (lines: readonly Line[]): unknown[] =>
+    lines.filter(({ code }) => code === "HBCB-003").map(({ suppressed }) => suppressed);
+
+  test("when the registry is closed, whatever the logger does", async () => {
+    const { gear, lines } = refusing();
+    assert.deepEqual(last(lines), [undefined]);
+    await gear.close();
+    assert.deepEqual(last(lines), [undefined, 3]);
+    await gear.close();
+    assert.equal(last(lines).length, 2);
+    assert.equal(gear.counters().listenerErrors, 0);
+  });
+
+  test("when it is detached, and not again when the registry is closed", async () => {
+    const { gear, lines, detach } = refusing();
+    detach();
+    assert.deepEqual(last(lines), [undefined, 3]);
+    await gear.close();
+    assert.equal(last(lines).length, 2);
+  });
+
+  test("before the store is closed, and whoever throws then is counted", async () => {
+    const order: string[] = [];
+    const inner = memoryStore();
+    const store = Object.assign(inner, { close: () => void order.push("store") });
+    const { gear } = makeSubject({ store });
+    const end = gear.onClose(() => order.push("never"));
+    gear.onClose(() => order.push("told"));
+    gear.onClose(() => {
+      throw new Error("mine");
+    });
+    gear.onClose(() => Promise.reject(new Error("mine")));
+    end();
+    await gear.close();
+    await gear.close();
+    await new Promise(setImmediate);
+    assert.deepEqual(order, ["told", "store"]);
+    assert.equal(gear.counters().listenerErrors, 2);
+  });
+});
