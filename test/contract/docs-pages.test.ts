@@ -36,6 +36,7 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
     ],
   ],
   "docs/adaptive.md": ["yaml js", ["contract/docs-pages.test.ts"]],
+  "docs/alerts.md": ["sh", ["alerts/values.test.ts"]],
   "docs/breakers.md": ["yaml", ["contract/docs-pages.test.ts"]],
   "docs/calls.md": [
     "js js js js js js",

@@ -1,0 +1,80 @@
+// Every timeline, as the files of alerts/tests.
+
+import { stringify } from "yaml";
+import type { Values } from "../values.ts";
+import type { TimelineFile } from "./timeline.ts";
+import {
+  endpointCoolingDown,
+  flapping,
+  modeForgotten,
+  replicaDisagreement,
+  stuckOpen,
+  windowOpen,
+} from "./breakers.ts";
+import {
+  configRejected,
+  down,
+  downForDays,
+  instanceDown,
+  logLost,
+  metricsAbsent,
+  scrapeNearLimit,
+  seriesMissing,
+  storeDown,
+  storeError,
+  storeRecovered,
+} from "./processes.ts";
+import { manyTripped, mostlyOpen, noEndpoint, stateLost } from "./outs.ts";
+import { pagerDeliveryFailing, recording, ruleFailures, watchdog } from "./pipeline.ts";
+import { loadShedding, rejectingWhileClosed, successRatioLow } from "./quality.ts";
+import { budgets } from "./slo.ts";
+import { tripped } from "./tripped.ts";
+
+const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[])[] = [
+  tripped,
+  manyTripped,
+  noEndpoint,
+  stateLost,
+  mostlyOpen,
+  stuckOpen,
+  flapping,
+  replicaDisagreement,
+  windowOpen,
+  endpointCoolingDown,
+  modeForgotten,
+  down,
+  downForDays,
+  instanceDown,
+  metricsAbsent,
+  seriesMissing,
+  storeDown,
+  storeError,
+  storeRecovered,
+  configRejected,
+  logLost,
+  scrapeNearLimit,
+  loadShedding,
+  rejectingWhileClosed,
+  successRatioLow,
+  pagerDeliveryFailing,
+  ruleFailures,
+  watchdog,
+  recording,
+  budgets,
+];
+
+export function timelineFiles(values: Values): { readonly path: string; readonly text: string }[] {
+  return FILES.flatMap((make) => make(values)).map((file) => {
+    const { name, about, stepSeconds, tests, rules = ["switchgear.yml"] } = file;
+    const body = {
+      rule_files: rules.map((file) => `../${file}`),
+      evaluation_interval: `${stepSeconds}s`,
+      tests,
+    };
+    const note = "Written by `npm run alerts` from scripts/alerts/timelines.";
+    return {
+      path: `alerts/tests/${name}.yml`,
+      text: `# ${note} ${about}\n${stringify(body, { lineWidth: 0, aliasDuplicateObjects: false })}`,
+    };
+  });
+}

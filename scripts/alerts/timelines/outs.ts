@@ -1,0 +1,386 @@
+// Bookmakers that are out: many at once, without an endpoint, most of the time, or forgotten by the store.
+
+import { secondsOf, type Values } from "../values.ts";
+import { links, NAMESPACE, series, TWO } from "./subject.ts";
+import {
+  counter,
+  gauge,
+  inputs,
+  isFiring,
+  questions,
+  tells,
+  times,
+  type Labels,
+  type Line,
+  type TimelineFile,
+} from "./timeline.ts";
+
+const STEP = 15;
+
+function trippedOf(values: Values, bookmaker: string, more: Labels = {}): string {
+  return series(values, "circuit_breaker_tripped", { bookmaker, ...more });
+}
+
+/** So many tripped, so many well. */
+function fleet(values: Values, out: number, well: number, more: Labels = {}): Line[] {
+  return Array.from({ length: out + well }, (_, n) =>
+    gauge(trippedOf(values, `b${n}`, more), n < out ? 1 : 0),
+  );
+}
+
+export function manyTripped(values: Values): TimelineFile {
+  const alert = "CircuitBreakerManyTripped";
+  const { atLeast, share, anyway } = values.manyTripped;
+  const most = (out: number): number => Math.floor(out / share) - out;
+  const labels = { severity: "critical", namespace: NAMESPACE };
+  const firing = (count: number): object => ({
+    labels,
+    annotations: {
+      summary: `${count} bookmakers are out in ${NAMESPACE}`,
+      description: `${count} upstreams have been tripped or without an endpoint for a minute. Look for what they share before you reset any.`,
+      ...links(values, alert),
+    },
+  });
+  const few = Math.max(1, Math.min(atLeast, anyway) - 1);
+  const asked = [60, 600];
+  const silent = (name: string, lines: readonly Line[]) => ({
+    name,
+    input_series: inputs(lines, times("on", 44)),
+    alert_rule_test: asked.map((seconds) => tells(alert, seconds)),
+  });
+  const firingCase = (name: string, lines: readonly Line[]) => ({
+    name,
+    input_series: inputs(lines, times("on", 44)),
+    promql_expr_test: asked.map((seconds) => isFiring(alert, seconds, [labels])),
+  });
+  return {
+    name: alert,
+    about: "A share of bookmakers and a number of them, or a number alone, within one namespace.",
+    stepSeconds: STEP,
+    tests: [
+      ...questions({
+        alert,
+        gapSeconds: secondsOf(values.gap),
+        stepSeconds: STEP,
+        forSeconds: 60,
+        keepSeconds: 120,
+        lines: fleet(values, atLeast, most(atLeast)),
+        firing: firing(atLeast) as never,
+        disagreeing: {
+          says: "any replica's trip counts, and each bookmaker once",
+          lines: [
+            ...fleet(values, atLeast, most(atLeast)),
+            ...fleet(values, 0, atLeast + most(atLeast), { instance: TWO }),
+          ],
+          firing: [labels],
+        },
+      }),
+      silent("too few are no fleet, whatever the share", fleet(values, few, 0)),
+      silent("a smaller share is none", fleet(values, atLeast, most(atLeast) + 1)),
+      firingCase("so many are a fleet, whatever the share", fleet(values, anyway, anyway * 20)),
+      silent("one fewer is none", fleet(values, anyway - 1, anyway * 20)),
+      silent("two namespaces are two fleets", [
+        ...fleet(values, few, 0),
+        ...fleet(values, atLeast - few, 0, { namespace: "staging" }),
+      ]),
+      silent("two clusters are two fleets", [
+        ...fleet(values, few, 0, { cluster: "east" }),
+        ...fleet(values, atLeast - few, 0, { cluster: "west" }),
+      ]),
+      firingCase(
+        "upstreams without an endpoint are out, too",
+        Array.from({ length: atLeast }, (_, n) => endpoints(values, `b${n}`, [2, 3])).flat(),
+      ),
+      silent(
+        "one endpoint that is left is enough",
+        Array.from({ length: atLeast }, (_, n) => endpoints(values, `b${n}`, [2, 1])).flat(),
+      ),
+      silent(
+        "another program's breakers are none of ours",
+        fleet(values, anyway, 0, { job: "other" }),
+      ),
+    ],
+  };
+}
+
+/** An upstream, closed, whose endpoints are in these states. */
+function endpoints(
+  values: Values,
+  bookmaker: string,
+  states: readonly number[],
+  more: Labels = {},
+): Line[] {
+  return [
+    gauge(trippedOf(values, bookmaker, more), 0),
+    ...states.flatMap((state, n) => {
+      const endpoint = `https://${bookmaker}-${n}.example`;
+      return [
+        gauge(series(values, "circuit_breaker_state", { endpoint, ...more }), state, 0),
+        gauge(series(values, "switchgear_endpoint_info", { bookmaker, endpoint, ...more }), 1, 1),
+      ];
+    }),
+  ];
+}
+
+export function noEndpoint(values: Values): TimelineFile {
+  const alert = "CircuitBreakerNoEndpoint";
+  const labels = { severity: "critical", namespace: NAMESPACE, bookmaker: "draftkings" };
+  return {
+    name: alert,
+    about: "No endpoint in use, on any replica, whether calls come or not.",
+    stepSeconds: STEP,
+    tests: [
+      ...questions({
+        alert,
+        gapSeconds: secondsOf(values.gap),
+        stepSeconds: STEP,
+        forSeconds: 300,
+        keepSeconds: 120,
+        lines: endpoints(values, "draftkings", [2, 3]),
+        firing: {
+          labels,
+          annotations: {
+            summary: "draftkings has no endpoint left",
+            description:
+              "None of the endpoints of draftkings has been in use for 5 minutes, on one replica or more. Its calls are refused.",
+            ...links(values, alert, { namespace: NAMESPACE, bookmaker: "draftkings" }),
+          },
+        },
+        disagreeing: {
+          says: "the one without an endpoint refuses a share of the calls",
+          lines: [
+            ...endpoints(values, "draftkings", [2, 2]),
+            ...endpoints(values, "draftkings", [2, 0], { instance: TWO }),
+          ],
+          firing: [labels],
+        },
+      }),
+      {
+        name: "one endpoint that is left is enough, healthy or degraded; two replicas with one each have one",
+        input_series: inputs(
+          [
+            ...endpoints(values, "draftkings", [2, 1]),
+            ...endpoints(values, "draftkings", [1, 2], { instance: TWO }),
+            ...endpoints(values, "fanduel", [0, 3]),
+          ],
+          times("on", 44),
+        ),
+        alert_rule_test: [tells(alert, 300), tells(alert, 600)],
+      },
+      {
+        name: "an adaptive upstream without endpoints has CircuitBreakerTripped",
+        input_series: inputs(
+          [
+            gauge(trippedOf(values, "draftkings"), 1),
+            gauge(series(values, "circuit_breaker_state", { endpoint: "draftkings" }), 2),
+          ],
+          times("on", 44),
+        ),
+        alert_rule_test: [tells(alert, 300), tells(alert, 600)],
+      },
+      {
+        name: "another program's endpoints are none of ours; a scrape that fails each minute changes nothing",
+        input_series: [
+          ...inputs(endpoints(values, "fanduel", [2, 2], { job: "other" }), times("on", 44)),
+          ...inputs(
+            endpoints(values, "draftkings", [2, 2]),
+            Array.from({ length: 44 }, (_, n) => (n % 4 === 3 ? "stale" : "on")),
+          ),
+        ],
+        promql_expr_test: [isFiring(alert, 300, [labels]), isFiring(alert, 600, [labels])],
+      },
+    ],
+  };
+}
+
+export function stateLost(values: Values): TimelineFile {
+  const alert = "CircuitBreakerStateLost";
+  const labels = { severity: "critical", namespace: NAMESPACE, bookmaker: "draftkings" };
+  const recovered = series(values, "circuit_breaker_store_recovered");
+  const resets = series(values, "circuit_breaker_resets_total", { bookmaker: "draftkings" });
+  // Tripped for ten minutes; then a restart that finds garbage.
+  const lost = (tripped: string, after: string): { series: string; values: string }[] => [
+    { series: trippedOf(values, "draftkings"), values: tripped },
+    { series: trippedOf(values, "fanduel"), values: "0x400" },
+    { series: recovered, values: `0x39 ${after}` },
+    { series: resets, values: "0x400" },
+  ];
+  const broken = lost("1x39 0x360", "1x360");
+  return {
+    name: alert,
+    about: "Garbage in the database at a start: each breaker that was tripped, and no other.",
+    stepSeconds: STEP,
+    tests: [
+      {
+        name: "fires",
+        input_series: broken,
+        alert_rule_test: [
+          tells(alert, 600, [
+            {
+              labels,
+              annotations: {
+                summary: "The trip of draftkings was lost with the database",
+                description:
+                  "draftkings was tripped within the last hour. The database was found broken and put aside, and its breaker is closed: reset by nobody.",
+                ...links(values, alert, { namespace: NAMESPACE, bookmaker: "draftkings" }),
+              },
+            },
+          ]),
+        ],
+      },
+      {
+        name: "does not fire one step before",
+        input_series: broken,
+        alert_rule_test: [tells(alert, 585), tells(alert, 599)],
+      },
+      {
+        name: "resolves: an hour later, and when somebody trips it again",
+        input_series: broken,
+        // Still within the last hour at 1h9m30s; five minutes more are kept.
+        alert_rule_test: [tells(alert, 4500)],
+        promql_expr_test: [isFiring(alert, 4140, [labels]), isFiring(alert, 4425, [labels])],
+      },
+      {
+        name: "resolves: tripped again by hand",
+        input_series: lost("1x39 0x8 1x360", "1x360"),
+        alert_rule_test: [tells(alert, 1050)],
+        promql_expr_test: [isFiring(alert, 720, [labels])],
+      },
+      {
+        name: "survives a missed scrape: a gap is no zero",
+        input_series: lost("1x39 0 _x3 0x360", "1 _x3 1x360"),
+        promql_expr_test: [600, 660, 900].map((seconds) => isFiring(alert, seconds, [labels])),
+      },
+      {
+        name: "stale marker: the restart itself leaves one",
+        input_series: lost("1x38 stale 0x360", "1x360"),
+        promql_expr_test: [isFiring(alert, 600, [labels])],
+      },
+      {
+        name: "two replicas that disagree: where one is tripped still, the page is there still",
+        input_series: [
+          ...broken,
+          { series: trippedOf(values, "draftkings", { instance: TWO }), values: "1x400" },
+        ],
+        alert_rule_test: [tells(alert, 600), tells(alert, 1200)],
+      },
+      {
+        name: "absent series: nothing to tell",
+        input_series: [],
+        alert_rule_test: [tells(alert, 0), tells(alert, 600)],
+      },
+      {
+        name: "a reset by a person is none, nor a database that is well, nor another namespace's or program's",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: "1x39 0x360" },
+          { series: resets, values: "0x38 1x360" },
+          { series: recovered, values: "0x39 1x360" },
+          { series: trippedOf(values, "dk", { namespace: "staging" }), values: "1x39 0x360" },
+          {
+            series: series(values, "circuit_breaker_store_recovered", { namespace: "staging" }),
+            values: "0x400",
+          },
+          { series: trippedOf(values, "x", { job: "other" }), values: "1x39 0x360" },
+        ],
+        alert_rule_test: [tells(alert, 600), tells(alert, 1200)],
+      },
+    ],
+  };
+}
+
+export function mostlyOpen(values: Values): TimelineFile {
+  const alert = "CircuitBreakerMostlyOpen";
+  const { share, within, trips } = values.mostlyOpen;
+  const window = secondsOf(within);
+  const labels = { severity: "critical", namespace: NAMESPACE, bookmaker: "draftkings" };
+  const tripsOf = (more: Labels = {}): string =>
+    series(values, "circuit_breaker_trips_total", { bookmaker: "draftkings", ...more });
+  // Open for most of a turn, closed for two steps, until the window is full and five minutes more.
+  const turn = Math.max(4, Math.min(21, Math.floor(window / STEP / (trips + 1))));
+  const open = Math.max(Math.ceil(turn * (share + (1 - share) * 0.6)), turn - 2);
+  const steps = Math.ceil((window * 3) / STEP);
+  const swings = (openSteps: number): { tripped: string; trips: string } => {
+    const on = Array.from({ length: steps }, (_, n) => n % turn < openSteps);
+    let count = 0;
+    const counted = on.map((is, n) =>
+      is && !(on[n - 1] ?? false) && n > 0 ? (count += 1) : count,
+    );
+    return { tripped: on.map(Number).join(" "), trips: counted.join(" ") };
+  };
+  const { tripped: swinging, trips: counted } = swings(open);
+  const lines = [
+    { series: trippedOf(values, "draftkings"), values: swinging },
+    { series: tripsOf(), values: counted },
+  ];
+  const full = 2 * window;
+  // Tripped all the while, and once more at each step: what counts is where the two conditions begin and end.
+  const line = (more: Labels, value: number): Line[] => [
+    gauge(trippedOf(values, "draftkings", more), value),
+    counter(tripsOf(more), value),
+  ];
+  const delaySeconds = trips * STEP;
+  const onSteps = (delaySeconds + 300) / STEP + 8;
+  return {
+    name: alert,
+    about: "Closed for a moment again and again, which CircuitBreakerTripped never sees.",
+    stepSeconds: STEP,
+    tests: [
+      ...questions({
+        alert,
+        stepSeconds: STEP,
+        forSeconds: 300,
+        keepSeconds: 300,
+        delaySeconds,
+        lagSeconds: openLag(onSteps, window / STEP, share),
+        lines: line({}, 1),
+        firing: {
+          labels,
+          annotations: {
+            summary: "Circuit breaker of draftkings is open most of the time",
+            description: `It has refused for 100% of the last ${within}, and closed in between.`,
+            ...links(values, alert, { namespace: NAMESPACE, bookmaker: "draftkings" }),
+          },
+        },
+        disagreeing: {
+          says: "the one that is open counts, and the worst one's trips",
+          lines: [...line({}, 1), ...line({ instance: TWO }, 0)],
+          firing: [labels],
+        },
+      }),
+      {
+        name: "stays, hour after hour, where CircuitBreakerTripped never fires",
+        input_series: lines,
+        promql_expr_test: [full, full + 5 * STEP, full + window / 2].map((seconds) =>
+          isFiring(alert, seconds, [labels]),
+        ),
+      },
+      {
+        name: "one long trip that somebody ended is none",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: `1x${steps} 0x${steps}` },
+          { series: tripsOf(), values: `1x${2 * steps}` },
+        ],
+        alert_rule_test: [window, steps * STEP + 300, steps * STEP + window / 2].map((seconds) =>
+          tells(alert, seconds),
+        ),
+      },
+      {
+        name: "one that is closed most of the time is flapping at most",
+        input_series: ((rare) => [
+          { series: trippedOf(values, "draftkings"), values: rare.tripped },
+          { series: tripsOf(), values: rare.trips },
+        ])(swings(Math.floor(turn * share * 0.8))),
+        alert_rule_test: [window, full, full + window / 2].map((seconds) => tells(alert, seconds)),
+      },
+    ],
+  };
+}
+
+/** How long more than `share` of the window is left of what was on for so many steps. */
+function openLag(onSteps: number, windowSteps: number, share: number): number {
+  let off = 0;
+  const isMost = (n: number): boolean =>
+    Math.min(onSteps, windowSteps - n) / Math.min(onSteps + n, windowSteps) > share;
+  while (isMost(off + 1)) off += 1;
+  return off * STEP;
+}

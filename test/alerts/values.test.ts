@@ -1,0 +1,152 @@
+// Other people's values: what is rendered from them passes the tests that are rendered with it, and what is
+// wrong in them is told.
+
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { DEFAULT_VALUES, renderAlerts } from "../../scripts/alerts/render.ts";
+import { readValues, ValuesError } from "../../scripts/alerts/values.ts";
+import { programsOf } from "../support/docs.ts";
+import { start } from "../support/programs.ts";
+import { whyNoTools } from "../tools/available.ts";
+import { toolPath } from "../tools/build.ts";
+import { eachOf, promtool, ROOT } from "./rule-files.ts";
+
+// promtool does the work, whichever runtime asks it.
+const skip = "Bun" in globalThis ? "once is enough" : whyNoTools();
+
+const OTHERS = join(ROOT, "test/fixtures/alerts-values.yaml");
+
+/** These wait for days or hours: with other values they would cost minutes, and ask nothing else. */
+const LONG = /SwitchgearModeForgotten|CircuitBreakerStuckOpen|SwitchgearDown-days/;
+
+const folder = mkdtempSync(join(tmpdir(), "switchgear-values-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test(
+  "with other values everywhere the rules pass their lints and the tests that come with them",
+  { skip },
+  async () => {
+    const files = await renderAlerts(readValues(DEFAULT_VALUES, OTHERS));
+    for (const { path, content } of files) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), content);
+    }
+    const pathsOf = (pattern: RegExp): string[] =>
+      files.filter(({ path }) => pattern.test(path)).map(({ path }) => join(folder, path));
+    const rules = pathsOf(/^alerts\/[\w-]+\.yml$/);
+    assert.equal(rules.length, 4);
+    const { code, output } = await promtool(
+      "check",
+      "rules",
+      "--lint=all",
+      "--lint-fatal",
+      ...rules,
+    );
+    assert.equal(code, 0, output);
+
+    const failures: string[] = [];
+    const tests = pathsOf(/^alerts\/tests\//).filter((path) => !LONG.test(path));
+    assert.ok(tests.length >= 25);
+    await eachOf(tests, availableParallelism(), async (path) => {
+      const ended = await promtool("test", "rules", path);
+      if (ended.code !== 0) failures.push(`${path}: ${ended.output}`);
+    });
+    assert.deepEqual(failures, []);
+
+    const [routing = "", scraping = ""] = [/alertmanager\.yml$/, /prometheus\.yml$/].flatMap(
+      pathsOf,
+    );
+    assert.equal((await start([toolPath("amtool"), "check-config", routing]).ended).code, 0);
+    assert.equal((await promtool("check", "config", "--lint=all", scraping)).code, 0);
+  },
+);
+
+test("nothing of the repository's own values is left where there are others", async () => {
+  const files = await renderAlerts(readValues(DEFAULT_VALUES, OTHERS));
+  for (const { path, content } of files) {
+    assert.doesNotMatch(content, /switchgear\.example|grafana\.example/, path);
+    assert.doesNotMatch(content, /job="switchgear"}/, path);
+    assert.doesNotMatch(content, /<<|>>[^-]/, path);
+    assert.doesNotMatch(content, /undefined|NaN\b(?! NaN|$)/m, path);
+  }
+});
+
+for (const [what, text, fault] of [
+  ["a name that is none", "shedShar: 0.1", /Unrecognized key: "shedShar"/],
+  ["a share beyond 1", "shedShare: 5", /shedShare: .*<1/],
+  ["a duration that is none", "gap: soon", /gap: a duration of one unit, such as "15m"/],
+  ["a job that would end the quotes", `jobs: ['a"b']`, /jobs\.0: a name of letters/],
+  [
+    "an address with a template",
+    "grafana: https://x/{{ .y }}",
+    /grafana: an address without quotes/,
+  ],
+  [
+    "no bucket",
+    "slo: { latency: { seconds: 3 } }",
+    /slo\.latency\.seconds: one of the buckets: 0\.005, /,
+  ],
+  ["too short a gap", "gap: 30s", /gap: three scrapes at least, which take 45s/],
+  ["too long a gap", "gap: 10m", /gap: less than the 5m/],
+  [
+    "a fleet of fewer",
+    "manyTripped: { atLeast: 9, anyway: 3 }",
+    /manyTripped\.anyway: no fewer than atLeast/,
+  ],
+  [
+    "a pace that nobody reaches",
+    "slo: { success: { objective: 0.9 } }",
+    /slo\.windows\.0\.factor: 14\.4 times the budget of slo\.success is more than all calls/,
+  ],
+  [
+    "windows in another order",
+    "slo: { windows: [{ long: 6h, short: 30m, factor: 6, for: 15m, severity: critical }, { long: 1h, short: 5m, factor: 14.4, for: 2m, severity: critical }] }",
+    /slo\.windows\.1: longer than the one before/,
+  ],
+  ["no YAML", "a: [", /flow/i],
+] as const) {
+  test(`${what} is told, with its place`, () => {
+    const file = join(folder, "values.yaml");
+    writeFileSync(file, text);
+    assert.throws(
+      () => readValues(DEFAULT_VALUES, file),
+      (error) =>
+        error instanceof ValuesError && fault.test(error.message) && error.message.includes(file),
+    );
+  });
+}
+
+test("the command of docs/alerts.md renders everything, its page among it", async () => {
+  const [command = ""] = programsOf("docs/alerts.md", "sh");
+  const [, args = ""] = /^npm run alerts -- (.*)$/m.exec(command) ?? [];
+  const given = args
+    .replace("my.yaml", OTHERS)
+    .replace("rendered", join(folder, "rendered"))
+    .split(" ");
+  assert.equal(given.length, 4);
+  const script = join(ROOT, "scripts/alerts.ts");
+  const { code, stdout, stderr } = await start([process.execPath, script, ...given]).ended;
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^\d+ files written to /);
+  const page = readFileSync(join(folder, "rendered/docs/alerts.md"), "utf8");
+  assert.match(
+    page,
+    /\| \[`CircuitBreakerManyTripped`\].*\| pagerduty .*`CircuitBreakerTripped`, /,
+  );
+  assert.match(page, /\| \[`SwitchgearPagerDeliveryFailing`\].*\| second-channel /);
+});
+
+test("npm run alerts says what is wrong, and writes nothing", async () => {
+  const file = join(folder, "wrong.yaml");
+  writeFileSync(file, "shedShare: 5");
+  const out = join(folder, "out");
+  const script = join(ROOT, "scripts/alerts.ts");
+  const { code, stderr } = await start([process.execPath, script, "--values", file, "--out", out])
+    .ended;
+  assert.equal(code, 1);
+  assert.match(stderr, /^alerts: .*wrong\.yaml\n {2}shedShare: /);
+  assert.throws(() => rmSync(out), /ENOENT/);
+});
