@@ -261,7 +261,8 @@ describe("what docs/calls.md warns of", () => {
         "hang",
         { timeout: 1 },
       ],
-      [(url, signal) => axios.get(url, { signal, timeout: 50 }), "stall", { failed: 1 }],
+      // Long enough for the answer's head on a busy machine: before it, axios tells its limit.
+      [(url, signal) => axios.get(url, { signal, timeout: 500 }), "stall", { failed: 1 }],
       [
         (url, signal) => got(url, { signal, timeout: { request: 50 }, retry: { limit: 0 } }).json(),
         "stall",
