@@ -31,7 +31,7 @@ const NONE: ErrorFacts = Object.freeze({
 export function factsOf(error: unknown): ErrorFacts {
   if ((typeof error !== "object" && typeof error !== "function") || error === null) return NONE;
   try {
-    // By their names, in one place: runtimes learn how such an error looks, and a failing call costs a tenth less.
+    // By their names, in one place: runtimes learn how such an error looks, and reading it costs next to nothing.
     const { name, code, message, cause, retryAfterMs } = error as ErrorFacts;
     const { status, statusCode, response, $metadata } = error as ErrorFacts;
     return { name, code, message, cause, retryAfterMs, status, statusCode, response, $metadata };

@@ -38,7 +38,7 @@ export class FileWatch {
   readonly #realPath: string;
   readonly #bytes = Buffer.alloc(HEAD_BYTES);
   #tailAt = 0;
-  /** The log, open to be read: to open it for each look costs more than all else of it. */
+  /** The log, open to be read: to open and close it for each look costs as much as two of its other calls. */
   #open: { readonly file: number; readonly identity: string } | undefined = undefined;
   #seen: Sight;
 
