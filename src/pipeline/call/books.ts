@@ -11,6 +11,7 @@ import type { Clock } from "../ports.ts";
 import type { CallExtra } from "./extra.ts";
 import type { Complaints } from "./complaints.ts";
 import type { OperationStats } from "./stats.ts";
+import type { WatchedCall } from "./watcher.ts";
 import type { Watching } from "./watching.ts";
 
 export class CallBooks {
@@ -51,12 +52,8 @@ export class CallBooks {
     this.answeredMs = nowMs;
     operation.ok += 1;
     operation.countDuration(latencyMs);
-    const watched = extra?.watched;
-    if (watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
-    else {
-      const settle = (): void => this.#settleOk(ticket, latencyMs, nowMs, extra);
-      this.#watching.ended(watched, "ok", undefined, settle);
-    }
+    if (extra?.watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
+    else this.#endOk(extra.watched, ticket, latencyMs, nowMs, extra);
     if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
   }
 
@@ -131,6 +128,18 @@ export class CallBooks {
     };
     if (extra?.watched === undefined) settleBoth();
     else this.#watching.ended(extra.watched, "ignored", undefined, settleBoth);
+  }
+
+  /** Apart from `finishOk`, which would make room for what the closure holds at each call. */
+  #endOk(
+    watched: WatchedCall,
+    ticket: Ticket,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra,
+  ): void {
+    const settle = (): void => this.#settleOk(ticket, latencyMs, nowMs, extra);
+    this.#watching.ended(watched, "ok", undefined, settle);
   }
 
   /** The upstream's own breaker, then that of the endpoint it went to. */

@@ -7,60 +7,91 @@ import { didYouMean } from "../../core/nearest.ts";
 import { show } from "../../core/options.ts";
 import type { CallOptions } from "./admission.ts";
 
-/** Throws `InvalidOptionsError` with every fault. Costs a comparison for each option that is given. */
-export function checkCall(
-  upstream: string,
-  fn: unknown,
-  options: ReadOptions,
-  idleMs?: unknown,
-): void {
-  const { operation, load, signal, deadlineMs } = options;
-  if (
-    typeof fn === "function" &&
-    (operation === undefined || typeof operation === "string") &&
-    (load === undefined || typeof load === "number") &&
-    (signal === undefined || isSignal(signal)) &&
-    (deadlineMs === undefined || isTime(deadlineMs)) &&
-    (idleMs === undefined || isTime(idleMs))
-  ) {
-    return;
-  }
-  throw new InvalidOptionsError(`a call of ${upstream}`, faultsOf(fn, options, idleMs));
-}
-
-/** What refuses a call whose options could not even be read: the sentence, and what a getter of the caller's threw. */
-export function unreadable(upstream: string, error: unknown): unknown {
-  if (error instanceof InvalidOptionsError) return error;
-  const faults = [`its options cannot be read: ${errorText(error)}`];
-  return new InvalidOptionsError(`a call of ${upstream}`, faults, { cause: error });
-}
-
 /** A caller's options, each read once. */
 export interface ReadOptions extends Pick<CallOptions, "operation" | "load" | "deadlineMs"> {
   readonly signal: AbortSignal | undefined;
   readonly parent: unknown;
 }
 
+/** Most calls that say anything name their operation and no more: there is nothing else to look at then. */
+export function isNamedCall(
+  fn: unknown,
+  operation: unknown,
+  load: unknown,
+  signal: unknown,
+  deadlineMs: unknown,
+): boolean {
+  return (
+    typeof operation === "string" &&
+    load === undefined &&
+    signal === undefined &&
+    deadlineMs === undefined &&
+    typeof fn === "function"
+  );
+}
+
+/** Throws `InvalidOptionsError` with every fault. */
+export function readOptions(
+  upstream: string,
+  fn: unknown,
+  given: CallOptions,
+  idleMs?: unknown,
+): ReadOptions {
+  const { operation, load, signal, parent, deadlineMs } = given;
+  return checkCall(upstream, fn, given, { operation, load, signal, parent, deadlineMs }, idleMs);
+}
+
 /**
- * What holds none of them may be no options at all, or have one that is written wrongly; what holds one is not
- * looked at any further, since every call would pay for it.
+ * What was read of `given`, when it can be used; throws `InvalidOptionsError` with every fault. Costs a
+ * comparison for each option that is given. What holds none of them may be no options at all, or have one that
+ * is written wrongly; what holds one is not looked at any further, since every call would pay for it.
  */
-export function readOptions(upstream: string, options: CallOptions): ReadOptions {
-  if (typeof options !== "object" || options === null) refuseOdd(upstream, options);
-  const { operation, load, signal, parent, deadlineMs } = options;
-  if ((operation ?? load ?? signal ?? parent ?? deadlineMs) === undefined)
-    refuseOdd(upstream, options);
+export function checkCall(
+  upstream: string,
+  fn: unknown,
+  given: unknown,
+  { operation, load, signal, parent, deadlineMs }: CallOptions,
+  idleMs?: unknown,
+): ReadOptions {
+  if (
+    (operation ?? load ?? signal ?? parent ?? deadlineMs) === undefined ||
+    typeof given !== "object"
+  )
+    refuseOdd(upstream, given);
   // `fetch` takes null for none, and its options are handed on.
-  return { operation, load, signal: signal ?? undefined, parent, deadlineMs };
+  const read = { operation, load, signal: signal ?? undefined, parent, deadlineMs };
+  if (
+    typeof fn === "function" &&
+    (operation === undefined || typeof operation === "string") &&
+    (load === undefined || typeof load === "number") &&
+    (read.signal === undefined || isSignal(read.signal)) &&
+    (deadlineMs === undefined || isTime(deadlineMs)) &&
+    (idleMs === undefined || isTime(idleMs))
+  ) {
+    return read;
+  }
+  throw new InvalidOptionsError(`a call of ${upstream}`, faultsOf(fn, read, idleMs));
+}
+
+/** What refuses a call whose options could not even be read: the sentence, and what a getter of the caller's threw. */
+export function unreadable(upstream: string, error: unknown, given?: unknown): unknown {
+  if (error instanceof InvalidOptionsError) return error;
+  const fault =
+    given === null ? noOptions(given) : `its options cannot be read: ${errorText(error)}`;
+  return new InvalidOptionsError(`a call of ${upstream}`, [fault], { cause: error });
 }
 
 const OPTIONS = ["operation", "load", "deadlineMs", "signal", "parent", "idleMs"] as const;
+
+function noOptions(given: unknown): string {
+  return `options must be an object, such as { operation: "odds" }, not ${show(given)}`;
+}
 
 /** Throws `InvalidOptionsError` for what is no object of options. */
 export function refuseOdd(upstream: string, options: unknown): void {
   const faults: string[] = [];
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    faults.push(`options must be an object, such as { operation: "odds" }, not ${show(options)}`);
+    faults.push(noOptions(options));
   } else if (isSignal(options)) {
     faults.push("options must be an object, such as { signal }, not the signal itself");
   } else {

@@ -26,7 +26,7 @@ import { AdmittedCall } from "./admissions.ts";
 import { adopted } from "./adopt.ts";
 import type { CallBooks } from "./books.ts";
 import { BoundedCall } from "./bounded-call.ts";
-import { checkCall, readOptions, unreadable, type ReadOptions } from "./call-check.ts";
+import { checkCall, isNamedCall, readOptions, unreadable, type ReadOptions } from "./call-check.ts";
 import type { Complaints } from "./complaints.ts";
 import { PlainContext, type CallContext } from "./context.ts";
 import type { DeadlineQueue } from "./deadline.ts";
@@ -60,7 +60,7 @@ export interface UpstreamSettings extends Classifiers {
   readonly operations: readonly string[];
 }
 
-const NO_OPTIONS = Object.freeze(readOptions("", {}));
+const NO_OPTIONS = Object.freeze(readOptions("", noCall, {}));
 
 export class Upstream {
   readonly name: string;
@@ -113,27 +113,35 @@ export class Upstream {
     fn: (context: CallContext) => Result,
     given: CallOptions = NO_OPTIONS,
   ): Promise<Awaited<Result>> {
-    let options = NO_OPTIONS;
+    // In variables and not in an object, which every call that says anything would make.
+    let name: string | undefined;
+    let load: number | undefined;
+    let signal: AbortSignal | undefined;
+    let parent: unknown;
+    let ownMs: number | undefined;
     if (given !== NO_OPTIONS || typeof fn !== "function") {
       try {
-        options = readOptions(this.name, given);
-        checkCall(this.name, fn, options);
-        if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
+        ({ operation: name, load, parent, deadlineMs: ownMs } = given);
+        const wish = given.signal;
+        if (!isNamedCall(fn, name, load, wish, ownMs)) {
+          const read = { operation: name, load, signal: wish, parent, deadlineMs: ownMs };
+          ({ signal } = checkCall(this.name, fn, given, read));
+          if (signal?.aborted === true) return Promise.reject(signal.reason);
+        }
       } catch (error) {
-        return Promise.reject(unreadable(this.name, error));
+        return Promise.reject(unreadable(this.name, error, given));
       }
     }
-    const { signal } = options;
-    const operation = this.#operations.get(options.operation);
+    const operation = this.#operations.get(name);
     const door = this.#door;
     const { watcher } = this.#ports.gate;
     const ticket =
       watcher === undefined
-        ? door.admit(operation, options.load)
-        : door.admitWatched(watcher, operation, options);
-    if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, options.load));
+        ? door.admit(operation, load)
+        : door.admitWatched(watcher, operation, { load, parent });
+    if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, load));
     this.#books.inFlight += 1;
-    const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
+    const deadlineMs = shorter(this.#deadlineMs, ownMs);
     const { extra } = door;
     if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
       return this.#runBounded(fn, operation, ticket, deadlineMs, signal, extra);
@@ -179,12 +187,11 @@ export class Upstream {
     let options = NO_OPTIONS;
     let idleMs: number | undefined;
     try {
-      options = readOptions(this.name, given);
       ({ idleMs } = given);
-      checkCall(this.name, fn, options, idleMs);
+      options = readOptions(this.name, fn, given, idleMs);
       if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
     } catch (error) {
-      return Promise.reject(unreadable(this.name, error));
+      return Promise.reject(unreadable(this.name, error, given));
     }
     const operation = this.#operations.get(options.operation);
     const ticket = this.#admit(operation, options);
@@ -372,11 +379,9 @@ export class Upstream {
 
   #read(given: CallOptions, fn: unknown): ReadOptions {
     try {
-      const options = readOptions(this.name, given);
-      checkCall(this.name, fn, options);
-      return options;
+      return readOptions(this.name, fn, given);
     } catch (error) {
-      throw unreadable(this.name, error);
+      throw unreadable(this.name, error, given);
     }
   }
 
