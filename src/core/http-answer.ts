@@ -30,15 +30,21 @@ export function judgeResponse(
   status429: Status429,
   clock: Clock,
 ): AnswerVerdict | undefined {
-  if (typeof value !== "object" || value === null || !isResponse(value)) return undefined;
+  if (!isResponse(value)) return undefined;
   const status = property(value, "status");
   return typeof status === "number" ? judge(status, value, status429, clock) : undefined;
 }
 
-/** Not by `property`: every result passes here, and a read of its own learns which shapes come by. */
-function isResponse(value: { readonly [Symbol.toStringTag]?: unknown }): boolean {
+/**
+ * Whether it is a `Response`, that of the platform or of a library which names its class so. Not by `property`:
+ * every result passes here, and a read of its own learns which shapes come by.
+ */
+export function isResponse(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
   try {
-    return value[Symbol.toStringTag] === "Response";
+    return (
+      (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === "Response"
+    );
   } catch {
     return false;
   }

@@ -99,48 +99,62 @@ const OUTCOME_FIELDS: readonly (readonly [key: keyof Outcome, type: "number" | "
  * A number out of range is no fault here: its field says what becomes of it.
  */
 export function readOutcome(subject: string, given: Outcome): Outcome {
-  if (typeof given !== "object" || given === null) {
-    throw new InvalidOptionsError(subject, [
-      `it must be an object such as { outcome: "ok" }, not ${show(given)}`,
-    ]);
-  }
+  if (typeof given !== "object" || given === null) return refuseNone(subject, given);
   const { outcome, weight, timeout, latencyMs, retryAfterMs } = given;
   const { leftAfterMs, waitedInAllMs, error } = given;
-  const read: Outcome = {
-    outcome,
-    weight,
-    timeout,
-    latencyMs,
-    retryAfterMs,
-    leftAfterMs,
-    waitedInAllMs,
-    error,
-  };
   // Every settled call passes here, and a look at each field by its name costs half as much as the call.
-  const isUsual =
-    (outcome === "ok" || outcome === "failed" || outcome === "ignored") &&
-    (latencyMs === undefined || typeof latencyMs === "number") &&
+  const isBrief =
     weight === undefined &&
     timeout === undefined &&
     retryAfterMs === undefined &&
     leftAfterMs === undefined &&
     waitedInAllMs === undefined;
-  if (!isUsual) refuseFaults(subject, read);
-  return read;
+  if (isBrief && outcome === "ok" && latencyMs === undefined) return OK;
+  const read: Outcome = {
+    outcome,
+    latencyMs,
+    error,
+    weight,
+    timeout,
+    retryAfterMs,
+    leftAfterMs,
+    waitedInAllMs,
+  };
+  return checked(subject, read, isBrief);
 }
 
-function refuseFaults(subject: string, read: Outcome): void {
-  const { outcome } = read;
+/** What most calls come to, of the same shape as all others. */
+const OK: Outcome = {
+  outcome: "ok",
+  latencyMs: undefined,
+  error: undefined,
+  weight: undefined,
+  timeout: undefined,
+  retryAfterMs: undefined,
+  leftAfterMs: undefined,
+  waitedInAllMs: undefined,
+};
+
+function checked(subject: string, read: Outcome, isBrief: boolean): Outcome {
+  const { outcome, latencyMs } = read;
+  const isOutcome = outcome === "ok" || outcome === "failed" || outcome === "ignored";
+  const isTimed = latencyMs === undefined || typeof latencyMs === "number";
+  if (isOutcome && isTimed && isBrief) return read;
   const faults: string[] = [];
-  if (outcome !== "ok" && outcome !== "failed" && outcome !== "ignored") {
-    faults.push(`outcome must be ok, failed or ignored, not ${show(outcome)}`);
-  }
+  if (!isOutcome) faults.push(`outcome must be ok, failed or ignored, not ${show(outcome)}`);
   for (const [key, type] of OUTCOME_FIELDS) {
     const value = read[key];
     if (value === undefined || typeof value === type) continue;
     faults.push(`${key} must be a ${type}, not ${show(value)}`);
   }
   if (faults.length > 0) throw new InvalidOptionsError(subject, faults);
+  return read;
+}
+
+function refuseNone(subject: string, given: unknown): never {
+  throw new InvalidOptionsError(subject, [
+    `it must be an object such as { outcome: "ok" }, not ${show(given)}`,
+  ]);
 }
 
 /** Latencies come from callers: a NaN that reached an average would stay there for ever. */

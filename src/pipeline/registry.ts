@@ -12,6 +12,7 @@ import { clampSystemLoad } from "../core/overload/load-shedder.ts";
 import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker/guard.ts";
 import { Complaints } from "./call/complaints.ts";
+import { Watching } from "./call/watching.ts";
 import { OVERFLOW_NAME } from "./call/stats.ts";
 import { DeadlineQueue } from "./call/deadline.ts";
 import { EndpointSet } from "./endpoints/set.ts";
@@ -87,13 +88,15 @@ export class Switchgear implements AsyncDisposable {
     this.#ports = ports;
     this.#limits = limits;
     this.#other = options.otherUpstreams;
+    const complaints = new Complaints(ports.warn);
     this.#upstreamPorts = {
       clock: ports.scheduler,
       deadlines: new DeadlineQueue(ports.scheduler),
       sampler: ports.sampler,
       loadShedding,
       gate: this.#gate,
-      complaints: new Complaints(ports.warn),
+      complaints,
+      watching: new Watching(complaints),
     };
     this.#persistence = new Persistence(ports.store, ports.scheduler, {
       emit: (event) => this.#emitter.emit(event),

@@ -18,10 +18,12 @@ function monotonic(): number {
   const isReplaced = Date.now !== dateNow;
   const rawMs = isReplaced ? replacedMs() : performance.now();
   const nowMs = rawMs + reading.offsetMs;
-  if (isReplaced === reading.isReplaced && nowMs >= reading.lastMs) {
-    reading.lastMs = nowMs;
-    return nowMs;
-  }
+  if (isReplaced !== reading.isReplaced || nowMs < reading.lastMs) return goOn(rawMs, isReplaced);
+  return (reading.lastMs = nowMs);
+}
+
+/** From the last reading, by another source or one that went back. */
+function goOn(rawMs: number, isReplaced: boolean): number {
   reading.isReplaced = isReplaced;
   // Whole, so that a test which advances by exactly what it waits for has waited for it.
   reading.lastMs = Math.ceil(reading.lastMs);

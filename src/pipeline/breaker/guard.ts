@@ -173,8 +173,11 @@ export class BreakerGuard implements Persisted {
     const wallMs = latencyMs >= machine.slowCallMs ? this.#clock.now() : undefined;
     if (!machine.settleOk(ticket, latencyMs, nowMs, wallMs)) this.counters.lateOk += 1;
     else if (machine.events.length > 0) this.#announce();
-    else if (!this.#isDurable) return;
-    else if (hadFailures) this.#persistence.saveNow(this);
+    else if (this.#isDurable) this.#saveOk(hadFailures);
+  }
+
+  #saveOk(hadFailures: boolean): void {
+    if (hadFailures) this.#persistence.saveNow(this);
     else this.#persistence.saveSoon(this);
   }
 

@@ -11,24 +11,23 @@ export function adopted<Result>(answer: Result): Promise<Awaited<Result>> | unde
   if ((typeof answer !== "object" && typeof answer !== "function") || answer === null) {
     return undefined;
   }
-  let then: unknown;
   try {
-    ({ then } = answer as { readonly then?: unknown });
+    const { then } = answer as { readonly then?: unknown };
     // As it is, unless it is of a subclass or has a `then` of its own: who knows how often that calls back.
-    if (then === promiseThen && answer.constructor === Promise) {
-      return answer;
-    }
-    if (typeof then !== "function") return undefined;
+    if (then === promiseThen && answer.constructor === Promise) return answer;
+    return typeof then === "function" ? once(answer, then) : undefined;
   } catch (error) {
     return Promise.reject(error);
   }
-  const settle = then;
+}
+
+function once<Result>(answer: Result, then: Function): Promise<Awaited<Result>> {
   // By what was read: at a second reading a getter may answer another thing, or throw.
-  const once: PromiseLike<Awaited<Result>> = {
+  const thenable: PromiseLike<Awaited<Result>> = {
     // oxlint-disable-next-line unicorn/no-thenable -- it stands for one
-    then: (...args) => Reflect.apply(settle, answer, args) as never,
+    then: (...args) => Reflect.apply(then, answer, args) as never,
   };
   return new Promise((resolve) => {
-    resolve(once);
+    resolve(thenable);
   });
 }

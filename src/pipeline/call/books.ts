@@ -14,6 +14,13 @@ import type { OperationStats } from "./stats.ts";
 import type { WatchedCall } from "./watcher.ts";
 import type { Watching } from "./watching.ts";
 
+/** What the books of all upstreams of a registry share. */
+export interface BooksPorts {
+  readonly clock: Clock;
+  readonly complaints: Complaints;
+  readonly watching: Watching;
+}
+
 export class CallBooks {
   /** Calls whose callers wait. */
   inFlight = 0;
@@ -24,21 +31,12 @@ export class CallBooks {
   endpoints: EndpointSet | undefined;
   readonly #guard: BreakerGuard;
   readonly #emitter: Emitter;
-  readonly #clock: Clock;
-  readonly #watching: Watching;
-  readonly #complaints: Complaints;
+  readonly #ports: BooksPorts;
 
-  constructor(
-    guard: BreakerGuard,
-    emitter: Emitter,
-    { clock, complaints }: { readonly clock: Clock; readonly complaints: Complaints },
-    watching: Watching,
-  ) {
+  constructor(guard: BreakerGuard, emitter: Emitter, ports: BooksPorts) {
     this.#guard = guard;
     this.#emitter = emitter;
-    this.#clock = clock;
-    this.#watching = watching;
-    this.#complaints = complaints;
+    this.#ports = ports;
   }
 
   finishOk(
@@ -72,7 +70,7 @@ export class CallBooks {
     operation.countDuration(latencyMs);
     const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
     if (extra?.watched === undefined) settle();
-    else this.#watching.ended(extra.watched, kind, failure.message, settle);
+    else this.#ports.watching.ended(this.#guard.name, extra.watched, kind, failure.message, settle);
     if (this.#emitter.hears("failed")) {
       this.#emitter.emit({
         type: "failed",
@@ -82,7 +80,7 @@ export class CallBooks {
         error: failure.message,
         latencyMs,
         endpoint: extra?.endpoint?.name,
-        at: this.#clock.now(),
+        at: this.#ports.clock.now(),
       });
     }
     if (this.#emitter.hears("settled")) this.#tell(operation, kind, latencyMs);
@@ -124,10 +122,11 @@ export class CallBooks {
         this.#complain(error);
       }
       if (extra?.endpoint === undefined) return;
-      this.endpoints?.settleIgnored(extra.endpoint, extra.ticket, this.#clock.monotonic());
+      this.endpoints?.settleIgnored(extra.endpoint, extra.ticket, this.#ports.clock.monotonic());
     };
     if (extra?.watched === undefined) settleBoth();
-    else this.#watching.ended(extra.watched, "ignored", undefined, settleBoth);
+    else
+      this.#ports.watching.ended(this.#guard.name, extra.watched, "ignored", undefined, settleBoth);
   }
 
   /** Apart from `finishOk`, which would make room for what the closure holds at each call. */
@@ -139,7 +138,7 @@ export class CallBooks {
     extra: CallExtra,
   ): void {
     const settle = (): void => this.#settleOk(ticket, latencyMs, nowMs, extra);
-    this.#watching.ended(watched, "ok", undefined, settle);
+    this.#ports.watching.ended(this.#guard.name, watched, "ok", undefined, settle);
   }
 
   /** The upstream's own breaker, then that of the endpoint it went to. */
@@ -166,14 +165,14 @@ export class CallBooks {
       this.#complain(error);
     }
     if (extra?.endpoint === undefined) return;
-    const at = { nowMs, wallMs: this.#clock.now() };
+    const at = { nowMs, wallMs: this.#ports.clock.now() };
     this.endpoints?.settleFailed(extra.endpoint, extra.ticket, failure, latencyMs, at);
   }
 
   /** A breaker that fails, ours or a host's own, costs no result. */
   #complain(error: unknown): void {
     const sentence = `the breaker threw when a call was settled, and the call's result stands: ${errorText(error)}`;
-    this.#complaints.tell(this.#guard.name, "breaker", sentence);
+    this.#ports.complaints.tell(this.#guard.name, "breaker", sentence);
   }
 
   #tell(operation: OperationStats, outcome: CallOutcome, latencyMs: number): void {
@@ -183,7 +182,7 @@ export class CallBooks {
       operation: operation.name,
       outcome,
       latencyMs,
-      at: this.#clock.now(),
+      at: this.#ports.clock.now(),
     });
   }
 }

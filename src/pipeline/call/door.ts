@@ -32,6 +32,7 @@ export interface DoorPorts {
   readonly sampler: LoadSampler;
   readonly loadShedding: LoadShedding;
   /** Looked at by each admission: a closing registry admits nothing. */
+  readonly watching: Watching;
   readonly gate: { readonly isClosing: boolean; readonly watcher: CallWatcher | undefined };
 }
 
@@ -45,20 +46,17 @@ export class Door {
   readonly #guard: BreakerGuard;
   readonly #emitter: Emitter;
   readonly #ports: DoorPorts;
-  readonly #watching: Watching;
   #shedAt = 0;
 
   constructor(
     guard: BreakerGuard,
     emitter: Emitter,
     ports: DoorPorts,
-    watching: Watching,
     endpoints: EndpointSet | undefined,
   ) {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#ports = ports;
-    this.#watching = watching;
     this.endpoints = endpoints;
   }
 
@@ -100,19 +98,20 @@ export class Door {
     { load, parent }: CallOptions,
   ): Ticket {
     const facts = { upstream: this.#guard.name, operation: operation.name, parent };
-    const watched = this.#watching.begin(watcher, facts);
+    const { watching } = this.#ports;
+    const watched = watching.begin(watcher, facts);
     const ticket = this.admit(operation, load);
     if (watched === undefined) return ticket;
     if (ticket === REFUSED) {
       const { refusedFor } = this;
-      this.#watching.refused(watched, refusedFor);
+      watching.refused(facts.upstream, watched, refusedFor);
       // It may have called back in, as above.
       this.refusedFor = refusedFor;
       return ticket;
     }
     const extra = this.endpoints === undefined ? undefined : this.extra;
     const endpoint = extra?.endpoint;
-    this.#watching.admitted(watched, endpoint?.name);
+    watching.admitted(facts.upstream, watched, endpoint?.name);
     this.extra = { endpoint, ticket: extra?.ticket ?? UNTRACKED, watched };
     return ticket;
   }

@@ -5,7 +5,12 @@
 import { classifyRead, errorText, failureText, retryAfterOf } from "../../core/classify.ts";
 import { factsOf, type ErrorFacts } from "../../core/error-facts.ts";
 import { property } from "../../core/foreign.ts";
-import { judgeErrorsAnswer, judgeResponse, type AnswerVerdict } from "../../core/http-answer.ts";
+import {
+  isResponse,
+  judgeErrorsAnswer,
+  judgeResponse,
+  type AnswerVerdict,
+} from "../../core/http-answer.ts";
 import type { Status429 } from "../../core/http-status.ts";
 import { show } from "../../core/options.ts";
 import { outcomeOfVerdict, type CallOutcome, type Verdict } from "../../core/outcome.ts";
@@ -40,20 +45,23 @@ export interface BadNews {
   readonly retryAfterMs: number | undefined;
 }
 
+interface JudgePorts {
+  readonly clock: Clock;
+  readonly complaints: Complaints;
+}
+
 const WORDS = "ok, failed, timeout or ignored";
 
 export class Judge {
   readonly #upstream: string;
-  readonly #complaints: Complaints;
-  readonly #clock: Clock;
+  readonly #ports: JudgePorts;
   #classifyError: Classifiers["classifyError"];
   #classifyResult: Classifiers["classifyResult"];
   #status429: Status429 = "neutral";
 
-  constructor(upstream: string, complaints: Complaints, clock: Clock) {
+  constructor(upstream: string, ports: JudgePorts) {
     this.#upstream = upstream;
-    this.#complaints = complaints;
-    this.#clock = clock;
+    this.#ports = ports;
   }
 
   configure({ classifyError: ofErrors, classifyResult, status429 = "neutral" }: Classifiers): void {
@@ -65,13 +73,16 @@ export class Judge {
   /** What a call that fulfilled with this came to. */
   ofValue(value: unknown): Judgement {
     const classify = this.#classifyResult;
+    return classify === undefined && !isResponse(value) ? "ok" : this.#ofTelling(value, classify);
+  }
+
+  #ofTelling(value: unknown, classify: Classifiers["classifyResult"]): Judgement {
     if (classify !== undefined) {
       const said = this.#ask("classifyResult", classify, value);
       if (said === "ok" || said === "ignored") return said;
       if (said !== undefined) return newsOfValue(said);
     }
-    if (typeof value !== "object") return "ok";
-    const answer = judgeResponse(value, this.#status429, this.#clock);
+    const answer = judgeResponse(value, this.#status429, this.#ports.clock);
     if (answer === undefined || answer.outcome === "ok") return "ok";
     if (answer.outcome === "ignored") return "ignored";
     const { outcome: kind, status, retryAfterMs } = answer;
@@ -82,7 +93,7 @@ export class Judge {
   ofError(error: unknown): Judgement {
     const classify = this.#classifyError;
     const facts = factsOf(error);
-    const answer = judgeErrorsAnswer(error, facts, this.#status429, this.#clock);
+    const answer = judgeErrorsAnswer(error, facts, this.#status429, this.#ports.clock);
     const outcome =
       (classify === undefined ? undefined : this.#ask("classifyError", classify, error)) ??
       this.#usual(error, facts, answer);
@@ -123,7 +134,7 @@ export class Judge {
 
   #complain(option: string, what: string): void {
     const sentence = `${option} ${what}; it must answer ${WORDS}, so the call counts as without it`;
-    this.#complaints.tell(this.#upstream, option, sentence);
+    this.#ports.complaints.tell(this.#upstream, option, sentence);
   }
 }
 

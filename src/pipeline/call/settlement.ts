@@ -15,11 +15,9 @@ import type { BreakerGuard } from "../breaker/guard.ts";
 import type { OperationStats } from "./stats.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
-import { CallBooks } from "./books.ts";
-import type { Complaints } from "./complaints.ts";
+import { CallBooks, type BooksPorts } from "./books.ts";
 import { Judge, type Classifiers, type Judgement } from "./judge.ts";
 import type { Clock } from "../ports.ts";
-import type { Watching } from "./watching.ts";
 
 interface SettlementSettings extends Classifiers {
   readonly deadlineMs: number | undefined;
@@ -29,7 +27,7 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
   readonly books: CallBooks;
   readonly #guard: BreakerGuard;
   readonly #clock: Clock;
-  readonly #complaints: Complaints;
+  readonly #ports: BooksPorts;
   readonly #judge: Judge;
   /** What the upstream may take, by its own options. */
   #deadlineMs: number | undefined;
@@ -37,17 +35,15 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
   constructor(
     guard: BreakerGuard,
     emitter: Emitter,
-    ports: { readonly clock: Clock; readonly complaints: Complaints },
+    ports: BooksPorts,
     settings: SettlementSettings,
-    watching: Watching,
     endpoints: EndpointSet | undefined,
   ) {
-    const { clock, complaints } = ports;
     this.#guard = guard;
-    this.books = new CallBooks(guard, emitter, ports, watching);
-    this.#clock = clock;
-    this.#complaints = complaints;
-    this.#judge = new Judge(guard.name, complaints, clock);
+    this.books = new CallBooks(guard, emitter, ports);
+    this.#clock = ports.clock;
+    this.#ports = ports;
+    this.#judge = new Judge(guard.name, ports);
     this.configure(settings, endpoints);
   }
 
@@ -70,11 +66,11 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     const judgement = this.#judge.ofValue(value);
     if (judgement === "ok") {
       this.books.finishOk(operation, ticket, nowMs - startMs, nowMs, extra);
-    } else {
-      // A value that stands for a timeout is no answer.
-      if (judgement === "ignored") this.books.answeredMs = nowMs;
-      this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
+      return;
     }
+    // A value that stands for a timeout is no answer.
+    if (judgement === "ignored") this.books.answeredMs = nowMs;
+    this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
   }
 
   /** A call rejected or threw. */
@@ -120,7 +116,18 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     const outcome = this.#read(given);
     const latencyMs = outcome.latencyMs ?? nowMs - startMs;
     if (outcome.outcome === "ok") this.books.finishOk(operation, ticket, latencyMs, nowMs, extra);
-    else if (outcome.outcome === "ignored") {
+    else this.#settleOther(operation, ticket, outcome, latencyMs, nowMs, extra);
+  }
+
+  #settleOther(
+    operation: OperationStats,
+    ticket: Ticket,
+    outcome: Outcome,
+    latencyMs: number,
+    nowMs: number,
+    extra: CallExtra | undefined,
+  ): void {
+    if (outcome.outcome === "ignored") {
       const { leftAfterMs: waitedMs, waitedInAllMs: silentMs = waitedMs } = outcome;
       if (waitedMs === undefined || silentMs === undefined) {
         this.books.finishIgnored(operation, ticket, latencyMs, extra);
@@ -137,11 +144,15 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     try {
       return readOutcome("an outcome", given);
     } catch (error) {
-      const faults =
-        error instanceof InvalidOptionsError ? error.faults.join("; ") : errorText(error);
-      const sentence = `settle(…) was given what is no outcome, and the call counts as ignored: ${faults}`;
-      this.#complaints.tell(this.#guard.name, "settle", sentence);
+      return this.#unusable(error);
     }
+  }
+
+  #unusable(error: unknown): Outcome {
+    const faults =
+      error instanceof InvalidOptionsError ? error.faults.join("; ") : errorText(error);
+    const sentence = `settle(…) was given what is no outcome, and the call counts as ignored: ${faults}`;
+    this.#ports.complaints.tell(this.#guard.name, "settle", sentence);
     return { outcome: "ignored" };
   }
 

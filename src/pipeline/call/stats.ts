@@ -56,6 +56,13 @@ export class OperationStats {
   }
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
+/** Most upstreams list none, and an empty set costs as much as ten counters. */
+function setOf(names: readonly string[]): ReadonlySet<string> {
+  return names.length === 0 ? NONE : new Set(names);
+}
+
 /**
  * Finds an operation's counters. The last one used costs a comparison; most upstreams have one
  * operation, and need no map.
@@ -71,7 +78,7 @@ export class OperationTable {
   /** At most `max` names are counted apart beside those that are listed. */
   constructor(max: number, listed: readonly string[] = []) {
     this.#max = max;
-    this.#listed = new Set(listed);
+    this.#listed = setOf(listed);
   }
 
   get(name: string | undefined): OperationStats {
@@ -85,7 +92,7 @@ export class OperationTable {
 
   /** Takes these for known beforehand, in place of those before; what was counted stays. */
   list(names: readonly string[]): void {
-    this.#listed = new Set(names);
+    this.#listed = setOf(names);
     this.#others = 0;
     for (const stats of this.all()) {
       stats.isListed = this.#listed.has(stats.name);

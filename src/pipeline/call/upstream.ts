@@ -37,7 +37,6 @@ import { likeItsOriginal } from "./like-its-original.ts";
 import { rejectSoon } from "./reject-soon.ts";
 import { Settlement } from "./settlement.ts";
 import { HeldCall, type Held } from "./held-call.ts";
-import { Watching } from "./watching.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
 import {
   endpointStatus,
@@ -73,7 +72,6 @@ export class Upstream {
   readonly #books: CallBooks;
   readonly #operations: OperationTable;
   readonly #door: Door;
-  readonly #watching: Watching;
 
   constructor(
     guard: BreakerGuard,
@@ -86,12 +84,10 @@ export class Upstream {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#deadlineMs = settings.deadlineMs;
-    const watching = new Watching(guard.name, ports.complaints);
-    this.#watching = watching;
-    this.#settlement = new Settlement(guard, emitter, ports, settings, watching, endpoints);
+    this.#settlement = new Settlement(guard, emitter, ports, settings, endpoints);
     this.#books = this.#settlement.books;
     this.#ports = ports;
-    this.#door = new Door(guard, emitter, ports, watching, endpoints);
+    this.#door = new Door(guard, emitter, ports, endpoints);
     this.#clock = ports.clock;
     this.#operations = new OperationTable(settings.operationsMax, settings.operations);
   }
@@ -210,7 +206,7 @@ export class Upstream {
     });
     return extra?.watched === undefined
       ? call.start(fn)
-      : this.#watching.within(extra.watched, () => call.start(fn));
+      : this.#ports.watching.within(this.name, extra.watched, () => call.start(fn));
   }
 
   /** The same function, guarded: same arguments, result, `this`, name, length and properties. */
@@ -243,7 +239,11 @@ export class Upstream {
     if (given !== NO_OPTIONS) options = this.#read(given, noCall);
     const operation = this.#operations.get(options.operation);
     const door = this.#door;
-    const ticket = this.#admit(operation, options);
+    const { watcher } = this.#ports.gate;
+    const ticket =
+      watcher === undefined
+        ? door.admit(operation, options.load)
+        : door.admitWatched(watcher, operation, options);
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
     this.#books.inFlight += 1;
     const startMs = this.#clock.monotonic();
@@ -408,7 +408,7 @@ export class Upstream {
       signal,
     );
     if (extra?.watched === undefined) call.start(fn);
-    else this.#watching.within(extra.watched, () => call.start(fn));
+    else this.#ports.watching.within(this.name, extra.watched, () => call.start(fn));
     return call.promise;
   }
 }

@@ -11,45 +11,44 @@ import type { CallFacts, CallWatcher, WatchedCall } from "./watcher.ts";
 /** What the call that is watched came to. */
 type Came<Result> = { readonly value: Result } | { readonly error: unknown };
 
-/** The watcher of one upstream's calls, as those calls may use it. */
+/** The watcher of a registry's calls, as those calls may use it. */
 export class Watching {
-  readonly #upstream: string;
   readonly #complaints: Complaints;
 
-  constructor(upstream: string, complaints: Complaints) {
-    this.#upstream = upstream;
+  constructor(complaints: Complaints) {
     this.#complaints = complaints;
   }
 
   /** Undefined when the watcher failed: the call is then an unwatched one. */
   begin(watcher: CallWatcher, facts: CallFacts): WatchedCall | undefined {
     let watched: WatchedCall | undefined;
-    this.#contain("begin", () => (watched = watcher.begin(facts)));
+    this.#contain(facts.upstream, "begin", () => (watched = watcher.begin(facts)));
     return watched;
   }
 
-  refused(watched: WatchedCall, reason: RefusalReason): void {
-    this.#contain("refused", () => watched.refused(reason));
+  refused(upstream: string, watched: WatchedCall, reason: RefusalReason): void {
+    this.#contain(upstream, "refused", () => watched.refused(reason));
   }
 
-  admitted(watched: WatchedCall, endpoint: string | undefined): void {
-    this.#contain("admitted", () => watched.admitted(endpoint));
+  admitted(upstream: string, watched: WatchedCall, endpoint: string | undefined): void {
+    this.#contain(upstream, "admitted", () => watched.admitted(endpoint));
   }
 
   /** Runs `fn` once, inside of the watched call where the watcher can, and answers what it does. */
-  within<Result>(watched: WatchedCall, fn: () => Result): Result {
+  within<Result>(upstream: string, watched: WatchedCall, fn: () => Result): Result {
     let came: Came<Result> | undefined;
     const run = (): Result => {
       came ??= cameOf(fn);
       return resultOf(came);
     };
     // Where it answers with a promise, that is the call's own or fails as the call does.
-    this.#contain("within", () => whenRejected(watched.within(run)));
+    this.#contain(upstream, "within", () => whenRejected(watched.within(run)));
     return run();
   }
 
   /** Settles once, inside of the watched call where the watcher can. */
   ended(
+    upstream: string,
     watched: WatchedCall,
     outcome: CallOutcome,
     error: string | undefined,
@@ -61,14 +60,14 @@ export class Watching {
       isSettled = true;
       settle();
     };
-    this.#contain("ended", () => watched.ended(outcome, error, once));
+    this.#contain(upstream, "ended", () => watched.ended(outcome, error, once));
     once();
   }
 
-  #contain(method: string, tell: () => unknown): void {
+  #contain(upstream: string, method: string, tell: () => unknown): void {
     const complain = (error: unknown): void => {
       const sentence = `the watcher of calls threw in ${method}, and the call went on: ${errorText(error)}`;
-      this.#complaints.tell(this.#upstream, "watcher", sentence);
+      this.#complaints.tell(upstream, "watcher", sentence);
     };
     try {
       whenRejected(tell(), complain);

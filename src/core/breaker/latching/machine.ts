@@ -133,7 +133,10 @@ export class LatchingMachine implements BreakerMachine {
       this.#recordOk(latencyMs, nowMs);
       return true;
     }
-    if (ticket !== this.#ticket + PROBE) return false;
+    return ticket === this.#ticket + PROBE && this.#closeByProbe(latencyMs, nowMs);
+  }
+
+  #closeByProbe(latencyMs: number, nowMs: number): boolean {
     this.#recordOk(latencyMs, nowMs);
     this.#moveTo("closed", "probe_succeeded");
     this.events.push(recovered(latencyMs, "the single probe succeeded"));
