@@ -131,7 +131,7 @@ test("T-A-10 the same holds for the latency that an adapter settles with", () =>
   admission.settle({ outcome: "ok", latencyMs: Number.NaN });
   assert.equal(dk.status().avgLatencyMs, null);
   assert.equal(dk.counters.invalidSamples, 1);
-  assert.equal([...dk.operations][0]?.durationCount, 0);
+  assert.equal([...dk.operations][0]?.okDurations.count, 0);
   assert.equal([...dk.operations][0]?.ok, 1);
 });
 

@@ -158,19 +158,24 @@ test("the histogram is cumulative, in seconds, and a bound belongs to its bucket
 
   const families = parseExposition((await prometheusMetrics(gear).collect()).body);
 
-  const labels = { bookmaker: "dk", operation: "odds" };
   const name = "switchgear_request_duration_seconds";
-  const bucket = (le: string): number | undefined =>
-    sampleOf(families, `${name}_bucket`, { ...labels, le });
-  // 1, 5 | 6, 10 | 20, 20 | 250 | 30,000 milliseconds
-  assert.equal(bucket("0.005"), 2);
-  assert.equal(bucket("0.01"), 4);
-  assert.equal(bucket("0.025"), 6);
-  assert.equal(bucket("0.25"), 7);
-  assert.equal(bucket("10"), 7);
-  assert.equal(bucket("+Inf"), 8);
-  assert.equal(sampleOf(families, `${name}_count`, labels), 8);
-  assert.equal(sampleOf(families, `${name}_sum`, labels), 30.312);
+  const of = (outcome: string, part: string, more = {}): number | undefined =>
+    sampleOf(families, `${name}_${part}`, { bookmaker: "dk", operation: "odds", outcome, ...more });
+  const bucket = (outcome: string, le: string): number | undefined => of(outcome, "bucket", { le });
+  // 1, 5 | 6, 10 | 250 | 30,000 milliseconds; those that failed took 20 each.
+  const bounds = ["0.005", "0.01", "0.025", "0.25", "2", "10", "30", "+Inf"];
+  assert.deepEqual(
+    bounds.map((le) => bucket("ok", le)),
+    [2, 4, 4, 5, 5, 5, 6, 6],
+  );
+  assert.deepEqual(
+    bounds.map((le) => bucket("failed", le)),
+    [0, 0, 2, 2, 2, 2, 2, 2],
+  );
+  assert.equal(of("ok", "count"), 6);
+  assert.equal(of("ok", "sum"), 30.272);
+  assert.equal(of("failed", "sum"), 0.04);
+  assert.equal(bucket("timeout", "+Inf"), undefined);
 });
 
 test("latency is absent before the first success, and nothing is a number that is none", async () => {

@@ -101,7 +101,7 @@ test("ManyTripped, WindowOpen, and the SwitchgearErrorBudgetBurn of it", { skip 
   const asking = keepCalling(() => call("/draftkings/odds"));
   try {
     await fires("CircuitBreakerManyTripped");
-    await fires("CircuitBreakerWindowOpen", { name: "fanduel" });
+    await fires("CircuitBreakerWindowOpen", { bookmaker: "fanduel" });
     await diagnose("CircuitBreakerManyTripped");
     await diagnose("CircuitBreakerWindowOpen", fanduel);
     await fires("SwitchgearErrorBudgetBurn", { window: "1h", severity: "critical" });
@@ -114,7 +114,7 @@ test("ManyTripped, WindowOpen, and the SwitchgearErrorBudgetBurn of it", { skip 
     await mitigate("CircuitBreakerWindowOpen", fanduel);
     await verify("CircuitBreakerWindowOpen", fanduel);
     await ends("CircuitBreakerManyTripped");
-    await ends("CircuitBreakerWindowOpen", { name: "fanduel" });
+    await ends("CircuitBreakerWindowOpen", { bookmaker: "fanduel" });
     await verify("SwitchgearErrorBudgetBurn");
     await ends("SwitchgearErrorBudgetBurn", { window: "1h" });
   } finally {

@@ -49,7 +49,7 @@ export class CallBooks {
     this.inFlight -= 1;
     this.answeredMs = nowMs;
     operation.ok += 1;
-    operation.countDuration(latencyMs);
+    operation.okDurations.add(latencyMs);
     if (extra?.watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
     else this.#endOk(extra.watched, ticket, latencyMs, nowMs, extra);
     if (this.#emitter.hears("settled")) this.#tell(operation, "ok", latencyMs);
@@ -67,7 +67,7 @@ export class CallBooks {
     this.inFlight -= 1;
     if (kind === "failed") this.answeredMs = nowMs;
     operation[kind] += 1;
-    operation.countDuration(latencyMs);
+    operation.countBadDuration(kind, latencyMs);
     const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
     if (extra?.watched === undefined) settle();
     else this.#ports.watching.ended(this.#guard.name, extra.watched, kind, failure.message, settle);

@@ -7,7 +7,7 @@ import { boundedName } from "../names.ts";
 
 /** Upper bounds in seconds: from a refusal's time to beyond any deadline worth having. */
 export const DURATION_BUCKETS_SECONDS: readonly number[] = Object.freeze([
-  0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5, 10, 30,
 ]);
 
 const BUCKETS_MS: readonly number[] = DURATION_BUCKETS_SECONDS.map((bound) => bound * 1000);
@@ -17,6 +17,29 @@ export const OVERFLOW_NAME = "__overflow__";
 
 /** What a call is counted as when its caller did not name it. */
 export const UNKNOWN_OPERATION = "unknown";
+
+/** How long calls took that came to one outcome. */
+export class Durations {
+  count = 0;
+  sumMs = 0;
+  /** Calls per bucket, not cumulative; the last one holds what exceeds every bound. */
+  readonly buckets: number[] = Array.from({ length: BUCKETS_MS.length + 1 }, () => 0);
+
+  /** What is no duration is dropped. */
+  add(latencyMs: number): void {
+    if (!isLatency(latencyMs)) return;
+    this.count += 1;
+    this.sumMs += latencyMs;
+    let bucket = 0;
+    while (bucket < BUCKETS_MS.length && latencyMs > (BUCKETS_MS[bucket] as number)) bucket += 1;
+    this.buckets[bucket] = (this.buckets[bucket] as number) + 1;
+  }
+}
+
+/** Outcomes whose durations say something about the upstream. */
+export type TimedOutcome = "ok" | "failed" | "timeout";
+
+export const TIMED_OUTCOMES: readonly TimedOutcome[] = ["ok", "failed", "timeout"];
 
 export class OperationStats {
   readonly name: string;
@@ -29,10 +52,10 @@ export class OperationStats {
   /** By reason; absent until the first, since most operations are never refused. */
   refused: Partial<Record<RefusalReason, number>> | undefined = undefined;
   shadowRefused = 0;
-  durationCount = 0;
-  durationSumMs = 0;
-  /** Calls per bucket, not cumulative; the last one holds what exceeds every bound. */
-  readonly buckets: number[] = Array.from({ length: BUCKETS_MS.length + 1 }, () => 0);
+  readonly okDurations = new Durations();
+  /** Made with the first: most operations never fail. */
+  #failedDurations: Durations | undefined = undefined;
+  #timeoutDurations: Durations | undefined = undefined;
 
   constructor(name: string, isListed = false) {
     this.name = name;
@@ -44,15 +67,16 @@ export class OperationStats {
     refused[reason] = (refused[reason] ?? 0) + 1;
   }
 
-  /** False when the sample is no duration and was dropped. */
-  countDuration(latencyMs: number): boolean {
-    if (!isLatency(latencyMs)) return false;
-    this.durationCount += 1;
-    this.durationSumMs += latencyMs;
-    let bucket = 0;
-    while (bucket < BUCKETS_MS.length && latencyMs > (BUCKETS_MS[bucket] as number)) bucket += 1;
-    this.buckets[bucket] = (this.buckets[bucket] as number) + 1;
-    return true;
+  /** A call that failed or timed out took so long. */
+  countBadDuration(outcome: "failed" | "timeout", latencyMs: number): void {
+    if (outcome === "failed") (this.#failedDurations ??= new Durations()).add(latencyMs);
+    else (this.#timeoutDurations ??= new Durations()).add(latencyMs);
+  }
+
+  /** Undefined before the first. */
+  durations(outcome: TimedOutcome): Durations | undefined {
+    if (outcome === "ok") return this.okDurations;
+    return outcome === "failed" ? this.#failedDurations : this.#timeoutDurations;
   }
 }
 
@@ -79,6 +103,7 @@ export class OperationTable {
   constructor(max: number, listed: readonly string[] = []) {
     this.#max = max;
     this.#listed = setOf(listed);
+    this.#makeListed();
   }
 
   get(name: string | undefined): OperationStats {
@@ -87,7 +112,8 @@ export class OperationTable {
     if (last?.name === wanted) return last;
     // What is kept is short, so that only another name than the last one's may be too long.
     const kept = boundedName(wanted);
-    return (this.#last = last === undefined ? this.#make(kept) : this.#find(last, kept));
+    const isFirst = last === undefined && this.#byName === undefined;
+    return (this.#last = isFirst ? this.#make(kept) : this.#find(last, kept));
   }
 
   /** Takes these for known beforehand, in place of those before; what was counted stays. */
@@ -98,6 +124,19 @@ export class OperationTable {
       stats.isListed = this.#listed.has(stats.name);
       if (!stats.isListed) this.#others += 1;
     }
+    this.#makeListed();
+  }
+
+  /** Counted from 0 on, and not from the first call: what begins at 1 has no first increase. */
+  #makeListed(): void {
+    for (const name of this.#listed) {
+      const byName = this.#mapOf(this.#last);
+      if (!byName.has(name)) byName.set(name, new OperationStats(name, true));
+    }
+  }
+
+  #mapOf(last: OperationStats | undefined): Map<string, OperationStats> {
+    return (this.#byName ??= new Map(last === undefined ? [] : [[last.name, last]]));
   }
 
   all(): Iterable<OperationStats> {
@@ -105,8 +144,8 @@ export class OperationTable {
     return this.#last === undefined ? [] : [this.#last];
   }
 
-  #find(last: OperationStats, name: string): OperationStats {
-    const byName = (this.#byName ??= new Map([[last.name, last]]));
+  #find(last: OperationStats | undefined, name: string): OperationStats {
+    const byName = this.#mapOf(last);
     const isKnown = byName.has(name) || this.#listed.has(name) || this.#others < this.#max;
     const bounded = isKnown ? name : OVERFLOW_NAME;
     let found = byName.get(bounded);

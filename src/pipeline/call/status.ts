@@ -107,6 +107,9 @@ export interface EndpointStatus {
 /** What metrics read of an endpoint. */
 export interface EndpointMeter {
   readonly name: string;
+  /** Whose endpoint it is; undefined for an upstream that is its own. */
+  readonly upstream: string | undefined;
+  readonly ok: number;
   readonly stateCode: number;
   readonly failures: number;
   readonly lastOpenedAt: number | null;
@@ -193,10 +196,10 @@ const STATE_CODES: Readonly<Record<AdaptiveState, number>> = {
   "half-open": 3,
 };
 
-export function meterOf(endpoint: Endpoint): EndpointMeter {
-  const { name, failures, lastOpenedAt } = endpoint;
+export function meterOf(endpoint: Endpoint, upstream: string): EndpointMeter {
+  const { name, ok, failures, lastOpenedAt } = endpoint;
   const stats = endpoint.stats();
-  return { ...meterOfStats(stats), name, failures, lastOpenedAt };
+  return { ...meterOfStats(stats), name, upstream, ok, failures, lastOpenedAt };
 }
 
 export function meterOfSnapshot(

@@ -305,6 +305,11 @@ export class Upstream {
     return this.#guard.isTripped;
   }
 
+  /** Weighted failures at which its breaker trips. */
+  get failureThreshold(): number {
+    return this.#guard.policy.failureThreshold;
+  }
+
   /** What would be stored. */
   snapshot(): BreakerSnapshot {
     this.#guard.look();
@@ -349,15 +354,20 @@ export class Upstream {
 
   /** Those with a breaker of their own, for metrics; an adaptive upstream is one as a whole. */
   get meteredEndpoints(): EndpointMeter[] {
-    const meters = this.#door.endpoints?.endpoints.map(meterOf) ?? [];
+    const { name } = this;
+    const meters = this.#door.endpoints?.endpoints.map((endpoint) => meterOf(endpoint, name)) ?? [];
     this.#guard.look();
     const snapshot = this.#guard.snapshot();
     if (snapshot.kind !== "adaptive") return meters;
+    let ok = 0;
     let failures = 0;
-    for (const { failed, timeout } of this.operations) failures += failed + timeout;
+    for (const counts of this.operations) {
+      ok += counts.ok;
+      failures += counts.failed + counts.timeout;
+    }
     const { lastOpenedAt } = this.#guard;
-    const { name } = this;
-    return [...meters, { ...meterOfSnapshot(snapshot), name, failures, lastOpenedAt }];
+    const own = { name, upstream: undefined, ok, failures, lastOpenedAt };
+    return [...meters, { ...meterOfSnapshot(snapshot), ...own }];
   }
 
   get counters(): Readonly<BreakerCounters> {

@@ -33,6 +33,8 @@ export class Endpoint {
   readonly policy: AdaptivePolicy;
   readonly machine: AdaptiveMachine;
   inFlight = 0;
+  /** Calls that succeeded, and that failed, since it was made. */
+  ok = 0;
   failures = 0;
   lateOk = 0;
   lateFailed = 0;

@@ -164,7 +164,7 @@ export class EndpointSet {
     if (ticket === UNTRACKED) return;
     if (!endpoint.machine.settleOk(ticket, latencyOf(endpoint, latencyMs), nowMs)) {
       endpoint.lateOk += 1;
-    }
+    } else endpoint.ok += 1;
     this.#announce(endpoint);
   }
 
@@ -225,7 +225,8 @@ export class EndpointSet {
     const latency = latencyOf(endpoint, latencyMs);
     const failure = outcome === "failed" ? failureOf(error) : undefined;
     const at = this.#instant();
-    if (failure !== undefined) endpoint.failures += 1;
+    if (failure === undefined) endpoint.ok += 1;
+    else endpoint.failures += 1;
     let isVerdict = false;
     for (let slot = endpoint.takeReserved(); slot !== undefined; slot = endpoint.takeReserved()) {
       isVerdict =

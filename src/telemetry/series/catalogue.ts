@@ -31,7 +31,6 @@ function gauge(name: string, labels: readonly string[], help: string, overflow: 
 const UPSTREAM = ["bookmaker"] as const;
 const OPERATION = ["bookmaker", "operation"] as const;
 const ENDPOINT = ["endpoint"] as const;
-const WINDOW = ["name"] as const;
 const SINCE_START = "Counted since the process started.";
 
 export const METRICS = {
@@ -102,6 +101,11 @@ export const METRICS = {
     ["op", "code"],
     `Failed operations of the store, by operation (load, commit, poll, history, close) and the store's own code; a change of which the store refuses a part counts once for each part. Breakers go on from memory. ${SINCE_START}`,
   ),
+  storeFailures: counter(
+    "switchgear_store_errors_total",
+    ["op"],
+    `Failed operations of the store, by operation: load, commit, poll, history or close. The sum of circuit_breaker_persistence_errors_total over its codes, and there from the start: never add the two. ${SINCE_START}`,
+  ),
   storeRecovered: gauge(
     "circuit_breaker_store_recovered",
     [],
@@ -110,24 +114,24 @@ export const METRICS = {
   ),
   windowState: gauge(
     "switchgear_window_state",
-    WINDOW,
+    UPSTREAM,
     "State of a sliding-window breaker: 0 closed, 1 open, 2 half-open, 3 ramping.",
     "max",
   ),
   windowCalls: counter(
     "switchgear_window_calls_total",
-    ["name", "outcome"],
+    ["bookmaker", "outcome"],
     `Calls of an upstream with a sliding-window breaker: success, failure or rejected. ${SINCE_START}`,
   ),
   windowFailureRate: gauge(
     "switchgear_window_failure_rate",
-    WINDOW,
+    UPSTREAM,
     "Share of the calls in the window that failed, 0 to 1; 0 when the window is empty.",
     "max",
   ),
   windowSlowRate: gauge(
     "switchgear_window_slow_rate",
-    WINDOW,
+    UPSTREAM,
     "Share of the calls in the window that were slow, 0 to 1; 0 when the window is empty or no call counts as slow.",
     "max",
   ),
@@ -191,10 +195,45 @@ export const METRICS = {
   duration: {
     name: "switchgear_request_duration_seconds",
     type: "histogram",
-    labels: OPERATION,
+    labels: ["bookmaker", "operation", "outcome"],
     help: "Durations of the calls that ended ok, failed or timeout, in seconds; refused and ignored calls are left out.",
     overflow: "sum",
   },
+  breakerInfo: gauge(
+    "switchgear_breaker_info",
+    ["bookmaker", "kind"],
+    "Always 1; the label tells the kind of the breaker: latching, sliding-window or adaptive.",
+    "max",
+  ),
+  failureThreshold: gauge(
+    "switchgear_breaker_failure_threshold",
+    UPSTREAM,
+    "Weighted failures at which the breaker trips; circuit_breaker_failures_1m counts up to it.",
+    "min",
+  ),
+  byHand: gauge(
+    "switchgear_breaker_tripped_by_hand",
+    UPSTREAM,
+    "1 while the breaker is tripped because a person tripped it, 0 otherwise.",
+    "max",
+  ),
+  trippedSince: gauge(
+    "switchgear_breaker_tripped_timestamp_seconds",
+    UPSTREAM,
+    "Since when the breaker is tripped, as Unix time in seconds. Absent while it is closed.",
+    "min",
+  ),
+  endpointInfo: gauge(
+    "switchgear_endpoint_info",
+    ["bookmaker", "endpoint"],
+    "Always 1; tells which upstream an endpoint belongs to.",
+    "max",
+  ),
+  endpointCalls: counter(
+    "switchgear_endpoint_calls_total",
+    ["bookmaker", "endpoint", "outcome"],
+    `Calls that went to an endpoint and said something about it, by outcome: ok or failed, timeouts among these. ${SINCE_START}`,
+  ),
   inFlight: gauge(
     "switchgear_in_flight",
     UPSTREAM,

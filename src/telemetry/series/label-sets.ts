@@ -6,20 +6,18 @@ import type { Labels } from "./families.ts";
 
 export class LabelSets {
   readonly bookmaker: Labels;
-  /** For the families of windows, which have another label. */
-  readonly name: Labels;
   readonly late: Readonly<Record<"success" | "failure", Labels>>;
   /** The scrape that used them last. */
   seen = 0;
   readonly #label: string;
   readonly #modes: Partial<Record<OperatorMode, Labels>> = {};
   readonly #windowCalls = new Map<string, Labels>();
+  readonly #kinds = new Map<string, Labels>();
   readonly #operations = new Map<string, OperationLabelSets>();
 
   constructor(label: string) {
     this.#label = label;
     this.bookmaker = { bookmaker: label };
-    this.name = { name: label };
     this.late = {
       success: { bookmaker: label, outcome: "success" },
       failure: { bookmaker: label, outcome: "failure" },
@@ -31,7 +29,11 @@ export class LabelSets {
   }
 
   windowCalls(outcome: string): Labels {
-    return made(this.#windowCalls, outcome, () => ({ name: this.#label, outcome }));
+    return made(this.#windowCalls, outcome, () => ({ bookmaker: this.#label, outcome }));
+  }
+
+  kind(kind: string): Labels {
+    return made(this.#kinds, kind, () => ({ bookmaker: this.#label, kind }));
   }
 
   operation(operation: string): OperationLabelSets {

@@ -49,6 +49,7 @@ export interface MetricSource {
 
 export interface MeteredUpstream {
   readonly name: string;
+  readonly failureThreshold: number;
   readonly isTripped: boolean;
   readonly mode: OperatorMode;
   readonly inFlight: number;
@@ -107,6 +108,8 @@ const REST_OPERATIONS_MAX = 200;
  * and of the process. What is configured is never crowded out by them.
  */
 const PAIRS_MAX = 5000;
+
+const STORE_OPERATIONS = ["load", "commit", "poll", "history", "close"] as const;
 
 interface Member {
   readonly label: string;
@@ -250,6 +253,14 @@ export class Recorder {
     }
     for (const { op, code, count } of storeErrors) {
       families.add("storeErrors", { op, code: labelValue(code) }, count);
+    }
+    for (const op of STORE_OPERATIONS) {
+      const own = storeErrors.filter((error) => error.op === op);
+      families.add(
+        "storeFailures",
+        { op },
+        own.reduce((sum, { count }) => sum + count, 0),
+      );
     }
     families.add("storeRecovered", {}, health.recoveredFrom === null ? 0 : 1);
     families.add("storeUp", {}, health.ok ? 1 : 0);

@@ -1,15 +1,21 @@
 // From rows to samples: which series one upstream, one operation and one endpoint have.
 
-import { OPERATOR_MODES, REFUSAL_REASONS } from "../../core/events.ts";
-import { OVERFLOW_NAME } from "../../pipeline/call/stats.ts";
+import { OPERATOR_MODES, REFUSAL_REASONS, type RefusalReason } from "../../core/events.ts";
+import {
+  DURATION_BUCKETS_SECONDS,
+  OVERFLOW_NAME,
+  TIMED_OUTCOMES,
+} from "../../pipeline/call/stats.ts";
 import type { MetricKey } from "./catalogue.ts";
 import type { Families, Floors, Labels } from "./families.ts";
 import { labelValue } from "./label.ts";
 import type { LabelSets, OperationLabelSets } from "./label-sets.ts";
-import type { MeteredEndpoint, OperationRow, UpstreamRow } from "./rows.ts";
+import type { DurationRow, MeteredEndpoint, OperationRow, UpstreamRow } from "./rows.ts";
 
 /** Endpoints with series of their own; the rest share `__overflow__`. */
 const ENDPOINTS_MAX = 1000;
+
+const WATCHED_REASONS: ReadonlySet<RefusalReason> = new Set(["tripped", "load_shed"]);
 
 /** Adds to a counter's family what the counter shows. */
 type Count = (key: MetricKey, labels: Labels, value: number) => void;
@@ -49,6 +55,14 @@ function writeGauges(families: Families, row: UpstreamRow, sets: LabelSets): voi
   const labels = sets.bookmaker;
   families.add("tripped", labels, row.tripped);
   families.add("failures", labels, row.failures);
+  if (row.label !== OVERFLOW_NAME) {
+    if (row.failureThreshold !== undefined) {
+      families.add("failureThreshold", labels, row.failureThreshold);
+    }
+    for (const kind of row.kinds) families.add("breakerInfo", sets.kind(kind), 1);
+    families.add("byHand", labels, row.byHand);
+    if (row.trippedAt !== undefined) families.add("trippedSince", labels, row.trippedAt / 1000);
+  }
   families.add("tripCount", labels, row.tripCount);
   if (row.latencyMs !== undefined) families.add("latency", labels, row.latencyMs);
   families.add("inFlight", labels, row.inFlight);
@@ -63,9 +77,9 @@ function writeWindow(
   sets: LabelSets,
   count: Count,
 ): void {
-  families.add("windowState", sets.name, window.state);
-  families.add("windowFailureRate", sets.name, window.failureRate);
-  families.add("windowSlowRate", sets.name, window.slowRate);
+  families.add("windowState", sets.bookmaker, window.state);
+  families.add("windowFailureRate", sets.bookmaker, window.failureRate);
+  families.add("windowSlowRate", sets.bookmaker, window.slowRate);
   const totals = { success: 0, failure: 0, rejected: 0 };
   for (const counts of row.operations.values()) {
     totals.success += counts.ok;
@@ -87,33 +101,50 @@ function writeOperation(
   const labels = sets.all;
   let refused = 0;
   for (const reason of REFUSAL_REASONS) {
-    const times = counts.refused[reason];
+    // The reasons that alerts look at are there from the start: what begins above 0 has no first increase.
+    const times = counts.refused[reason] ?? (WATCHED_REASONS.has(reason) ? 0 : undefined);
     if (times === undefined) continue;
     refused += times;
     count("rejected", sets.reason(reason), times);
   }
-  if (counts.refused.load_shed !== undefined) count("loadShed", labels, counts.refused.load_shed);
+  count("loadShed", labels, counts.refused.load_shed ?? 0);
   if (counts.shadowRefused > 0) count("shadowRefused", labels, counts.shadowRefused);
   count("requests", sets.outcome("ok"), counts.ok);
   count("requests", sets.outcome("failed"), counts.failed);
   count("requests", sets.outcome("timeout"), counts.timeout);
   count("requests", sets.outcome("ignored"), counts.ignored);
   count("requests", sets.outcome("refused"), refused);
-  if (counts.durationCount === 0) return;
-  const { buckets } = counts;
-  let sum = counts.durationSumMs / 1000;
+  for (const outcome of TIMED_OUTCOMES) {
+    // Of calls that succeed there is one from the start: the latency's share of them is alerted on.
+    const durations = counts.durations[outcome];
+    if (durations.count > 0 || outcome === "ok") {
+      writeDurations(families, sets.outcome(outcome), durations, overflow);
+    }
+  }
+}
+
+function writeDurations(
+  families: Families,
+  labels: Labels,
+  { sumMs, buckets: counted }: DurationRow,
+  overflow: Floors | undefined,
+): void {
+  const buckets = BUCKET_INDEXES.map((index) => counted[index] ?? 0);
+  let sum = sumMs / 1000;
   if (overflow !== undefined) {
     const floor = (part: string, value: number): number =>
       overflow.raise("duration", { ...labels, part }, value);
-    for (let index = 0; index < buckets.length; index += 1) {
-      buckets[index] = floor(String(index), buckets[index] ?? 0);
-    }
+    for (const index of BUCKET_INDEXES) buckets[index] = floor(String(index), buckets[index] ?? 0);
     sum = floor("sum", sum);
   }
   // The sum of what is shown, so that the last bucket and the count always agree.
   const total = buckets.reduce((before, value) => before + value, 0);
   families.addHistogram({ labels, buckets, sum, count: total });
 }
+
+const BUCKET_INDEXES: readonly number[] = [...DURATION_BUCKETS_SECONDS, Infinity].map(
+  (_, index) => index,
+);
 
 /** Each endpoint by its own name, as long as there is room. */
 export function writeEndpoints(
@@ -128,23 +159,30 @@ export function writeEndpoints(
       const label = labelValue(endpoint.name);
       if (seen.size < ENDPOINTS_MAX && label !== OVERFLOW_NAME && !seen.has(label)) {
         seen.add(label);
-        writeEndpoint(families, label, endpoint, endpoint.failures);
+        writeEndpoint(families, label, endpoint, endpoint);
       } else rest = rest === undefined ? endpoint : worseOf(rest, endpoint);
     }
   }
   if (rest === undefined) return;
   const labels = { endpoint: OVERFLOW_NAME };
+  const ok = overflow.raise("endpointCalls", labels, rest.ok);
   const failures = overflow.raise("endpointFailures", labels, rest.failures);
-  writeEndpoint(families, OVERFLOW_NAME, rest, failures);
+  writeEndpoint(families, OVERFLOW_NAME, rest, { ok, failures });
 }
 
 function writeEndpoint(
   families: Families,
   endpoint: string,
-  { stateCode, lastOpenedAt, successRate, healthScore, avgLatencyMs }: MeteredEndpoint,
-  failures: number,
+  { upstream, stateCode, lastOpenedAt, successRate, healthScore, avgLatencyMs }: MeteredEndpoint,
+  { ok, failures }: Pick<MeteredEndpoint, "ok" | "failures">,
 ): void {
   const labels = { endpoint };
+  if (upstream !== undefined) {
+    const both = { bookmaker: labelValue(upstream), endpoint };
+    families.add("endpointInfo", both, 1);
+    families.add("endpointCalls", { ...both, outcome: "ok" }, ok);
+    families.add("endpointCalls", { ...both, outcome: "failed" }, failures);
+  }
   families.add("endpointState", labels, stateCode);
   families.add("endpointFailures", labels, failures);
   families.add("endpointLastOpened", labels, Math.floor((lastOpenedAt ?? 0) / 1000));
@@ -157,6 +195,8 @@ function writeEndpoint(
 function worseOf(a: MeteredEndpoint, b: MeteredEndpoint): MeteredEndpoint {
   return {
     name: OVERFLOW_NAME,
+    upstream: OVERFLOW_NAME,
+    ok: a.ok + b.ok,
     stateCode: Math.max(a.stateCode, b.stateCode),
     failures: a.failures + b.failures,
     lastOpenedAt: Math.max(a.lastOpenedAt ?? 0, b.lastOpenedAt ?? 0),

@@ -1,6 +1,7 @@
 // What one label value shows: usually one upstream, and for `__overflow__` all the rest together.
 // Counts are summed; of states and averages the worst one is shown.
 
+import { TIMED_OUTCOMES, type TimedOutcome } from "../../pipeline/call/stats.ts";
 import { REFUSAL_REASONS, type OperatorMode, type RefusalReason } from "../../core/events.ts";
 
 export interface OperationCounts {
@@ -13,13 +14,19 @@ export interface OperationCounts {
   readonly ignored: number;
   readonly refused: Readonly<Partial<Record<RefusalReason, number>>> | undefined;
   readonly shadowRefused: number;
-  readonly durationCount: number;
-  readonly durationSumMs: number;
+  /** Undefined before the first. */
+  durations(outcome: TimedOutcome): DurationCounts | undefined;
+}
+
+export interface DurationCounts {
+  readonly count: number;
+  readonly sumMs: number;
   /** Not cumulative. */
   readonly buckets: readonly number[];
 }
 
 export interface Gauges {
+  readonly failureThreshold: number;
   readonly isTripped: boolean;
   readonly mode: OperatorMode;
   readonly inFlight: number;
@@ -29,8 +36,12 @@ export interface Gauges {
 
 /** The parts of a breaker's snapshot that are shown; those of a window only where there is one. */
 export interface MeteredSnapshot {
-  readonly kind?: string;
+  readonly kind: string;
   readonly state?: string;
+  readonly tripped: boolean;
+  readonly manual: boolean;
+  /** Epoch milliseconds; null while closed, and where nobody knows. */
+  readonly trippedAt: number | null;
   readonly failureCount: number;
   readonly tripCount: number;
   readonly avgLatencyMs: number | null;
@@ -41,6 +52,9 @@ export interface MeteredSnapshot {
 /** One endpoint of an upstream, or an upstream that is its own only endpoint. */
 export interface MeteredEndpoint {
   readonly name: string;
+  /** Whose endpoint it is; undefined for an upstream that is its own. */
+  readonly upstream: string | undefined;
+  readonly ok: number;
   /** 0 healthy, 1 degraded, 2 cooling down, 3 half-open. */
   readonly stateCode: number;
   readonly failures: number;
@@ -69,6 +83,12 @@ export class UpstreamRow {
   tripped = 0;
   failures = 0;
   tripCount = 0;
+  /** Of several the one with the lowest: it trips first. */
+  failureThreshold: number | undefined = undefined;
+  readonly kinds = new Set<string>();
+  byHand = 0;
+  /** The longest ago, epoch milliseconds. */
+  trippedAt: number | undefined = undefined;
   latencyMs: number | undefined = undefined;
   inFlight = 0;
   abandoned = 0;
@@ -96,6 +116,14 @@ export class UpstreamRow {
     // In the other modes its word has no effect, and nobody is to be called for it.
     if (upstream.isTripped && upstream.mode === "normal") this.tripped = 1;
     this.failures = Math.max(this.failures, failureCount);
+    const threshold = upstream.failureThreshold;
+    if (threshold < (this.failureThreshold ?? Infinity)) this.failureThreshold = threshold;
+    this.kinds.add(snapshot.kind);
+    if (snapshot.tripped) {
+      if (snapshot.manual) this.byHand = 1;
+      const { trippedAt } = snapshot;
+      if (trippedAt !== null) this.trippedAt = Math.min(this.trippedAt ?? trippedAt, trippedAt);
+    }
     this.tripCount += tripCount;
     if (avgLatencyMs !== null) this.latencyMs = Math.max(this.latencyMs ?? 0, avgLatencyMs);
     this.inFlight += upstream.inFlight;
@@ -134,6 +162,21 @@ export class UpstreamRow {
   }
 }
 
+export class DurationRow {
+  count = 0;
+  sumMs = 0;
+  readonly buckets: number[] = [];
+
+  add({ count, sumMs, buckets }: DurationCounts): void {
+    this.count += count;
+    this.sumMs += sumMs;
+    if (count === 0) return;
+    for (let index = 0; index < buckets.length; index += 1) {
+      this.buckets[index] = (this.buckets[index] ?? 0) + (buckets[index] ?? 0);
+    }
+  }
+}
+
 export class OperationRow {
   ok = 0;
   failed = 0;
@@ -141,9 +184,11 @@ export class OperationRow {
   ignored = 0;
   readonly refused: Partial<Record<RefusalReason, number>> = {};
   shadowRefused = 0;
-  durationCount = 0;
-  durationSumMs = 0;
-  readonly buckets: number[] = [];
+  readonly durations: Readonly<Record<TimedOutcome, DurationRow>> = {
+    ok: new DurationRow(),
+    failed: new DurationRow(),
+    timeout: new DurationRow(),
+  };
 
   add(counts: OperationCounts): void {
     this.ok += counts.ok;
@@ -151,14 +196,11 @@ export class OperationRow {
     this.timeout += counts.timeout;
     this.ignored += counts.ignored;
     this.shadowRefused += counts.shadowRefused;
-    this.durationCount += counts.durationCount;
-    this.durationSumMs += counts.durationSumMs;
-    const { buckets, refused } = counts;
-    if (counts.durationCount > 0) {
-      for (let index = 0; index < buckets.length; index += 1) {
-        this.buckets[index] = (this.buckets[index] ?? 0) + (buckets[index] ?? 0);
-      }
+    for (const outcome of TIMED_OUTCOMES) {
+      const durations = counts.durations(outcome);
+      if (durations !== undefined) this.durations[outcome].add(durations);
     }
+    const { refused } = counts;
     if (refused === undefined) return;
     for (const reason of REFUSAL_REASONS) {
       const count = refused[reason];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createSwitchgear, latching } from "../../../src/index.ts";
+import { createSwitchgear, latching, slidingWindow } from "../../../src/index.ts";
 import type { LatchingOptions, OperatorMode, Switchgear, Upstream } from "../../../src/index.ts";
 import { METRICS } from "../../../src/telemetry/series/catalogue.ts";
 import type { MetricFamily } from "../../../src/telemetry/series/families.ts";
@@ -52,6 +52,7 @@ function call(
 function fakeUpstream(name: string, operations: OperationStats[]): MeteredUpstream {
   return {
     name,
+    failureThreshold: 10,
     isTripped: false,
     mode: "normal",
     inFlight: 0,
@@ -59,7 +60,15 @@ function fakeUpstream(name: string, operations: OperationStats[]): MeteredUpstre
     operations,
     meteredEndpoints: [],
     counters: { trips: 0, resets: 0, resetsDenied: 0, lateOk: 0, lateFailed: 0, invalidSamples: 0 },
-    snapshot: () => ({ failureCount: 0, tripCount: 0, avgLatencyMs: 1 }),
+    snapshot: () => ({
+      kind: "latching",
+      failureCount: 0,
+      tripped: false,
+      manual: false,
+      trippedAt: null,
+      tripCount: 0,
+      avgLatencyMs: 1,
+    }),
   };
 }
 
@@ -128,6 +137,8 @@ describe("recorder", () => {
       "circuit_breaker_monitoring_task_count",
       "circuit_breaker_active_tasks",
       "circuit_breaker_orphaned_tasks",
+      "switchgear_endpoint_info",
+      "switchgear_endpoint_calls_total",
       "switchgear_shadow_refused_total",
     ]);
   });
@@ -181,7 +192,16 @@ describe("recorder", () => {
       "switchgear_requests_total{bookmaker=dk,operation=odds,outcome=failed}": 1,
       "switchgear_requests_total{bookmaker=dk,operation=odds,outcome=refused}": 1,
       "switchgear_requests_total{bookmaker=dk,operation=heavy,outcome=refused}": 1,
-      "switchgear_request_duration_seconds{bookmaker=dk,operation=odds}": 3,
+      "switchgear_request_duration_seconds{bookmaker=dk,operation=odds,outcome=ok}": 2,
+      "switchgear_request_duration_seconds{bookmaker=dk,operation=odds,outcome=failed}": 1,
+      "switchgear_request_duration_seconds{bookmaker=dk,operation=heavy,outcome=ok}": 0,
+      "circuit_breaker_rejected_total{bookmaker=dk,operation=heavy,reason=tripped}": 0,
+      "circuit_breaker_rejected_total{bookmaker=dk,operation=odds,reason=load_shed}": 0,
+      "switchgear_breaker_info{bookmaker=dk,kind=latching}": 1,
+      "switchgear_breaker_failure_threshold{bookmaker=dk}": 2,
+      "switchgear_breaker_tripped_by_hand{bookmaker=dk}": 0,
+      "switchgear_breaker_tripped_timestamp_seconds{bookmaker=dk}": 1_767_225_600,
+      "switchgear_store_errors_total{op=commit}": 0,
       "switchgear_in_flight{bookmaker=dk}": 0,
       "switchgear_breaker_mode{bookmaker=dk,mode=normal}": 1,
       "switchgear_breaker_mode{bookmaker=dk,mode=shadow}": 0,
@@ -189,6 +209,81 @@ describe("recorder", () => {
       "switchgear_system_load{}": 0.99,
     };
     for (const [key, value] of Object.entries(expected)) assert.equal(seen.get(key), value, key);
+  });
+
+  test("who tripped it, and since when, until somebody resets it", () => {
+    const clock = new VirtualClock();
+    const gear = createSwitchgear({ upstreams: { dk: { breaker: latching() } }, clock });
+    const recorder = new Recorder(gear);
+    const read = (): (number | undefined)[] => {
+      const seen = series(recorder.collect());
+      const keys = ["tripped_by_hand", "tripped_timestamp_seconds"];
+      return keys.map((key) => seen.get(`switchgear_breaker_${key}{bookmaker=dk}`));
+    };
+    assert.deepEqual(read(), [0, undefined]);
+    const atSeconds = clock.now() / 1000;
+    gear.upstream("dk").trip({ reason: "maintenance" });
+    clock.advance(5000);
+    assert.deepEqual(read(), [1, atSeconds]);
+    gear.upstream("dk").reset({ force: true });
+    assert.deepEqual(read(), [0, undefined]);
+  });
+
+  test("endpoints tell whose they are, and what came of their calls; a window has a bookmaker", () => {
+    const gear = createSwitchgear({
+      upstreams: { dk: { breaker: slidingWindow(), endpoints: ["http://a"] } },
+      clock: new VirtualClock(),
+    });
+    const dk = gear.upstream("dk");
+    call(dk, "odds", "ok", 5);
+    call(dk, "odds", "ok", 5);
+    call(dk, "odds", "failed", 5);
+
+    const seen = series(new Recorder(gear).collect());
+
+    assert.equal(seen.get("switchgear_endpoint_info{bookmaker=dk,endpoint=http://a}"), 1);
+    const calls = (outcome: string): number | undefined =>
+      seen.get(
+        `switchgear_endpoint_calls_total{bookmaker=dk,endpoint=http://a,outcome=${outcome}}`,
+      );
+    assert.deepEqual([calls("ok"), calls("failed")], [2, 1]);
+    assert.equal(seen.get("switchgear_window_state{bookmaker=dk}"), 0);
+    assert.equal(seen.get("switchgear_window_calls_total{bookmaker=dk,outcome=success}"), 2);
+  });
+
+  test("operations that are listed are counted from 0 on", () => {
+    const gear = createSwitchgear({
+      upstreams: { dk: { breaker: latching(), operations: ["odds", "bets"] } },
+    });
+    const recorder = new Recorder(gear);
+    const ok = (operation: string): number | undefined =>
+      series(recorder.collect()).get(
+        `switchgear_requests_total{bookmaker=dk,operation=${operation},outcome=ok}`,
+      );
+    assert.deepEqual(["odds", "bets", "unknown"].map(ok), [0, 0, undefined]);
+    call(gear.upstream("dk"), "bets", "ok", 1);
+    call(gear.upstream("dk"), "unknown", "ok", 1);
+    assert.deepEqual(["odds", "bets", "unknown"].map(ok), [0, 1, 1]);
+  });
+
+  test("failures of the store by operation, there from the start", () => {
+    const gear = makeGear();
+    const counters = gear.counters();
+    const source: MetricSource = {
+      eachUpstream: () => gear.eachUpstream(),
+      storeHealth: () => gear.storeHealth(),
+      systemLoad: () => 0,
+      counters: () => ({
+        ...counters,
+        storeErrors: [
+          { op: "commit", code: "SQLITE_FULL", count: 3 },
+          { op: "commit", code: "SQLITE_BUSY", count: 1 },
+        ],
+      }),
+    };
+    const seen = series(new Recorder(source).collect());
+    assert.equal(seen.get("switchgear_store_errors_total{op=commit}"), 4);
+    assert.equal(seen.get("switchgear_store_errors_total{op=load}"), 0);
   });
 
   test("latency is absent before the first success, and reading creates nothing", () => {
@@ -312,7 +407,9 @@ describe("recorder", () => {
   test("the overflow's durations and its endpoints' failures never fall when a part of it is gone", () => {
     const endpoint = (name: string, failures: number): MeteredEndpoint => ({
       name,
+      upstream: "draftkings",
       stateCode: 0,
+      ok: 2 * failures,
       failures,
       lastOpenedAt: null,
       successRate: null,
@@ -321,7 +418,7 @@ describe("recorder", () => {
     });
     const beyond = (name: string, failures: number): MeteredUpstream => {
       const stats = new OperationStats("odds");
-      for (const ms of [3, 3, 900]) stats.countDuration(ms);
+      for (const ms of [3, 3, 900]) stats.okDurations.add(ms);
       return { ...fakeUpstream(name, [stats]), meteredEndpoints: [endpoint(name, failures)] };
     };
     const listed = Array.from({ length: 1000 }, (_, n) => ({
@@ -471,7 +568,7 @@ describe("recorder", () => {
   test("100,000 upstreams: the number of samples stays bounded, and so does the time", () => {
     const stats = new OperationStats("odds");
     stats.ok = 3;
-    stats.countDuration(10);
+    stats.okDurations.add(10);
     const upstreams = Array.from({ length: 100_000 }, (_, n) => ({
       ...fakeUpstream(`u${n}`, [stats]),
       isTripped: n >= 99_990,
