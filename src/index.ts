@@ -58,7 +58,7 @@ export type {
 } from "./core/events.ts";
 export type { CallOutcome, Outcome, OutcomeKind, Verdict } from "./core/outcome.ts";
 export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/call/admission.ts";
-export type { ModeOrder, ResetOrder, TripOrder } from "./pipeline/orders.ts";
+export type { ModeOrder, OrderWords, ResetOrder, TripOrder } from "./pipeline/orders.ts";
 export type { CallContext } from "./pipeline/call/context.ts";
 export type { EndpointTarget } from "./pipeline/call/admission.ts";
 export type { MonitoringTask, MonitorTasks } from "./pipeline/tasks/monitor.ts";

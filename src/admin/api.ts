@@ -14,8 +14,9 @@ import type { Switchgear } from "../pipeline/registry.ts";
 import type { Upstream } from "../pipeline/call/upstream.ts";
 import { json, notFound, problem } from "./answers.ts";
 import { requireToken } from "./auth.ts";
-import { FORCE, MODE, REASON, readActor, readOrder, type Fields } from "./body.ts";
+import { FORCE, HOLD, MODE, REASON, readActor, readOrder, type Fields } from "./body.ts";
 import { EventStream, type EventStreamLimits } from "./event-stream.ts";
+import { reset, trip, type Done } from "./orders.ts";
 import { PAGE_POLICY, statusPage, type Summary } from "./page.ts";
 import { auditView, bookmakerView, refusedAudits, storeTrouble, storeView } from "./views.ts";
 
@@ -189,12 +190,15 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
     });
   };
 
-  order("trip", { reason: REASON }, ({ name, actor, reason = "Manual trip via API" }) => {
+  order("trip", { reason: REASON, hold: HOLD }, (given) => {
+    const { name, actor, values, reason = "Manual trip via API" } = given;
     // Where names come from traffic, one may be stopped before its first call.
     const upstream = find(gear, name) ?? created(gear, name);
     if (upstream === undefined) return notFound();
-    upstream.trip({ reason, actor });
-    return done(upstream, `Circuit breaker for ${name} tripped`);
+    return done(
+      upstream,
+      trip(gear, upstream, { reason, actor, hold: values.get("hold") === true }),
+    );
   });
 
   order("reset", { reason: REASON, force: FORCE }, (given) => {
@@ -202,20 +206,24 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
     const upstream = find(gear, name);
     if (upstream === undefined) return notFound();
     try {
-      upstream.reset({ reason, actor, force: values.get("force") === true });
+      return done(
+        upstream,
+        reset(upstream, { reason, actor, force: values.get("force") === true }),
+      );
     } catch (error) {
       if (error instanceof ResetDeniedError) return json(400, { error: error.message });
       throw error;
     }
-    return done(upstream, `Circuit breaker for ${name} reset`);
   });
 
   order("mode", { mode: MODE, reason: REASON }, ({ name, actor, values, reason }) => {
     const upstream = find(gear, name);
     const mode = values.get("mode");
     if (upstream === undefined || !isOperatorMode(mode)) return notFound();
+    const before = upstream.mode;
     upstream.setMode({ mode, actor, reason: reason ?? `Mode ${mode} via API` });
-    return done(upstream, `Circuit breaker for ${name} set to ${mode}`);
+    const changed = mode !== before;
+    return done(upstream, { changed, message: `Circuit breaker for ${name} set to ${mode}` });
   });
 }
 
@@ -227,9 +235,16 @@ interface Order {
 }
 
 /** In force in any case; `persisted` says whether a restart will know of it. */
-function done(upstream: Upstream, message: string): Response {
-  const { persisted } = upstream.status();
-  return json(200, { success: true, bookmaker: upstream.name, message, persisted });
+function done(upstream: Upstream, { message, changed }: Done): Response {
+  const { persisted, manual } = upstream.status();
+  return json(200, {
+    success: true,
+    bookmaker: upstream.name,
+    message,
+    changed,
+    manual,
+    persisted,
+  });
 }
 
 function textOf(value: unknown): string | undefined {

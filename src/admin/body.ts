@@ -30,6 +30,8 @@ export const FORCE: Field = {
   isValid: (value) => typeof value === "boolean",
 };
 
+export const HOLD: Field = FORCE;
+
 export const MODE: Field = {
   expects: `one of ${OPERATOR_MODES.join(", ")}`,
   isValid: isOperatorMode,

@@ -15,8 +15,8 @@ export interface AdminClient {
   post(path: string, body: unknown): Promise<unknown>;
 }
 
-export function adminClient(env: Environment): AdminClient {
-  const base = serverUrl(env);
+export function adminClient(env: Environment, url?: string): AdminClient {
+  const base = serverUrl(env, url);
   const token = adminTokenFromEnv(env);
   const actor = actorName(env);
 
@@ -36,10 +36,10 @@ export function adminClient(env: Environment): AdminClient {
       const why = error instanceof Error ? error.message : String(error);
       throw new CommandError(
         EXIT.unreachable,
-        `no Switchgear answers at ${base.origin} (${why}); is it running, and is SWITCHGEAR_URL right?`,
+        `no Switchgear answers at ${base.origin} (${why}); is it running, and is ${url === undefined ? "SWITCHGEAR_URL" : "--url"} right?`,
       );
     }
-    return readAnswer(response);
+    return readAnswer(response, token === undefined);
   };
 
   return {
@@ -53,13 +53,32 @@ export function adminClient(env: Environment): AdminClient {
   };
 }
 
-async function readAnswer(response: Response): Promise<unknown> {
+async function readAnswer(response: Response, isWithoutToken: boolean): Promise<unknown> {
   const text = await response.text();
   const body = parseJson(text);
   if (response.ok && body !== undefined) return body;
   const message = errorMessage(body) ?? `the server answered ${response.status}`;
-  const isRefusal = [400, 401, 403, 409].includes(response.status);
-  throw new CommandError(isRefusal ? EXIT.refused : EXIT.failed, message);
+  switch (response.status) {
+    case 400:
+      // A denied reset is `{error}`; a problem says that the order was not understood.
+      throw new CommandError(isProblem(body) ? EXIT.wrongUse : EXIT.refused, message);
+    case 401:
+      throw new CommandError(EXIT.unauthorised, `${message} ${tokenAdvice(isWithoutToken)}`);
+    case 403:
+      throw new CommandError(EXIT.unauthorised, message);
+    default:
+      throw new CommandError(EXIT.failed, message);
+  }
+}
+
+function isProblem(body: unknown): boolean {
+  return typeof body === "object" && body !== null && "type" in body;
+}
+
+function tokenAdvice(isWithoutToken: boolean): string {
+  return isWithoutToken
+    ? "(SWITCHGEAR_ADMIN_TOKEN is not set, nor is SWITCHGEAR_ADMIN_TOKEN_FILE)"
+    : "(it was read from SWITCHGEAR_ADMIN_TOKEN or SWITCHGEAR_ADMIN_TOKEN_FILE)";
 }
 
 function parseJson(text: string): unknown {
@@ -80,13 +99,13 @@ function errorMessage(body: unknown): string | undefined {
   return undefined;
 }
 
-function serverUrl(env: Environment): URL {
-  const text = env["SWITCHGEAR_URL"] ?? URL_DEFAULT;
+function serverUrl(env: Environment, given: string | undefined): URL {
+  const text = given ?? env["SWITCHGEAR_URL"] ?? URL_DEFAULT;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") return url;
   throw new CommandError(
     EXIT.wrongUse,
-    `SWITCHGEAR_URL must be an http:// or https:// URL such as ${URL_DEFAULT}`,
+    `${given === undefined ? "SWITCHGEAR_URL" : "--url"} must be an http:// or https:// URL such as ${URL_DEFAULT}`,
   );
 }
 

@@ -1,11 +1,11 @@
-// status, trip, reset and history: what a person does to a running Switchgear.
+// status and history: what a person sees of a running Switchgear.
 
 import { z } from "zod";
 import type { AdminClient } from "./admin-client.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
 import { orDash, printJson, printTable, say, when } from "./print.ts";
 
-const API = "/api/circuit-breakers";
+export const API = "/api/circuit-breakers";
 
 const statusSchema = z.object({
   bookmaker: z.string(),
@@ -48,7 +48,7 @@ const statusSchema = z.object({
   ),
 });
 
-type Status = z.infer<typeof statusSchema>;
+export type Status = z.infer<typeof statusSchema>;
 
 const statusListSchema = z.object({ bookmakers: z.array(statusSchema) });
 
@@ -67,8 +67,6 @@ const historySchema = z.object({
   ),
 });
 
-const messageSchema = z.object({ message: z.string(), persisted: z.boolean().optional() });
-
 export interface OutputOptions {
   readonly json?: boolean | undefined;
 }
@@ -78,7 +76,7 @@ export async function statusCommand(
   name: string | undefined,
   options: OutputOptions,
 ): Promise<void> {
-  const answer = await client.get(name === undefined ? `${API}/status` : `${API}/${path(name)}`);
+  const answer = await client.get(name === undefined ? `${API}/status` : `${API}/${pathOf(name)}`);
   if (options.json === true) {
     printJson(answer);
     return;
@@ -95,6 +93,10 @@ export async function statusCommand(
   }
   for (const status of statuses) for (const line of notes(status)) say(line);
   for (const line of await storeNotes(client)) say(line);
+}
+
+export async function listStatuses(client: AdminClient): Promise<readonly Status[]> {
+  return read(statusListSchema, await client.get(`${API}/status`)).bookmakers;
 }
 
 /** A server that is about to end, or of another version, has none to tell. */
@@ -178,48 +180,12 @@ function notes(status: Status): string[] {
   ];
 }
 
-export async function tripCommand(
-  client: AdminClient,
-  name: string,
-  options: OutputOptions & { readonly reason: string },
-): Promise<void> {
-  await order(client, `${API}/${path(name)}/trip`, { reason: options.reason }, options);
-}
-
-export async function resetCommand(
-  client: AdminClient,
-  name: string,
-  options: OutputOptions & { readonly reason: string; readonly force?: boolean | undefined },
-): Promise<void> {
-  const body = { reason: options.reason, force: options.force === true };
-  await order(client, `${API}/${path(name)}/reset`, body, options);
-}
-
-async function order(
-  client: AdminClient,
-  url: string,
-  body: unknown,
-  options: OutputOptions,
-): Promise<void> {
-  const answer = await client.post(url, body);
-  if (options.json === true) printJson(answer);
-  else {
-    const { message, persisted = true } = read(messageSchema, answer);
-    say(message);
-    if (!persisted) {
-      say(
-        "It is in force, and not on disk: the store fails or refuses it, and a restart would forget it.",
-      );
-    }
-  }
-}
-
 export async function historyCommand(
   client: AdminClient,
   name: string | undefined,
   options: OutputOptions & { readonly limit: number },
 ): Promise<void> {
-  const scope = name === undefined ? API : `${API}/${path(name)}`;
+  const scope = name === undefined ? API : `${API}/${pathOf(name)}`;
   const answer = await client.get(`${scope}/history?limit=${options.limit}`);
   if (options.json === true) {
     printJson(answer);
@@ -242,11 +208,11 @@ export async function historyCommand(
   );
 }
 
-function path(name: string): string {
+export function pathOf(name: string): string {
   return encodeURIComponent(name);
 }
 
-function read<Output>(schema: z.ZodType<Output>, answer: unknown): Output {
+export function read<Output>(schema: z.ZodType<Output>, answer: unknown): Output {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;
   throw new CommandError(

@@ -5,9 +5,11 @@ export const EXIT = {
   failed: 1,
   /** Wrong use or wrong configuration; every fault was listed. */
   wrongUse: 2,
-  /** The server refused: cooldown, not authorised. */
+  /** The server refused what was understood: a reset in the cooldown, a trip of what tripped by itself. */
   refused: 3,
   unreachable: 4,
+  /** No token, a wrong one, or a server that takes none. */
+  unauthorised: 5,
 } as const;
 
 /** Ends a command with a sentence for people and a code for programs. */

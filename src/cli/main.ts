@@ -7,18 +7,32 @@ import { InvalidOptionsError } from "../core/errors.ts";
 import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
 import { standardError, tellPeople } from "../telemetry/log/standard-output.ts";
 import { adminClient } from "./admin-client.ts";
-import { historyCommand, resetCommand, statusCommand, tripCommand } from "./breaker-commands.ts";
+import { historyCommand, statusCommand } from "./breaker-commands.ts";
 import { checkCommand } from "./check.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
+import { resetCommand, tripCommand } from "./orders.ts";
 import { print } from "./print.ts";
 import { serveCommand } from "./serve.ts";
 import { packageVersion } from "./version.ts";
 
 const { env } = process;
 
+const URL_OPTION = "admin address of the server; each replica has its own";
+
+const TRIP_HELP = `
+A breaker that is tripped already stays as it is, and the answer says since when, by whom and why: exit code
+0 when somebody holds it by hand, 3 when it tripped by itself and --hold is not given.
+`;
+
+const RESET_HELP = `
+One that is closed already is told as such, exit code 0. Of several each is tried and listed: exit code 1 when
+any failed, else 3 when any was refused.
+`;
+
 const SERVER_HELP = `
 Environment:
-  SWITCHGEAR_URL               admin address of the server (default http://127.0.0.1:9464)
+  SWITCHGEAR_URL               admin address of the server when --url is not given
+                               (default http://127.0.0.1:9464)
   SWITCHGEAR_ADMIN_TOKEN       token for trip and reset, or
   SWITCHGEAR_ADMIN_TOKEN_FILE  a file that holds it`;
 
@@ -37,7 +51,14 @@ function program(): Command {
     .showSuggestionAfterError()
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 refused, 4 server unreachable",
+      `
+Exit codes:
+  0  done
+  1  failed
+  2  wrong use or configuration
+  3  refused: a reset in the cooldown, a trip without --hold of what tripped by itself
+  4  no server answers
+  5  not authorised: no token, a wrong one, or a server that takes none`,
     )
     .configureOutput({ writeOut: print, writeErr: (text) => standardError().write(text) })
     // Wrong use is exit code 2, and commander's own is 1.
@@ -62,37 +83,53 @@ function program(): Command {
     .command("status")
     .description("show all breakers, or one")
     .argument("[name]", "upstream")
+    .option("-u, --url <address>", URL_OPTION)
     .option("--json", "for programs")
     .addHelpText("after", SERVER_HELP)
-    .action((name: string | undefined, options) => statusCommand(adminClient(env), name, options));
+    .action((name: string | undefined, options) =>
+      statusCommand(adminClient(env, options.url), name, options),
+    );
 
   root
     .command("trip")
     .description("stop all traffic to an upstream until somebody resets it")
     .argument("<name>", "upstream")
     .requiredOption("-r, --reason <text>", "why, for the audit")
+    .option("--hold", "what tripped by itself, too: it neither probes nor recovers from now on")
+    .option("-u, --url <address>", URL_OPTION)
     .option("--json", "for programs")
-    .addHelpText("after", SERVER_HELP)
-    .action((name: string, options) => tripCommand(adminClient(env), name, options));
+    .addHelpText("after", `${TRIP_HELP}${SERVER_HELP}`)
+    .action((name: string, options) => tripCommand(adminClient(env, options.url), name, options));
 
   root
     .command("reset")
-    .description("let traffic to an upstream through again")
-    .argument("<name>", "upstream")
+    .description("let traffic to upstreams through again")
+    .argument("[names...]", "upstreams")
     .requiredOption("-r, --reason <text>", "why, for the audit")
     .option("-f, --force", "inside the cooldown too")
+    .option(
+      "--all-tripped",
+      "all that is tripped or without an endpoint, but for what is held by hand",
+    )
+    .option("--except <name>", "not this one; may be given again", collect)
+    .option("-u, --url <address>", URL_OPTION)
     .option("--json", "for programs")
-    .addHelpText("after", SERVER_HELP)
-    .action((name: string, options) => resetCommand(adminClient(env), name, options));
+    .addHelpText("after", `${RESET_HELP}${SERVER_HELP}`)
+    .action((names: readonly string[], options) =>
+      resetCommand(adminClient(env, options.url), names, options),
+    );
 
   root
     .command("history")
     .description("show who tripped and reset what, newest first")
     .argument("[name]", "upstream")
     .option("-n, --limit <count>", `at most this many, 1 to ${HISTORY_LIMIT_MAX}`, historyLimit, 20)
+    .option("-u, --url <address>", URL_OPTION)
     .option("--json", "for programs")
     .addHelpText("after", SERVER_HELP)
-    .action((name: string | undefined, options) => historyCommand(adminClient(env), name, options));
+    .action((name: string | undefined, options) =>
+      historyCommand(adminClient(env, options.url), name, options),
+    );
 
   return root;
 }
@@ -101,6 +138,10 @@ function historyLimit(text: string): number {
   const limit = Number(text);
   if (Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_LIMIT_MAX) return limit;
   throw new InvalidArgumentError(`It must be a whole number from 1 to ${HISTORY_LIMIT_MAX}.`);
+}
+
+function collect(name: string, before: readonly string[] = []): readonly string[] {
+  return [...before, name];
 }
 
 /** Says what went wrong, and answers the exit code. */

@@ -15,26 +15,38 @@ export const UNTRACKED: Ticket = -2;
 
 export const ACTOR_DEFAULT = "system";
 
-export interface TripOrder {
-  /** Why, for the audit and the log. Default `Manual trip`; cut at 1,024 characters. */
+export interface OrderWords {
+  /** Why, for the audit and the log; cut at 1,024 characters. Default: what it is, such as `Manual trip`. */
   readonly reason?: string | undefined;
   /** Who. Default `system`; cut at 1,024 characters. */
   readonly actor?: string | undefined;
 }
 
-export interface ResetOrder extends TripOrder {
+export interface TripOrder extends OrderWords {
+  /**
+   * What becomes of a breaker that is tripped already. True, the default: it is tripped by hand from now on,
+   * for this reason, and neither probes nor recovers. False: it is left as it is, and the order is audited.
+   */
+  readonly hold?: boolean | undefined;
+}
+
+export interface ResetOrder extends OrderWords {
   /** Only `true` itself bypasses the cooldown. */
   readonly force?: boolean | undefined;
 }
 
-export interface ModeOrder extends TripOrder {
+export interface ModeOrder extends OrderWords {
   readonly mode: OperatorMode;
 }
 
 /** `of` names what it is for. Throws `InvalidOptionsError` for what is no order. */
-export function readTrip(of: string, order: TripOrder): OperatorOrder {
-  const { reason, actor } = fieldsOf(`trip of ${of}`, order, ["reason", "actor"]);
-  return { reason: text(reason, "Manual trip"), actor: text(actor, ACTOR_DEFAULT) };
+export function readTrip(of: string, order: TripOrder): OperatorOrder & { readonly hold: boolean } {
+  const { reason, actor, hold } = fieldsOf(`trip of ${of}`, order, ["reason", "actor", "hold"]);
+  return {
+    reason: text(reason, "Manual trip"),
+    actor: text(actor, ACTOR_DEFAULT),
+    hold: hold !== false,
+  };
 }
 
 export function readReset(

@@ -35,6 +35,8 @@ export const UNWRITTEN: number = Number.POSITIVE_INFINITY;
 
 export const AUDIT_ACTIONS = [
   "TRIP",
+  // A trip of what was tripped already: it changed nothing.
+  "TRIP_NOTED",
   "RESET",
   "RESET_DENIED",
   "FORCE_CLOSED",

@@ -20,6 +20,7 @@ const MODES: readonly OperatorMode[] = ["normal", "shadow", "forced-closed"];
 /** A record, so that the compiler asks for an action added later. */
 const ACTIONS: Readonly<Record<AuditAction, true>> = {
   TRIP: true,
+  TRIP_NOTED: true,
   RESET: true,
   RESET_DENIED: true,
   FORCE_CLOSED: true,

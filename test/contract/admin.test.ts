@@ -5,10 +5,11 @@ import { connect } from "node:net";
 import { afterEach, describe, test } from "node:test";
 import { isAdminToken } from "../../src/admin/auth.ts";
 import { createAdminApp, type AdminOptions } from "../../src/admin/api.ts";
+import { reset } from "../../src/admin/orders.ts";
 import { startAdmin } from "../../src/admin/server.ts";
 import { Secret } from "../../src/config/secret.ts";
 import { StoreError } from "../../src/core/errors.ts";
-import { createSwitchgear, latching, memoryStore } from "../../src/index.ts";
+import { adaptive, createSwitchgear, latching, memoryStore } from "../../src/index.ts";
 import type { Store, Switchgear } from "../../src/index.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
@@ -408,6 +409,8 @@ describe("orders", () => {
       success: true,
       bookmaker: "draftkings",
       message: "Circuit breaker for draftkings tripped",
+      changed: true,
+      manual: true,
       persisted: true,
     });
     assert.ok(gear.upstream("draftkings").isTripped);
@@ -425,6 +428,8 @@ describe("orders", () => {
       success: true,
       bookmaker: "draftkings",
       message: "Circuit breaker for draftkings reset",
+      changed: true,
+      manual: false,
       persisted: true,
     });
 
@@ -455,6 +460,103 @@ describe("orders", () => {
     assert.equal((await get(`${API}/draftkings`)).body["lastResetBy"], "ann (on call)");
   });
 
+  test("a trip of what tripped by itself is noted, and changes nothing", async () => {
+    const { gear, clock, get, post } = await start();
+    const dk = gear.upstream("draftkings");
+    for (let n = 0; n < 5; n += 1) dk.record({ outcome: "failed", error: "boom" });
+    const before = (await get(`${API}/draftkings`)).body;
+    clock.advance(1000);
+
+    const { status, body } = await post(`${API}/draftkings/trip`, { reason: "me too" });
+
+    assert.equal(status, 200);
+    const since = new Date(Number(before["trippedAt"])).toISOString();
+    assert.deepEqual(body, {
+      success: true,
+      bookmaker: "draftkings",
+      message: `Circuit breaker for draftkings is tripped already, since ${since} by system: 5 failures reached the threshold of 5; nothing has changed, nobody holds it by hand`,
+      changed: false,
+      manual: false,
+      persisted: true,
+    });
+    const after = (await get(`${API}/draftkings`)).body;
+    assert.deepEqual(after, { ...before, cooldownRemainingMs: 59_000 });
+    assert.deepEqual(
+      historyOf(await get(`${API}/draftkings/history`)).map(({ action, reason }) => [
+        action,
+        reason,
+      ]),
+      [
+        ["TRIP_NOTED", "me too"],
+        ["TRIP", "5 failures reached the threshold of 5"],
+      ],
+    );
+  });
+
+  test("holding it makes a trip by hand of it, and what somebody holds nobody writes over", async () => {
+    const { gear, get, post } = await start();
+    const dk = gear.upstream("draftkings");
+    for (let n = 0; n < 5; n += 1) dk.record({ outcome: "failed", error: "boom" });
+
+    const by = (actor: string): Record<string, string> => ({
+      authorization: `Bearer ${TOKEN}`,
+      "x-switchgear-actor": actor,
+    });
+    const path = `${API}/draftkings/trip`;
+    const held = await post(path, { reason: "until noon", hold: true }, by("ann"));
+    assert.deepEqual([held.body["changed"], held.body["manual"]], [true, true]);
+    assert.match(
+      String(held.body["message"]),
+      /is held by hand now; it was tripped already, since/,
+    );
+
+    for (const hold of [true, false]) {
+      const again = await post(path, { reason: "mine", hold }, by("bob"));
+      assert.deepEqual([again.body["changed"], again.body["manual"]], [false, true]);
+      assert.match(String(again.body["message"]), /by ann: until noon; nothing has changed$/);
+      assert.equal((await get(`${API}/draftkings`)).body["lastError"], "until noon");
+    }
+    assert.equal((await post(path, { hold: "true" })).status, 400);
+  });
+
+  test("a reset of what is closed says so, and which endpoints it brought back", async () => {
+    const { gear, post } = await start();
+    const { body } = await post(`${API}/draftkings/reset`, {});
+    assert.deepEqual(
+      [body["message"], body["changed"]],
+      ["Circuit breaker for draftkings was closed already; nothing to reset", false],
+    );
+
+    gear.upstream("draftkings").record({ outcome: "failed", error: "boom" });
+    await post(`${API}/draftkings/reset`, {});
+    assert.equal(gear.upstream("draftkings").status().failureCount, 0);
+
+    const clock = new VirtualClock();
+    const pool = createSwitchgear({
+      upstreams: {
+        pool: {
+          breaker: latching({ failureThreshold: 100 }),
+          endpoints: [
+            { name: "pool-a", url: "http://a" },
+            { name: "pool-b", url: "http://b" },
+          ],
+          endpointBreaker: adaptive({ failureThreshold: 1, adaptive: false }),
+        },
+      },
+      clock,
+    });
+    stops.push(() => pool.close());
+    const upstream = pool.upstream("pool");
+    const fail = (): Promise<unknown> => upstream.execute(() => Promise.reject(new Error("boom")));
+    for (let n = 0; n < 4; n += 1) await fail().catch(() => {});
+    const out = upstream.status().endpoints.filter(({ state }) => state !== "healthy");
+    assert.notEqual(out.length, 0);
+    assert.deepEqual(reset(upstream, { reason: "x", actor: "ann", force: false }), {
+      changed: true,
+      message: `Circuit breaker for pool was closed already; endpoints reset: ${out.map(({ name, state }) => `${name} (${state})`).join(", ")}`,
+    });
+  });
+
   test("modes", async () => {
     const { gear, get, post } = await start();
 
@@ -468,6 +570,8 @@ describe("orders", () => {
       success: true,
       bookmaker: "draftkings",
       message: "Circuit breaker for draftkings set to shadow",
+      changed: true,
+      manual: false,
       persisted: true,
     });
     assert.equal(gear.upstream("draftkings").mode, "shadow");

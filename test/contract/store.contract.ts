@@ -170,6 +170,7 @@ export function storeContract(subject: StoreSubject): void {
       const store = create();
       const actions: readonly AuditAction[] = [
         "TRIP",
+        "TRIP_NOTED",
         "RESET",
         "RESET_DENIED",
         "FORCE_CLOSED",

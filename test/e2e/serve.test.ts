@@ -142,14 +142,105 @@ test("the command line shows, trips and explains", async (t) => {
   const wrong = await switchgear(["trip", "draftkings", "-r", "x"], {
     env: { SWITCHGEAR_URL: running.admin, SWITCHGEAR_ADMIN_TOKEN: "not-the-token-at-all" },
   }).ended;
-  assert.equal(wrong.code, 3);
-  assert.match(wrong.stderr, /not the admin token/);
+  assert.equal(wrong.code, 5);
+  assert.match(wrong.stderr, /not the admin token.*read from SWITCHGEAR_ADMIN_TOKEN/);
 
   const none = await switchgear(["trip", "draftkings", "-r", "x"], {
     env: { SWITCHGEAR_URL: running.admin },
   }).ended;
-  assert.equal(none.code, 3);
-  assert.match(none.stderr, /Authorization: Bearer/);
+  assert.equal(none.code, 5);
+  assert.match(none.stderr, /SWITCHGEAR_ADMIN_TOKEN is not set/);
+});
+
+const several = `
+upstreams:
+  draftkings: { url: "http://127.0.0.1:9", breaker: { kind: latching, cooldownMs: 60000 } }
+  fanduel: { url: "http://127.0.0.1:9", breaker: { kind: latching, cooldownMs: 0 } }
+  betmgm: { url: "http://127.0.0.1:9", breaker: { kind: latching, failureThreshold: 1, cooldownMs: 0 } }
+  caesars: { url: "http://127.0.0.1:9", breaker: { kind: latching, failureThreshold: 1 } }
+`;
+
+test("a trip of what is tripped says since when, by whom and why, and holds it only when asked", async (t) => {
+  const running = await serve(t, temporaryFolder(t), several);
+  await status(`${running.gateway}/betmgm/odds`);
+
+  const noted = await running.run("trip", "betmgm", "-r", "maintenance");
+  assert.deepEqual([noted.code, noted.stdout], [3, ""]);
+  assert.match(
+    noted.stderr,
+    /betmgm is tripped already, since 20.*Z by system: 1 failures .*nobody holds it by hand: hold it with --hold/,
+  );
+  assert.match((await running.run("status", "betmgm")).stdout, /betmgm +latching +OPEN +1\/1/);
+
+  const held = await running.run("trip", "betmgm", "-r", "maintenance", "--hold");
+  assert.deepEqual([held.code, held.stderr], [0, ""]);
+  assert.match(
+    held.stdout,
+    /betmgm is held by hand now; it was tripped already, since .* by system/,
+  );
+
+  const again = await running.run("trip", "betmgm", "-r", "mine", "--hold");
+  assert.equal(again.code, 0);
+  assert.match(again.stdout, /tripped already, since .* by ann: maintenance; nothing has changed/);
+  const { stdout } = await running.run("history", "betmgm");
+  assert.match(
+    stdout,
+    /TRIP_NOTED +ann +mine[^]*TRIP +ann +maintenance[^]*TRIP_NOTED[^]*TRIP +system/,
+  );
+
+  const closed = await running.run("reset", "fanduel", "-r", "x");
+  assert.deepEqual([closed.code, closed.stderr], [0, ""]);
+  assert.match(closed.stdout, /fanduel was closed already; nothing to reset/);
+});
+
+test("several are reset one after the other, and each is listed", async (t) => {
+  const running = await serve(t, temporaryFolder(t), several);
+  const reset = (...args: string[]): ReturnType<typeof running.run> =>
+    running.run("reset", "-r", "our way out is mended", ...args);
+
+  const nothing = await reset("--all-tripped");
+  assert.deepEqual([nothing.code, nothing.stdout], [0, "nothing is tripped\n"]);
+
+  for (const name of ["betmgm", "caesars"]) await status(`${running.gateway}/${name}/odds`);
+  assert.equal((await running.run("trip", "draftkings", "-r", "maintenance")).code, 0);
+  const all = await reset("--all-tripped");
+  assert.equal(all.code, 3);
+  assert.match(all.stdout, /draftkings +left +held by hand; reset it by its name/);
+  assert.match(all.stdout, /betmgm +reset +Circuit breaker for betmgm reset/);
+  assert.match(all.stdout, /caesars +refused +Reset denied: caesars tripped/);
+  assert.doesNotMatch(all.stdout, /fanduel/);
+  assert.match(all.stderr, /1 of 3 refused/);
+
+  const excepted = await reset("--all-tripped", "--except", "caesars", "--json");
+  assert.equal(excepted.code, 0);
+  const { results } = JSON.parse(excepted.stdout) as { results: Record<string, string>[] };
+  assert.deepEqual(
+    results.map(({ bookmaker, result }) => [bookmaker, result]),
+    [
+      ["caesars", "left"],
+      ["draftkings", "left"],
+    ],
+  );
+
+  const named = await reset("--force", "draftkings", "caesars", "nobody", "fanduel");
+  assert.equal(named.code, 1);
+  assert.match(named.stdout, /draftkings +reset/);
+  assert.match(named.stdout, /caesars +reset/);
+  assert.match(named.stdout, /nobody +failed +Bookmaker not found/);
+  assert.match(named.stdout, /fanduel +reset +Circuit breaker for fanduel was closed already/);
+
+  for (const wrong of [[], ["--all-tripped", "fanduel"], ["fanduel", "--except", "betmgm"]]) {
+    assert.equal((await reset(...wrong)).code, 2, wrong.join(" "));
+  }
+  const misspelt = await reset("--all-tripped", "--except", "fanduell");
+  assert.equal(misspelt.code, 2);
+  assert.match(misspelt.stderr, /unknown: fanduell/);
+
+  const elsewhere = await reset("--url", "http://127.0.0.1:1", "fanduel", "betmgm");
+  assert.equal(elsewhere.code, 4);
+  assert.match(elsewhere.stderr, /is --url right\?/);
+  assert.equal((await reset("--url", "nowhere", "fanduel")).code, 2);
+  assert.equal((await running.run("reset", "fanduel", "-r", " ")).code, 2);
 });
 
 test("without a token nothing can be changed, and the answer says how to set one", async (t) => {
@@ -174,6 +265,8 @@ test("without a token nothing can be changed, and the answer says how to set one
   await ready(program, `${admin}/livez`);
   const answer = await fetch(`${admin}/api/circuit-breakers/draftkings/trip`, { method: "POST" });
   assert.equal(answer.status, 403);
+  const refused = await switchgear(["trip", "draftkings", "-r", "x", "--url", admin]).ended;
+  assert.deepEqual([refused.code, refused.stdout], [5, ""]);
   assert.match(await answer.text(), /SWITCHGEAR_ADMIN_TOKEN/);
   assert.equal(await status(`${admin}/api/circuit-breakers/draftkings`), 200);
 });

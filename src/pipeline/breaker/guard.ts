@@ -204,8 +204,14 @@ export class BreakerGuard implements Persisted {
     this.#afterEvidence();
   }
 
-  trip(order: OperatorOrder): void {
-    this.#machine.trip(order, this.#instant());
+  trip({ hold, reason, actor }: OperatorOrder & { readonly hold: boolean }): void {
+    if (!hold && this.isTripped) {
+      const at = this.#clock.now();
+      this.#persistence.saveAudit(this.#audit("TRIP_NOTED", reason, actor, at, false));
+      // Writing looks for others' orders: where one has closed it meanwhile, this one is no mere note.
+      if (this.isTripped) return;
+    }
+    this.#machine.trip({ reason, actor }, this.#instant());
     this.#announce();
   }
 

@@ -27,7 +27,7 @@ import type { MachineEvent } from "../../core/events.ts";
 import { whenRejected } from "../../core/foreign.ts";
 import { isLatency, toThousandths } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
-import { readReset, readTrip, UNTRACKED, type ResetOrder, type TripOrder } from "../orders.ts";
+import { readReset, readTrip, UNTRACKED, type OrderWords, type ResetOrder } from "../orders.ts";
 import { leastBad, preferred } from "./preference.ts";
 import { ENDPOINTS_MAX_DEFAULT, EndpointTable } from "./table.ts";
 import type { Endpoint, EndpointListing, EndpointStats, Permit } from "./endpoint.ts";
@@ -279,12 +279,12 @@ export class EndpointSet {
   }
 
   /** A person stops all calls to it, until a reset. False where there is no such endpoint, nor room. */
-  trip(name: string, order: TripOrder = {}): boolean {
-    const read = readTrip(name, order);
+  trip(name: string, order: OrderWords = {}): boolean {
+    const { reason, actor } = readTrip(name, order);
     this.#table.use(name);
     const endpoint = this.#table.find(name);
     if (endpoint === undefined) return false;
-    endpoint.machine.trip(read, this.#instant());
+    endpoint.machine.trip({ reason, actor }, this.#instant());
     this.#announce(endpoint);
     return true;
   }

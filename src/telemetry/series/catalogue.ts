@@ -277,7 +277,7 @@ export const METRICS = {
   auditsRefused: counter(
     "switchgear_store_refused_audits_total",
     ["action"],
-    `Audit entries that the store refused for their content, by action: TRIP, RESET, RESET_DENIED, FORCE_CLOSED, SHADOW or NORMAL. Each is in the log in full, and nowhere else. ${SINCE_START}`,
+    `Audit entries that the store refused for their content, by action: TRIP, TRIP_NOTED, RESET, RESET_DENIED, FORCE_CLOSED, SHADOW or NORMAL. Each is in the log in full, and nowhere else. ${SINCE_START}`,
   ),
   listenerErrors: counter(
     "switchgear_listener_errors_total",
