@@ -93,6 +93,23 @@ Where the logger is one of \`createLogger\`, \`{ log: logger }\` adds how its li
 
 One history through both gives the same lines (\`test/contract/prom-client.test.ts\`).
 
+## OpenMetrics
+
+Whoever prefers \`application/openmetrics-text\`, as Prometheus does by default, gets the same series and values in
+OpenMetrics 1.0, and beside them:
+
+- \`…_created\` for each counter and histogram: when this process began to count. Prometheus with
+  \`--enable-feature=created-timestamp-zero-ingestion\` sees by it the first increase of what is new; without, it
+  keeps them as series, and a scrape grows by two fifths. Drop them then:
+  \`metric_relabel_configs: [{ source_labels: [__name__], regex: ".+_created", action: drop }]\`.
+- Exemplars at the buckets of \`switchgear_request_duration_seconds\`: trace and span of the latest sampled call
+  that took so long, with \`--enable-feature=exemplar-storage\`. In your own service hand one \`new Exemplars()\` of
+  \`switchgear/otel\` to \`traceCalls\` and to \`prometheusMetrics\`; the gateway does.
+
+The buckets are the same in every process and release, so that Prometheus can keep the histogram as a native one
+(\`convert_classic_histograms_to_nhcb\`). The rules read the buckets by their bounds: keep those, too
+(\`always_scrape_classic_histograms\`).
+
 ## Traces, and OTLP
 
 \`traceCalls(gear)\` of \`switchgear/otel\` makes a span of each protected call. What the function starts is

@@ -6,6 +6,7 @@
 
 import { ServerResponse } from "node:http";
 import { Hono, type Context } from "hono";
+import { accepts } from "hono/accepts";
 import type { Secret } from "../config/secret.ts";
 import { ResetDeniedError, UnknownUpstreamError } from "../core/errors.ts";
 import { isOperatorMode } from "../core/events.ts";
@@ -25,7 +26,11 @@ export interface AdminOptions {
   /** Without one, every change is answered 403. */
   readonly token: Secret | undefined;
   /** What `/metrics` shows. */
-  readonly metrics: { collect(): Promise<{ readonly contentType: string; readonly body: string }> };
+  readonly metrics: {
+    collect(
+      format?: "text" | "openmetrics",
+    ): Promise<{ readonly contentType: string; readonly body: string }>;
+  };
   readonly version: string;
   readonly isShuttingDown: () => boolean;
   /** Shown on the status page. */
@@ -69,10 +74,11 @@ export function createAdminApp(options: AdminOptions): Hono {
   );
 
   for (const path of ["/metrics", "/api/metrics"]) {
-    app.get(path, async () => {
+    app.get(path, async (context) => {
       try {
-        const { contentType, body } = await metrics.collect();
-        return new Response(body, { headers: { "content-type": contentType } });
+        const format = accepts(context, METRICS_TYPES) === OPEN_METRICS ? "openmetrics" : "text";
+        const { contentType, body } = await metrics.collect(format);
+        return new Response(body, { headers: { "content-type": contentType, vary: "accept" } });
       } catch (error) {
         tell(error);
         // Never 200: an empty page would read as "nothing is tripped".
@@ -98,6 +104,15 @@ export function createAdminApp(options: AdminOptions): Hono {
   addOrders(app, gear, options.token);
   return app;
 }
+
+const OPEN_METRICS = "application/openmetrics-text";
+
+/** Whoever asks for nothing, such as a person, gets what can be read. */
+const METRICS_TYPES: Parameters<typeof accepts>[1] = {
+  header: "Accept",
+  supports: ["text/plain", OPEN_METRICS],
+  default: "text/plain",
+};
 
 /** Node's adaptor writes an error to standard error for each stream that fails; closing is silent. */
 function cutOf(bindings: unknown): (() => void) | undefined {

@@ -9,12 +9,14 @@ import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import type { SwitchgearConfig } from "../config/schema.ts";
 import { adminTokenFromEnv } from "../config/secret.ts";
+import type { Gateway } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
 import { createSwitchgear, type Switchgear } from "../index.ts";
 import { systemClock } from "../runtime/system-clock.ts";
+import { ProcessStats } from "../runtime/process-stats.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
 import { attachLogging, createLogger, type SwitchgearLogger } from "../telemetry/log/index.ts";
-import { prometheusMetrics } from "../telemetry/otel/index.ts";
+import { Exemplars, prometheusMetrics } from "../telemetry/otel/index.ts";
 import { startSdk } from "../telemetry/otel/sdk.ts";
 import { UpstreamOptionsCache } from "./breakers.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
@@ -51,7 +53,15 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   const cache = new UpstreamOptionsCache();
   const gear = gearOf(config, cache, () => pending());
   const inForce = { isGood: true, takenAt: Date.now() };
-  const sdk = await startSdk(gear, env, version, logger, inForce);
+  let answers: Gateway["answers"] = () => new Map();
+  const metered = {
+    log: logger,
+    config: inForce,
+    process: new ProcessStats(),
+    gateway: { answers: () => answers() },
+    exemplars: new Exemplars(),
+  };
+  const sdk = await startSdk(gear, env, version, logger, metered);
   const endLogging = attachLogging(gear, logger, intervals);
 
   let isShuttingDown = false;
@@ -62,7 +72,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
       app: createAdminApp({
         gear,
         token,
-        metrics: prometheusMetrics(gear, { version, log: logger, config: inForce }),
+        metrics: prometheusMetrics(gear, { version, ...metered }),
         version,
         isShuttingDown: () => isShuttingDown,
         onError: (error) => logger.error({ err: error }, "an admin request failed"),
@@ -90,6 +100,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
     throw error;
   });
   pending = () => gateway.inFlight();
+  answers = () => gateway.answers();
   // Before the line that says so: whoever reads it may stop us at once.
   const stopped = stopSignal();
   const stopReloading = startReloading({

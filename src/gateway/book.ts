@@ -4,7 +4,7 @@ import type { Scheduler, Clock } from "../core/clock.ts";
 import { DeadlineQueue } from "../pipeline/call/deadline.ts";
 import type { Ending } from "./ending.ts";
 import type { AccessEntry, GatewayOptions } from "./ports.ts";
-import type { Problem } from "./problem.ts";
+import { PROBLEM_REASONS, type Problem, type ProblemReason } from "./problem.ts";
 import type { Destination } from "./route.ts";
 
 /** A call, as the book knows it. */
@@ -19,6 +19,8 @@ export interface OpenCall {
 export class CallBook {
   readonly clock: Clock;
   readonly deadlines: DeadlineQueue;
+  /** Our own answers, counted from 0 on. */
+  readonly answers = new Map<ProblemReason, number>(PROBLEM_REASONS.map((reason) => [reason, 0]));
   /**
    * Each call knows its place. A `Set` on Bun is taken to link its dead entries to later ones, as
    * the deadline queue did: see there for what that cost.
@@ -89,6 +91,7 @@ export class CallBook {
     destination: Destination | undefined,
     operation: string | null,
   ): void {
+    this.answered(answer.reason);
     if (this.#onAccess === undefined) return;
     this.report({
       upstream: destination?.upstream.name ?? null,
@@ -101,6 +104,10 @@ export class CallBook {
       durationMs: 0,
       criticality: null,
     });
+  }
+
+  answered(reason: ProblemReason): void {
+    this.answers.set(reason, (this.answers.get(reason) ?? 0) + 1);
   }
 
   report(entry: AccessEntry): void {

@@ -17,7 +17,7 @@ import { isGuardsRefusal, retryAfterMs } from "../core/http-status.ts";
 import { outcomeOfAnswer, outcomeOfEnding, outcomeOfError } from "./classify.ts";
 import { leavesUpstream, type Ending } from "./ending.ts";
 import type { GatewayCallOptions } from "./ports.ts";
-import { SENT_ON_ENDING, type Problem } from "./problem.ts";
+import { SENT_ON_ENDING, type Problem, type ProblemReason } from "./problem.ts";
 import type { Destination } from "./route.ts";
 import type { Vigil } from "./vigil.ts";
 
@@ -82,7 +82,7 @@ export class Call implements Expiring {
   #answerStatus = 0;
   /** What the caller was sent, and why when it was our own. */
   #sentStatus = 0;
-  #sentReason: string | null = null;
+  #sentReason: ProblemReason | null = null;
   /** When it was let go; undefined while it waits. */
   #leftMs: number | undefined;
 
@@ -306,6 +306,7 @@ export class Call implements Expiring {
     try {
       this.#admitted.settle(outcome);
     } finally {
+      if (this.#sentReason !== null) this.#book.answered(this.#sentReason);
       if (this.#book.hasListener) this.#report(outcome);
       this.#book.closed(this);
       if (this.isWitness) this.#vigil.over(this);

@@ -145,4 +145,6 @@ export interface Gateway {
   stop(graceMs: number): Promise<void>;
   /** Admitted calls that have not been settled. */
   inFlight(): number;
+  /** Answers of our own so far, by their `x-switchgear-reason`. */
+  answers(): ReadonlyMap<string, number>;
 }

@@ -20,29 +20,32 @@ export interface Problem {
   readonly isShared?: boolean;
 }
 
-export type ProblemReason =
-  | "tripped"
-  | "half_open_limit"
-  | "ramping"
-  | "no_endpoint"
-  | "load_shed"
-  | "closing"
-  | "upstream_timeout"
-  | "upstream_error"
-  | "caller_timeout"
-  | "out_of_resources"
-  | "loop"
-  | "unknown_upstream"
-  | "no_upstream"
-  | "bad_target"
-  | "bad_header"
-  | "body_too_large"
-  | "upgrade_unsupported"
-  | "method_not_allowed"
-  | "method_not_implemented"
-  | "coding_unsupported"
-  | "version_unsupported"
-  | "internal_error";
+export const PROBLEM_REASONS = [
+  "tripped",
+  "half_open_limit",
+  "ramping",
+  "no_endpoint",
+  "load_shed",
+  "closing",
+  "upstream_timeout",
+  "upstream_error",
+  "caller_timeout",
+  "out_of_resources",
+  "loop",
+  "unknown_upstream",
+  "no_upstream",
+  "bad_target",
+  "bad_header",
+  "body_too_large",
+  "upgrade_unsupported",
+  "method_not_allowed",
+  "method_not_implemented",
+  "coding_unsupported",
+  "version_unsupported",
+  "internal_error",
+] as const;
+
+export type ProblemReason = (typeof PROBLEM_REASONS)[number];
 
 export const PROBLEM_CONTENT_TYPE = "application/problem+json";
 

@@ -43,6 +43,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     windDown: () => transport.windDown(),
     stop: (graceMs) => (stopping ??= stop(graceMs)),
     inFlight: () => desk.book.size,
+    answers: () => desk.book.answers,
   };
 }
 

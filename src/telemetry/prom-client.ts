@@ -102,7 +102,8 @@ class Shown {
   constructor(registry: PromRegistry) {
     this.#registry = registry;
     const scrape = oncePerScrape(() => this.#collect());
-    const metrics = Object.values(METRICS);
+    const all: readonly Metric[] = Object.values(METRICS);
+    const metrics = all.filter(({ isProcessWide }) => isProcessWide !== true);
     this.#metrics = new Map(metrics.map((metric) => [metric.name, promMetric(metric, scrape)]));
   }
 

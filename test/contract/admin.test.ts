@@ -30,7 +30,7 @@ interface Subject {
   readonly clock: VirtualClock;
   readonly url: string;
   readonly errors: unknown[];
-  readonly get: (path: string) => Promise<Answer>;
+  readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
   readonly post: (
     path: string,
     body?: unknown,
@@ -98,7 +98,7 @@ async function start(
     clock,
     url: server.url,
     errors,
-    get: (path) => request(path, {}),
+    get: (path, headers = {}) => request(path, { headers }),
     post: (path, body, headers = { authorization: `Bearer ${TOKEN}` }) =>
       request(path, {
         method: "POST",
@@ -262,6 +262,36 @@ describe("reads", () => {
       const families = parseExposition(text);
       assert.equal(sampleOf(families, "circuit_breaker_tripped", { bookmaker: "draftkings" }), 1);
     }
+  });
+
+  test("metrics in OpenMetrics for whoever prefers it, such as Prometheus", async () => {
+    const { get } = await start();
+    const typeFor = async (accept: string): Promise<string | null> => {
+      const { headers } = await get("/metrics", { accept });
+      assert.equal(headers.get("vary"), "accept");
+      return headers.get("content-type");
+    };
+    const text = "text/plain; version=0.0.4; charset=utf-8";
+    const open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    // What Prometheus 3 sends by default.
+    const prometheus =
+      "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    assert.equal(await typeFor(prometheus), open);
+    assert.equal(await typeFor("application/openmetrics-text; version=1.0.0"), open);
+    assert.equal(await typeFor("text/plain;q=0.9,application/openmetrics-text;q=0.1"), text);
+    for (const accept of [
+      "*/*",
+      "text/html",
+      "text/*",
+      "",
+      "application/openmetrics-text;q=0",
+      ";;",
+    ]) {
+      assert.equal(await typeFor(accept), text, accept);
+    }
+    const { text: body } = await get("/metrics", { accept: "application/openmetrics-text" });
+    assert.ok(body.endsWith("# EOF\n"));
   });
 
   test("metrics that cannot be collected are 500 and not an empty 200", async () => {

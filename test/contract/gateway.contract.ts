@@ -706,6 +706,30 @@ export function gatewayContract(transport: "bun" | "node"): void {
         await eventually(() => isClosed, "the upstream's connection closes");
       });
 
+      test("counts its own answers by reason, and none of an upstream's", async () => {
+        const before = new Map(bench.gateway.answers());
+        const more = (reason: string): number =>
+          (bench.gateway.answers().get(reason) ?? Number.NaN) - (before.get(reason) ?? 0);
+        await ask(get("/nobody/x"));
+        await ask(get("/"));
+        await ask(get("/draftkings/odds"));
+        handler = (_request, response) => {
+          response.writeHead(503, { "x-switchgear-reason": "tripped" });
+          response.end();
+        };
+        await ask(get("/draftkings/odds"));
+        handler = () => undefined;
+        await ask(get("/draftkings/hurried"));
+
+        assert.equal(more("unknown_upstream"), 1);
+        assert.equal(more("no_upstream"), 1);
+        assert.equal(more("upstream_timeout"), 1);
+        assert.equal(more("tripped"), 0);
+        let all = 0;
+        for (const reason of bench.gateway.answers().keys()) all += more(reason);
+        assert.equal(all, 3);
+      });
+
       test("takes a deadline that passed while this process stood still for no evidence", async () => {
         handler = () => void setTimeout(() => standStill(400), 20);
 

@@ -77,7 +77,13 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
 
   const log = { logHealth: () => ({ isUp: true, linesDropped: 0 }) };
   const config = { isGood: true, takenAt: 1_795_000_000_000 };
-  const page = await prometheusMetrics(gear, { version: "1.2.3", log, config }).collect();
+  const loopDelays = [["1", 0.25]] as const;
+  const reading = { cpuSeconds: 1.5, residentBytes: 5e7, startedAt: 1_795_000_000_500, loopDelays };
+  const own = {
+    process: { read: () => reading },
+    gateway: { answers: () => [["tripped", 3]] as const },
+  };
+  const page = await prometheusMetrics(gear, { version: "1.2.3", log, config, ...own }).collect();
 
   assert.equal(page.contentType, "text/plain; version=0.0.4; charset=utf-8");
   const families = parseExposition(page.body);
@@ -101,6 +107,11 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
   const errors = { op: "commit", code: "SQLITE_FULL" };
   assert.ok((sampleOf(families, "circuit_breaker_persistence_errors_total", errors) ?? 0) >= 1);
   assert.equal(sampleOf(families, "switchgear_store_up"), 0);
+  assert.equal(sampleOf(families, "process_cpu_seconds_total"), 1.5);
+  assert.equal(sampleOf(families, "process_resident_memory_bytes"), 5e7);
+  assert.equal(sampleOf(families, "process_start_time_seconds"), 1_795_000_000.5);
+  assert.equal(sampleOf(families, "switchgear_event_loop_delay_seconds", { quantile: "1" }), 0.25);
+  assert.equal(sampleOf(families, "switchgear_gateway_answers_total", { reason: "tripped" }), 3);
 });
 
 /** One family has two kinds of things, told apart by the label that they have. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Counter, Gauge, Registry } from "prom-client";
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { EndpointBreaker } from "../../src/compat/index.ts";
 import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
 import type { Switchgear } from "../../src/index.ts";
@@ -128,6 +128,16 @@ test("what was built is told whole or not at all", async () => {
     const info = parse(await registry.metrics()).get("switchgear_build_info");
     assert.equal(info?.samples.length === 1, isTold, JSON.stringify(build));
   }
+});
+
+test("leaves an application its own series of the process", async () => {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registration = registerSwitchgear(registry, geared("dk"));
+  assert.equal(registration.failures, 0);
+  const text = await registry.metrics();
+  assert.match(text, /^process_cpu_seconds_total \d/m);
+  assert.equal(text.match(/^# TYPE process_start_time_seconds /gm)?.length, 1);
 });
 
 test("families of any making are taken out again, and no others", async () => {

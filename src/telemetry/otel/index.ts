@@ -5,15 +5,25 @@
 
 import type { CollectionResult, MetricData, MetricProducer } from "@opentelemetry/sdk-metrics";
 import { metricData } from "./data.ts";
-import { NO_RESOURCE, Page } from "./page.ts";
+import { NO_RESOURCE, Page, type PageFormat } from "./page.ts";
+import type { Exemplars } from "../series/exemplars.ts";
 import {
   Recorder,
   type MeteredConfig,
+  type MeteredGateway,
   type MeteredLog,
+  type MeteredProcess,
   type MetricSource,
 } from "../series/recorder.ts";
 
-export type { MeteredConfig, MeteredLog, MetricSource } from "../series/recorder.ts";
+export type {
+  MeteredConfig,
+  MeteredGateway,
+  MeteredLog,
+  MeteredProcess,
+  MetricSource,
+} from "../series/recorder.ts";
+export { Exemplars } from "../series/exemplars.ts";
 export { headerTracing, traceCalls } from "./tracing.ts";
 export type { HeaderTracing, TracingOptions, TracingSource } from "./tracing.ts";
 
@@ -24,6 +34,12 @@ export interface OtelOptions {
   readonly log?: MeteredLog | undefined;
   /** A configuration that is read again while it is in use; without it those series are left out. */
   readonly config?: MeteredConfig | undefined;
+  /** The process that serves; without it those series are left out. */
+  readonly process?: MeteredProcess | undefined;
+  /** The gateway, whose own answers are counted; without it those series are left out. */
+  readonly gateway?: MeteredGateway | undefined;
+  /** What `traceCalls` was given, too: shown in OpenMetrics. Default: none. */
+  readonly exemplars?: Exemplars | undefined;
 }
 
 /** What `/metrics` answers. */
@@ -33,12 +49,18 @@ export interface MetricsPage {
 }
 
 export interface MetricsEndpoint {
-  /** Rejects when anything could not be collected: half a page would read as "all is well". */
-  collect(): Promise<MetricsPage>;
+  /**
+   * Prometheus' text, or OpenMetrics: the same values, with since when each counter counts, and exemplars.
+   * Default `text`. Rejects when anything could not be collected: half a page would read as "all is well".
+   */
+  collect(format?: PageFormat): Promise<MetricsPage>;
 }
 
 /** Prometheus 3 refuses a scrape whose type it does not know; the exporter's own has no version. */
-const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+const CONTENT_TYPES: Readonly<Record<PageFormat, string>> = {
+  text: "text/plain; version=0.0.4; charset=utf-8",
+  openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+};
 
 /**
  * A `MetricProducer` of whichever SDK the host has. Not by the SDK's own type: that of ours names what
@@ -83,17 +105,22 @@ export function switchgearMetricProducer(
 /** The Prometheus text of a registry. */
 export function prometheusMetrics(gear: MetricSource, options: OtelOptions = {}): MetricsEndpoint {
   const recorder = recorderOf(gear, options);
-  const page = new Page();
-  const collect = async (): Promise<MetricsPage> => ({
-    contentType: CONTENT_TYPE,
-    body: await page.write(recorder.collect()),
-  });
-  return { collect: oneAtATime(collect) };
+  const createdAt = Date.now();
+  const writer = (format: PageFormat): (() => Promise<MetricsPage>) => {
+    const page = new Page({ format, createdAt, exemplars: options.exemplars });
+    return oneAtATime(async () => ({
+      contentType: CONTENT_TYPES[format],
+      body: await page.write(recorder.collect()),
+    }));
+  };
+  const writers = { text: writer("text"), openmetrics: writer("openmetrics") };
+  return { collect: (format = "text") => writers[format]() };
 }
 
-function recorderOf(gear: MetricSource, { version, log, config }: OtelOptions): Recorder {
+function recorderOf(gear: MetricSource, options: OtelOptions): Recorder {
+  const { version, exemplars: _, ...metered } = options;
   const build = version === undefined ? undefined : { version, runtime: runtimeName() };
-  return new Recorder(gear, { build, log, config });
+  return new Recorder(gear, { build, ...metered });
 }
 
 /**

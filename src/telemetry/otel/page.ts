@@ -1,4 +1,6 @@
-// The page that `/metrics` answers: Prometheus' text, as OpenTelemetry's exporter writes it.
+// The page that `/metrics` answers: Prometheus' text, as OpenTelemetry's exporter writes it, or OpenMetrics,
+// which is made of the same lines and has, beside each counter, since when it counts, and exemplars.
+// https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 //
 // The exporter's serializer writes each series once. From one scrape to the next only its value changes,
 // and only that is written anew: to clean every name and escape every label again takes a page of 1,000
@@ -7,6 +9,7 @@
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import type { CollectionResult } from "@opentelemetry/sdk-metrics";
 import type { HistogramSample, Labels, MetricFamily } from "../series/families.ts";
+import type { Exemplar, Exemplars } from "../series/exemplars.ts";
 import { metricData } from "./data.ts";
 
 /** One family as of the last page. */
@@ -21,9 +24,28 @@ interface Known {
 const LINES_PER_PART = 5000;
 const NEW_LINES_PER_PART = 500;
 
+export type PageFormat = "text" | "openmetrics";
+
+export interface PageOptions {
+  /** Default `text`. */
+  readonly format?: PageFormat;
+  /** Since when counters count, in epoch milliseconds. For OpenMetrics. */
+  readonly createdAt?: number;
+  readonly exemplars?: Exemplars | undefined;
+}
+
 export class Page {
+  readonly #isOpen: boolean;
+  readonly #created: string;
+  readonly #exemplars: Exemplars | undefined;
   readonly #serializer = new PrometheusSerializer("", false, undefined, true, true);
   #known = new Map<string, Known>();
+
+  constructor({ format = "text", createdAt = 0, exemplars }: PageOptions = {}) {
+    this.#isOpen = format === "openmetrics";
+    this.#created = `${createdAt / 1000}\n`;
+    this.#exemplars = this.#isOpen ? exemplars : undefined;
+  }
 
   /** One at a time. Calls go on between the parts of a large page. */
   async write(families: readonly MetricFamily[]): Promise<string> {
@@ -38,7 +60,11 @@ export class Page {
       const { starts } = own;
       if (family.type === "histogram") {
         for (const [index, sample] of family.samples.entries()) {
-          body += histogramText(starts, index * linesOf(family), sample);
+          body += this.#histogram(starts, index * this.#linesOf(family), sample);
+        }
+      } else if (this.#isOpen && family.type === "counter") {
+        for (const [index, sample] of family.samples.entries()) {
+          body += `${starts[2 * index]}${valueText(sample.value)}\n${starts[2 * index + 1]}${this.#created}`;
         }
       } else {
         for (const [index, sample] of family.samples.entries()) {
@@ -52,7 +78,26 @@ export class Page {
     }
     // What is gone is no longer known.
     this.#known = known;
-    return body;
+    return this.#isOpen ? `${body}# EOF\n` : body;
+  }
+
+  /** How many lines a sample has. Of a histogram count, sum and the buckets, as the serializer orders them. */
+  #linesOf(family: MetricFamily): number {
+    const created = this.#isOpen && family.type !== "gauge" ? 1 : 0;
+    return (family.type === "histogram" ? family.bounds.length + 3 : 1) + created;
+  }
+
+  #histogram(starts: readonly string[], at: number, sample: HistogramSample): string {
+    const { count, sum, buckets } = sample;
+    const { bookmaker = "", operation = "", outcome = "" } = sample.labels;
+    const exemplars = this.#exemplars?.of(bookmaker, operation, outcome);
+    let text = `${starts[at]}${count}\n${starts[at + 1]}${valueText(sum)}\n`;
+    let below = 0;
+    for (let index = 0; index < buckets.length; index += 1) {
+      below += buckets[index] ?? 0;
+      text += `${starts[at + 2 + index]}${below}${exemplarText(exemplars?.[index])}\n`;
+    }
+    return this.#isOpen ? `${text}${starts[at + 2 + buckets.length]}${this.#created}` : text;
   }
 
   /** What stands before the values, from the last page and for new series from the serializer. */
@@ -60,7 +105,7 @@ export class Page {
     // Most often nothing came and nothing went.
     if (before !== undefined && isSameAll(before.labels, family.samples)) return before;
     const labels = family.samples.map((sample) => sample.labels);
-    const width = linesOf(family);
+    const width = this.#linesOf(family);
     const starts: string[] = [];
     const fresh: number[] = [];
     let places: ReadonlyMap<string, number> | undefined;
@@ -102,30 +147,43 @@ export class Page {
     const lines = text.trimEnd().split("\n");
     // HELP and TYPE. A sample never starts with `#`, and its value holds no blank.
     const first = lines.findIndex((line) => !line.startsWith("#"));
+    const header = `${lines.slice(0, first).join("\n")}\n`;
+    const starts = lines.slice(first).map((line) => line.slice(0, line.lastIndexOf(" ") + 1));
+    return this.#isOpen ? opened(family, header, starts) : { header, starts };
+  }
+}
+
+/** The same in OpenMetrics: a counter's family is named without `_total`, bounds are floats. */
+function opened(
+  { type, metric: { name } }: MetricFamily,
+  header: string,
+  starts: readonly string[],
+): Omit<Known, "labels"> {
+  const quoted = header.replaceAll('"', String.raw`\"`);
+  if (type === "gauge") return { header: quoted, starts };
+  if (type === "counter") {
+    const family = name.replace(/_total$/, "");
     return {
-      header: `${lines.slice(0, first).join("\n")}\n`,
-      starts: lines.slice(first).map((line) => line.slice(0, line.lastIndexOf(" ") + 1)),
+      header: quoted.replaceAll(new RegExp(`^(# \\w+) ${name} `, "gm"), `$1 ${family} `),
+      starts: starts.flatMap((start) => [start, `${family}_created${start.slice(name.length)}`]),
     };
   }
+  return {
+    header: quoted,
+    starts: starts.flatMap((start) => {
+      if (!start.startsWith(`${name}_bucket`)) return [start];
+      const bucket = start.replace(/le="(\d+)"/, 'le="$1.0"');
+      if (!bucket.includes('le="+Inf"')) return [bucket];
+      const labels = start.slice(`${name}_bucket`.length).replace(/,?le="\+Inf"/, "");
+      return [bucket, `${name}_created${labels}`];
+    }),
+  };
 }
 
-/** Of a histogram count, sum and the buckets, as the serializer orders them. */
-function linesOf(family: MetricFamily): number {
-  return family.type === "histogram" ? family.bounds.length + 3 : 1;
-}
-
-function histogramText(
-  starts: readonly string[],
-  at: number,
-  { count, sum, buckets }: HistogramSample,
-): string {
-  let text = `${starts[at]}${count}\n${starts[at + 1]}${valueText(sum)}\n`;
-  let below = 0;
-  for (let index = 0; index < buckets.length; index += 1) {
-    below += buckets[index] ?? 0;
-    text += `${starts[at + 2 + index]}${below}\n`;
-  }
-  return text;
+function exemplarText(exemplar: Exemplar | undefined): string {
+  if (exemplar === undefined) return "";
+  const { traceId, spanId, value, at } = exemplar;
+  return ` # {trace_id="${traceId}",span_id="${spanId}"} ${value} ${at / 1000}`;
 }
 
 function valueText(value: number): string {

@@ -7,8 +7,8 @@
 
 import { diag } from "@opentelemetry/api";
 import type { PushMetricExporter } from "@opentelemetry/sdk-metrics";
-import type { MeteredConfig, MeteredLog, MetricSource } from "../series/recorder.ts";
-import { switchgearMetricProducer } from "./index.ts";
+import type { MetricSource } from "../series/recorder.ts";
+import { switchgearMetricProducer, type OtelOptions } from "./index.ts";
 import { tellSdkTroubles, type SdkLog } from "./sdk-diagnostics.ts";
 import { headerTracing, traceCalls, type HeaderTracing, type TracingSource } from "./tracing.ts";
 
@@ -18,6 +18,9 @@ export interface RunningSdk {
   /** Sends what waits, for at most two seconds. Never rejects. */
   shutdown(): Promise<void>;
 }
+
+/** What is metered beside the registry. */
+type Metered = Omit<OtelOptions, "version">;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -90,8 +93,8 @@ export async function startSdk(
   gear: MetricSource & TracingSource,
   env: Environment,
   version: string,
-  log: SdkLog & MeteredLog,
-  config: MeteredConfig,
+  log: SdkLog,
+  metered: Metered,
 ): Promise<RunningSdk | undefined> {
   if (!isSdkWanted(env)) return undefined;
   tellSdkTroubles(log);
@@ -99,7 +102,7 @@ export async function startSdk(
     import("@opentelemetry/sdk-node"),
     import("@opentelemetry/sdk-metrics"),
   ]);
-  const producer = switchgearMetricProducer(gear, { version, log, config });
+  const producer = switchgearMetricProducer(gear, { version, ...metered });
   const exportIntervalMillis = exportIntervalMs(env);
   const sdk = new NodeSDK({
     serviceName: env["OTEL_SERVICE_NAME"] ?? "switchgear",
@@ -113,7 +116,7 @@ export async function startSdk(
     ),
   });
   sdk.start();
-  const endTracing = traceCalls(gear);
+  const endTracing = traceCalls(gear, metered);
   return {
     tracing: headerTracing,
     async shutdown() {

@@ -6,11 +6,13 @@
 
 import {
   context,
+  isSpanContextValid,
   propagation,
   ROOT_CONTEXT,
   SpanKind,
   SpanStatusCode,
   trace,
+  TraceFlags,
   type Context,
   type Span,
   type TextMapGetter,
@@ -20,6 +22,7 @@ import type { CallOutcome } from "../../core/outcome.ts";
 import type { EventOf, EventType, RefusalReason } from "../../core/events.ts";
 import type { CallFacts, CallWatcher, WatchedCall } from "../../pipeline/call/watcher.ts";
 import { oneLine } from "../log/escape.ts";
+import type { Exemplars } from "../series/exemplars.ts";
 
 /** What is traced: a registry. */
 export interface TracingSource {
@@ -30,6 +33,8 @@ export interface TracingSource {
 export interface TracingOptions {
   /** Default: the tracer `switchgear` of the global provider. */
   readonly tracer?: Tracer | undefined;
+  /** Notes of sampled calls for histograms in OpenMetrics. Default: none. */
+  readonly exemplars?: Exemplars | undefined;
 }
 
 /** What the gateway asks, to carry W3C context from its callers to the upstreams. */
@@ -44,7 +49,7 @@ const PREFIX = "switchgear.";
 
 /** Makes a span of every call from now on. The answer ends it. */
 export function traceCalls(gear: TracingSource, options: TracingOptions = {}): () => void {
-  const watcher = new Tracing(options.tracer ?? trace.getTracer("switchgear"));
+  const watcher = new Tracing(options.tracer ?? trace.getTracer("switchgear"), options.exemplars);
   gear.watchCalls(watcher);
   const ends = [
     gear.on("transition", (event) => watcher.transition(event)),
@@ -58,11 +63,13 @@ export function traceCalls(gear: TracingSource, options: TracingOptions = {}): (
 
 class Tracing implements CallWatcher {
   readonly #tracer: Tracer;
+  readonly #exemplars: Exemplars | undefined;
   /** The call whose result is being told to its breaker. */
   #settling: Span | undefined = undefined;
 
-  constructor(tracer: Tracer) {
+  constructor(tracer: Tracer, exemplars: Exemplars | undefined) {
     this.#tracer = tracer;
+    this.#exemplars = exemplars;
   }
 
   begin({ upstream, operation, parent }: CallFacts): WatchedCall {
@@ -75,7 +82,19 @@ class Tracing implements CallWatcher {
     };
     const name = `${upstream} ${operation}`;
     const span = this.#tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, within);
-    return new CallSpan(span, trace.setSpan(within, span), (settle) => this.#settle(span, settle));
+    const call = new CallSpan(span, trace.setSpan(within, span), (settle) =>
+      this.#settle(span, settle),
+    );
+    const exemplars = this.#exemplars;
+    if (exemplars !== undefined && isSampled(span)) {
+      const startMs = performance.now();
+      call.note = (outcome) => {
+        const { traceId, spanId } = span.spanContext();
+        const value = (performance.now() - startMs) / 1000;
+        exemplars.note(upstream, operation, outcome, { traceId, spanId, value, at: Date.now() });
+      };
+    }
+    return call;
   }
 
   transition({ upstream, from, to, cause }: EventOf<"transition">): void {
@@ -99,6 +118,8 @@ class Tracing implements CallWatcher {
 
 class CallSpan implements WatchedCall {
   readonly context: Context;
+  /** Notes it as an example of its kind; undefined where nobody wants one. */
+  note: ((outcome: CallOutcome) => void) | undefined = undefined;
   readonly #span: Span;
   readonly #settle: (settle: () => void) => void;
 
@@ -126,6 +147,7 @@ class CallSpan implements WatchedCall {
 
   ended(outcome: CallOutcome, error: unknown, settle: () => void): void {
     try {
+      this.note?.(outcome);
       this.#settle(settle);
     } finally {
       this.#end(outcome, typeof error === "string" ? oneLine(error) : undefined);
@@ -172,6 +194,12 @@ const GETTER: TextMapGetter<(name: string) => string | null | undefined> = {
   keys: () => [],
   get: (header, name) => header(name) ?? undefined,
 };
+
+/** What is not sampled leads nowhere. */
+function isSampled(span: Span): boolean {
+  const own = span.spanContext();
+  return isSpanContextValid(own) && (own.traceFlags & TraceFlags.SAMPLED) !== 0;
+}
 
 function isContext(value: unknown): value is Context {
   return (

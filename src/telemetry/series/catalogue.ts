@@ -18,6 +18,8 @@ export interface Metric {
   readonly help: string;
   /** How several are put together: upstreams beyond the bound as `__overflow__`, registries in one page. */
   readonly overflow: Overflow;
+  /** Of a process that is Switchgear's alone: a host's own registry has its own of these names. */
+  readonly isProcessWide?: true;
 }
 
 function counter(name: string, labels: readonly string[], help: string): Metric {
@@ -312,6 +314,43 @@ export const METRICS = {
     "When a configuration was last taken, at the start or later, as Unix time in seconds. Only of the gateway.",
     "max",
   ),
+  gatewayAnswers: counter(
+    "switchgear_gateway_answers_total",
+    ["reason"],
+    `Answers that the gateway gave itself, by the x-switchgear-reason sent with them; what upstreams answered is not among them. Only of the gateway. ${SINCE_START}`,
+  ),
+  eventLoopDelay: gauge(
+    "switchgear_event_loop_delay_seconds",
+    ["quantile"],
+    "How much later than due the event loop's turns came within the last one to two minutes, in seconds: median, 99th percentile and, as quantile 1, the longest. Only of the gateway.",
+    "max",
+  ),
+  processCpu: {
+    ...counter(
+      "process_cpu_seconds_total",
+      [],
+      "CPU time of this process, user and system, in seconds. Only of the gateway.",
+    ),
+    isProcessWide: true,
+  },
+  processMemory: {
+    ...gauge(
+      "process_resident_memory_bytes",
+      [],
+      "Memory of this process that is in use, in bytes. Only of the gateway.",
+      "sum",
+    ),
+    isProcessWide: true,
+  },
+  processStart: {
+    ...gauge(
+      "process_start_time_seconds",
+      [],
+      "When this process started, as Unix time in seconds. Only of the gateway.",
+      "min",
+    ),
+    isProcessWide: true,
+  },
   systemLoad: gauge(
     "switchgear_system_load",
     [],

@@ -87,7 +87,26 @@ export interface MeteredConfig {
   readonly takenAt: number;
 }
 
+/** The process that serves; what it has read of itself at the time of asking. */
+export interface MeteredProcess {
+  read(): {
+    readonly cpuSeconds: number;
+    readonly residentBytes: number;
+    /** Epoch milliseconds. */
+    readonly startedAt: number;
+    /** Seconds, by quantile; undefined before the first was measured. */
+    readonly loopDelays: readonly (readonly [quantile: string, seconds: number])[] | undefined;
+  };
+}
+
+/** The gateway's own answers so far, by reason. */
+export interface MeteredGateway {
+  answers(): Iterable<readonly [reason: string, count: number]>;
+}
+
 export interface RecorderOptions {
+  readonly process?: MeteredProcess | undefined;
+  readonly gateway?: MeteredGateway | undefined;
   readonly build?: BuildInfo | undefined;
   readonly log?: MeteredLog | undefined;
   readonly config?: MeteredConfig | undefined;
@@ -125,6 +144,8 @@ export class Recorder {
   readonly #build: BuildInfo | undefined;
   readonly #log: MeteredLog | undefined;
   readonly #config: MeteredConfig | undefined;
+  readonly #process: MeteredProcess | undefined;
+  readonly #gateway: MeteredGateway | undefined;
   readonly #members = new Map<string, Member>();
   /** By the label that shows the upstream. */
   readonly #labelSets = new Map<string, LabelSets>();
@@ -135,11 +156,14 @@ export class Recorder {
   #pairs = 0;
   #scrape = 0;
 
-  constructor(source: MetricSource, { build, log, config }: RecorderOptions = {}) {
+  constructor(source: MetricSource, options: RecorderOptions = {}) {
+    const { build, log, config, process, gateway } = options;
     this.#source = source;
     this.#build = build;
     this.#log = log;
     this.#config = config;
+    this.#process = process;
+    this.#gateway = gateway;
   }
 
   /** Everything as of now. */
@@ -278,6 +302,10 @@ export class Recorder {
       families.add("configIsGood", {}, this.#config.isGood ? 1 : 0);
       families.add("configTakenAt", {}, this.#config.takenAt / 1000);
     }
+    for (const [reason, count] of this.#gateway?.answers() ?? []) {
+      families.add("gatewayAnswers", { reason }, count);
+    }
+    if (this.#process !== undefined) writeProcess(families, this.#process);
     const load = this.#source.systemLoad();
     // Not a number is no sample: parsers disagree about its spelling.
     families.add("systemLoad", {}, Number.isFinite(load) ? Math.min(Math.max(load, 0), 1) : 0);
@@ -285,4 +313,14 @@ export class Recorder {
     const { version, runtime } = this.#build;
     families.add("buildInfo", { version: labelValue(version), runtime: labelValue(runtime) }, 1);
   }
+}
+
+function writeProcess(families: Families, process: MeteredProcess): void {
+  const { cpuSeconds, residentBytes, startedAt, loopDelays = [] } = process.read();
+  for (const [quantile, seconds] of loopDelays) {
+    families.add("eventLoopDelay", { quantile }, seconds);
+  }
+  families.add("processCpu", {}, cpuSeconds);
+  families.add("processMemory", {}, residentBytes);
+  families.add("processStart", {}, startedAt / 1000);
 }

@@ -140,6 +140,12 @@ describe("recorder", () => {
       "switchgear_endpoint_info",
       "switchgear_endpoint_calls_total",
       "switchgear_shadow_refused_total",
+      // Of the gateway.
+      "switchgear_gateway_answers_total",
+      "switchgear_event_loop_delay_seconds",
+      "process_cpu_seconds_total",
+      "process_resident_memory_bytes",
+      "process_start_time_seconds",
     ]);
   });
 
