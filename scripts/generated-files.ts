@@ -4,6 +4,9 @@ import { join, resolve } from "node:path";
 import { format } from "prettier";
 import { configJsonSchema } from "../src/config/json-schema.ts";
 import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
+import { alertsPage } from "./alerts/page.ts";
+import { DEFAULT_VALUES, renderAlerts } from "./alerts/render.ts";
+import { readValues } from "./alerts/values.ts";
 import { transitionsPage } from "./transitions.ts";
 import { transportsPage } from "./transports.ts";
 
@@ -15,18 +18,21 @@ export interface GeneratedFile {
 }
 
 export async function generatedFiles(): Promise<GeneratedFile[]> {
+  const alerts = await renderAlerts(readValues(DEFAULT_VALUES));
   const made = [
+    ["docs/alerts.md", "markdown", alertsPage(alerts)],
     ["src/config/switchgear.schema.json", "json", JSON.stringify(configJsonSchema())],
     ["docs/metrics.md", "markdown", metricsPage()],
     ["docs/transitions.md", "markdown", transitionsPage()],
     ["docs/transports.md", "markdown", transportsPage()],
   ] as const;
-  return Promise.all(
+  const pages = await Promise.all(
     made.map(async ([path, parser, text]) => ({
       path: join(ROOT, path),
       content: await format(text, { parser, printWidth: 100 }),
     })),
   );
+  return [...pages, ...alerts.map(({ path, content }) => ({ path: join(ROOT, path), content }))];
 }
 
 function metricsPage(): string {
@@ -47,6 +53,11 @@ as \`__overflow__\`. Label values longer than 128 characters are cut and end in 
 An upstream that is called with one operation has about 42 lines, each operation more adds 24, and each that
 fails or times out 16: a scrape limit of 5,000 samples is enough for some 80 of them. \`npm run bench\` measures a
 scrape of 1,000.
+
+The buckets of \`switchgear_request_duration_seconds\` are fixed, from 5 ms to 30 s. Prometheus can keep them as
+native histograms with custom buckets (\`convert_classic_histograms_to_nhcb: true\` in the scrape's
+configuration): one series in place of seventeen; then ask \`histogram_quantile\` without \`le\`, and \`alerts/slo.yml\`,
+which asks for a bucket, needs the classic ones beside it (\`always_scrape_classic_histograms: true\`).
 
 ## Series that keep the names of the source system
 

@@ -118,7 +118,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-const HEAD = `<!-- Written by \`npm run alerts\` from scripts/alerts/page.ts, the rules and Alertmanager's configuration. -->
+const HEAD = `<!-- Written by \`npm run generate\`, and by \`npm run alerts\` for other values, from scripts/alerts/page.ts and the rules. -->
 
 # Alerts
 

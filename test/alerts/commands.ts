@@ -17,6 +17,7 @@ export const URLS = {
   PROMETHEUS_URL: "http://prometheus",
   ALERTMANAGER_URL: "http://alertmanager",
   SWITCHGEAR_URL: "http://switchgear",
+  SWITCHGEAR_URLS: "http://switchgear",
 } as const;
 
 export interface Call {

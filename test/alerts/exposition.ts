@@ -53,7 +53,12 @@ export async function livePage(): Promise<string> {
       const admission = gear.upstream("stranded").tryAcquire({ operation: "odds" });
       if (admission.admitted) admission.settle({ outcome: "failed", latencyMs: 10 });
     }
-    return (await prometheusMetrics(gear, { version: "0.0.0" }).collect()).body;
+    const metrics = prometheusMetrics(gear, {
+      version: "0.0.0",
+      log: { logHealth: () => ({ isUp: true, linesDropped: 0 }) },
+      config: { isGood: true, takenAt: 0 },
+    });
+    return (await metrics.collect()).body;
   } finally {
     await gear.close();
   }

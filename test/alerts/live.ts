@@ -41,7 +41,7 @@ export async function seriesOfPrometheus(
     "alertmanager",
     [
       toolPath("alertmanager"),
-      `--config.file=${join(ROOT, "alerts/alertmanager.yml")}`,
+      `--config.file=${join(ROOT, "alerts/alertmanager/alertmanager.yml")}`,
       `--storage.path=${folder}`,
       `--web.listen-address=127.0.0.1:${alertmanagerPort}`,
       "--cluster.listen-address=",
@@ -86,7 +86,9 @@ export async function seriesOfPrometheus(
 
 function configuration(page: number, prometheus: number, alertmanager: number): string {
   const at = (port: number): object => ({
-    static_configs: [{ targets: [`127.0.0.1:${port}`], labels: { namespace: "bets" } }],
+    static_configs: [
+      { targets: [`127.0.0.1:${port}`], labels: { cluster: "east", namespace: "bets" } },
+    ],
   });
   return stringify({
     global: { scrape_interval: "1s", evaluation_interval: "1s" },

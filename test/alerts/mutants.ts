@@ -9,6 +9,8 @@ export interface Mutant {
   /** Unique and stable: survivors are listed by it. */
   readonly id: string;
   readonly original: Rule;
+  readonly changed: Rule;
+  /** As they are; the changed rule takes the original's place. */
   readonly groups: readonly Group[];
 }
 
@@ -20,21 +22,38 @@ export function mutantsOf(
   isMutated: (rule: Rule) => boolean,
   stepSeconds: (rule: Rule) => number,
 ): Mutant[] {
-  return groups.flatMap((group, at) =>
+  return groups.flatMap((group) =>
     group.rules.filter(isMutated).flatMap((rule) => {
       const name = rule.alert ?? rule.record ?? "";
-      const { severity = "", window = severity } = rule.labels ?? {};
-      return changes(rule, stepSeconds(rule)).map(([what, changed]) => ({
+      const { severity = "", slo = severity, window = slo } = rule.labels ?? {};
+      const all = changes(rule, stepSeconds(rule));
+      // What a template wrote for each window is asked once, but for what is each one's own.
+      const own = isTwin(rule, groups)
+        ? all.filter(([, changed]) => changed.expr === rule.expr)
+        : all;
+      return own.map(([what, changed]) => ({
         rule: name,
-        original: rule,
         id: `${name}${window === "" ? "" : `/${window}`}: ${what}`,
-        groups: groups.with(at, {
-          ...group,
-          rules: group.rules.map((other) => (other === rule ? changed : other)),
-        }),
+        original: rule,
+        changed,
+        groups,
       }));
     }),
   );
+}
+
+/** Whether an earlier rule is the same but for the windows and paces that stand in it. */
+function isTwin(rule: Rule, groups: readonly Group[]): boolean {
+  const shape = shapeOf(rule);
+  const first = groups.flatMap(({ rules }) => rules).find((other) => shapeOf(other) === shape);
+  return first !== rule;
+}
+
+function shapeOf({ record, alert, expr, labels }: Rule): string {
+  const text = `${record ?? alert} ${labels?.["slo"]} ${expr}`;
+  return text
+    .replaceAll(/increase\d+[smhd]|\[\d+[smhd]\]/g, "window")
+    .replaceAll(/\b[\d.]+ \*/g, "pace *");
 }
 
 function changes(rule: Rule, stepSeconds: number): Change[] {
@@ -78,10 +97,10 @@ const SEVERITIES = ["critical", "warning", "info", "none"];
 const SWAPS: Readonly<Record<string, readonly string[]>> = {
   "==": ["!=", ">=", "<="],
   "!=": ["==", ">"],
-  ">=": [">", "<"],
-  "<=": ["<", ">"],
-  ">": [">=", "<"],
-  "<": ["<=", ">"],
+  ">=": [">", "<", "=="],
+  "<=": ["<", ">", "=="],
+  ">": [">=", "<", "=="],
+  "<": ["<=", ">", "=="],
   max: ["min", "sum", "avg"],
   min: ["max", "sum", "avg"],
   sum: ["max", "min", "avg"],
@@ -89,8 +108,8 @@ const SWAPS: Readonly<Record<string, readonly string[]>> = {
   and: ["or", "unless"],
   or: ["and", "unless"],
   unless: ["and", "or"],
-  rate: ["increase"],
-  increase: ["rate"],
+  rate: ["increase", "delta"],
+  increase: ["rate", "delta"],
   max_over_time: ["min_over_time"],
 };
 
@@ -159,7 +178,10 @@ function lists(
   const names = tokens.slice(from + 1, to).filter((token) => /^\w+$/.test(token));
   const changed = [
     ...names.map((name) => [names.filter((other) => other !== name), `not by ${name}`] as const),
-    [[...names, "instance"], "by instance, too"] as const,
+    // A label twice is that label.
+    ...(names.includes("instance") ? [] : [[[...names, "instance"], "by instance, too"] as const]),
+    // Of one label, leaving it out is that already.
+    ...(names.length > 1 ? [[[], "by nothing"] as const] : []),
   ];
   return changed.map(([list, what]) => [from, to + 1, `(${list.join(", ")})`, what]);
 }

@@ -197,12 +197,20 @@ class Walk {
       const { matchers = [] } = this.#selectors[first] ?? {};
       return new Set(matchers.filter(({ operator }) => operator === "=").map(({ label }) => label));
     }
-    if (name === "label_replace" || name === "label_join") {
+    if (name === "label_join") {
       throw new SyntaxError(`${name} makes labels that are not known here`);
     }
+    if (name === "label_replace") return new Set([...(given ?? []), this.#textsOf(body)[0] ?? ""]);
     if (BARE.has(name)) return name === "vector" ? new Set() : undefined;
     const without = name === "histogram_quantile" ? ["le", NAME] : [NAME];
     return new Set([...(given ?? [])].filter((label) => !without.includes(label)));
+  }
+
+  /** The texts that a function is given, such as the label that `label_replace` makes. */
+  #textsOf(body: SyntaxNode | null): string[] {
+    return (body?.getChildren("StringLiteral") ?? []).map(({ from, to }) =>
+      this.#text.slice(from + 1, to - 1),
+    );
   }
 
   #binary(node: SyntaxNode): ReadonlySet<string> | undefined {

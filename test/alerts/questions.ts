@@ -1,17 +1,18 @@
 // Which cases a change to a rule is asked, and in which order: likely and short ones first.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { isCase } from "./cases.ts";
 import { mutantsOf, type Mutant } from "./mutants.ts";
 import {
+  RULE_FILES,
   groupsOf,
   readAlerts,
+  readGroups,
   readTestFiles,
   seconds,
   variantOf,
   type Alert,
   type Case,
+  type Group,
   type Rule,
   type TestFile,
 } from "./rule-files.ts";
@@ -29,10 +30,19 @@ export function subjects(): Subject[] {
   const alerts = readAlerts();
   const names = [...new Set(alerts.map(({ alert }) => alert)), undefined];
   return names.flatMap((name) => {
-    const groups = groupsOf(name);
-    const own = files.filter(({ alert }) => alert === name);
+    // What is recorded is asked of all alerts that look at it, too.
+    const groups = name === undefined ? RULE_FILES.flatMap(readGroups) : groupsOf(name);
     const rules = groups.flatMap((group) => group.rules).filter(({ alert }) => alert === name);
     return rules.map((rule) => {
+      const readers = name === undefined ? readersOf(rule.record ?? "", groups) : new Set([name]);
+      // A case that gives what is to be recorded says nothing about the rule. One without a colon is a
+      // series of Switchgear's own under older labels, recorded from itself.
+      const recorded = new Set([...readers].filter((one) => name === undefined && /:/.test(one)));
+      const own = files
+        .filter(({ alert }) => (alert === undefined ? name === undefined : readers.has(alert)))
+        .map((file) =>
+          Object.assign({}, file, { tests: file.tests.filter((test) => !gives(test, recorded)) }),
+        );
       const variant = rule.alert === undefined ? undefined : variantOf(rule as Alert, alerts);
       const questions = questionsOf(rule, variant, own);
       const step = seconds(questions[0]?.evaluation_interval ?? "1m");
@@ -56,25 +66,53 @@ function questionsOf(
 ): TestFile[] {
   const all = files.flatMap((file) => file.tests.map((test) => ({ ...file, tests: [test] })));
   const { record } = rule;
-  const about = all.filter(({ tests: [test] }) => record === undefined || asks(test, record));
-  // These two see most changes, whatever they cost.
-  const first = ["does not fire one step before", "fires"];
+  const about = all.filter(({ alert, tests: [test] }) =>
+    record === undefined ? isOf(test, variant) : alert !== undefined || asks(test, record),
+  );
+  // These see most changes, whatever they cost; the last of them first, since it asks for no texts.
+  const first = ["does not fire one step before", "fires", "each cluster and namespace for itself"];
   const rank = (one: TestFile): number => {
     const [test] = one.tests;
     if (test === undefined) return 0;
+    // What a record has of its own sees most of it, and costs least.
+    if (record !== undefined && one.alert === undefined) return -STEPS_MAX + stepsOf(one);
     const at = first.findIndex((name) => isCase(test, name, variant));
     if (at !== -1) return -1 - at;
-    const steps = Math.max(...times(test)) / seconds(one.evaluation_interval);
-    return speaksOf(test, variant) ? steps : steps + STEPS_MAX;
+    return stepsOf(one);
   };
   return about.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** More than any case has: those that do not speak of the severity or window come last. */
+/** The alerts that look at a record, itself or by way of others. */
+function readersOf(record: string, groups: readonly Group[]): ReadonlySet<string> {
+  const rules = groups.flatMap((group) => group.rules);
+  const names = new Set([record]);
+  for (let count = 0; count < names.size;) {
+    count = names.size;
+    for (const rule of rules) {
+      if ([...namesIn(rule.expr)].some((name) => names.has(name))) {
+        names.add(rule.record ?? rule.alert ?? "");
+      }
+    }
+  }
+  return names;
+}
+
+/** More than any case has. */
 const STEPS_MAX = 10_000;
 
-function speaksOf(test: Case, variant: string | undefined): boolean {
-  return variant === undefined || new RegExp(`\\b${variant}\\b`).test(JSON.stringify(test));
+/** Of an alert that comes in several, a case names the one it is of after a comma. */
+function isOf(test: Case | undefined, variant: string | undefined): boolean {
+  return variant === undefined || new RegExp(`, ${variant}\\b`).test(test?.name ?? "");
+}
+
+function stepsOf({ tests: [test], evaluation_interval }: TestFile): number {
+  return test === undefined ? 0 : Math.max(...times(test)) / seconds(evaluation_interval);
+}
+
+/** Whether it begins with one of these series. */
+function gives(test: Case, names: ReadonlySet<string>): boolean {
+  return test.input_series.some(({ series }) => names.has(series.slice(0, series.indexOf("{"))));
 }
 
 function times(test: Case): number[] {
@@ -89,12 +127,3 @@ function asks(test: Case | undefined, record: string): boolean {
 
 /** Words of an expression, names of series among them. */
 export const namesIn = (expr: string): Set<string> => new Set(expr.match(/[\w:]+/g));
-
-export const HINTS_FILE = join(import.meta.dirname, "noticed.json");
-
-/** Which case noticed a change the last time, where that was not the likeliest one. Only a hint. */
-export function readHints(): ReadonlyMap<string, string> {
-  return new Map(
-    Object.entries(JSON.parse(readFileSync(HINTS_FILE, "utf8")) as Record<string, string>),
-  );
-}

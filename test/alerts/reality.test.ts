@@ -59,7 +59,7 @@ function faultsOfRule(rule: Rule): string[] {
 }
 
 function queriesOfText(text: string): string[] {
-  return [...text.matchAll(/printf "([^"]*)"[^}]*\| query/g)].map(([, format = ""]) =>
+  return [...text.matchAll(/printf `([^`]*)`[^}]*\| query/g)].map(([, format = ""]) =>
     format.replaceAll("%q", `"${ANY}"`),
   );
 }
@@ -109,7 +109,7 @@ test(
     const queries = rules.flatMap(({ annotations = {} }) =>
       Object.values(annotations).flatMap(queriesOfText),
     );
-    assert.equal(queries.length, 2);
+    assert.equal(queries.length, 4);
   },
 );
 
@@ -135,7 +135,7 @@ test("no query of a runbook is passed by", () => {
 test("a mistake in a rule is told with its place", { skip }, () => {
   const mistakes: readonly (readonly [alert: string, from: string, to: string, fault: string])[] = [
     ["Tripped", "_tripped{", "_open{", "Tripped (critical): there is no circuit_breaker_open"],
-    ["Tripped", "{bookmaker=~", "{upstream=~", "circuit_breaker_tripped has no label upstream"],
+    ["Tripped", " bookmaker=~", " upstream=~", "circuit_breaker_tripped has no label upstream"],
     ["Tripped", "== 1", "== 1 and", "Tripped (critical): no PromQL: "],
     [
       "Tripped",
@@ -145,17 +145,22 @@ test("a mistake in a rule is told with its place", { skip }, () => {
     ],
     [
       "Tripped",
-      ",instance=%q",
-      ",pod=%q",
+      "namespace=%q",
+      "pod=%q",
       "description: circuit_breaker_failures_1m has no label pod",
     ],
     ["Tripped", "for {{ $labels.bookmaker", "for {{ $labels.upstream", "carries no upstream"],
     ["LoadShedding", "load_shed", "overload", 'never has reason="overload"'],
     ["LoadShedding", "bookmaker) (rate(c", "upstream) (rate(c", "nothing has upstream in sum by"],
-    ["LoadShedding", "bookmaker) (rate(c", "reason) (rate(c", "(namespace,reason) never matches ("],
-    ["LatencyHigh", 'outcome="ok"', 'outcome="success"', 'never has outcome="success"'],
-    ["LatencyHigh", 'bookmaker=~".+"', 'endpoint=~"[0-9]+"', 'never has endpoint="[0-9]+"'],
-    ["Flapping", "by (namespace, ", "by (", "has no namespace"],
+    [
+      "LoadShedding",
+      "bookmaker) (rate(c",
+      "reason) (rate(c",
+      "(cluster,namespace,reason) never matches (",
+    ],
+    ["ReplicaDisagreement", 'job="switchgear"', 'job="gateway"', 'never has job="gateway"'],
+    ["WindowOpen", 'bookmaker=~".+"', 'bookmaker=~"[0-9]+"', 'never has bookmaker="[0-9]+"'],
+    ["Flapping", "namespace, ", "", "has no namespace"],
     [
       "Flapping",
       "{{ $value",

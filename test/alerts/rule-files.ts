@@ -7,7 +7,12 @@ import { isMap, isSeq, parse, parseDocument, type YAMLMap } from "yaml";
 import { toolPath } from "../tools/build.ts";
 
 export const ROOT = resolve(import.meta.dirname, "../..");
-export const RULE_FILES = ["alerts/circuit-breaker.yml", "alerts/switchgear.yml"] as const;
+export const RULE_FILES = [
+  "alerts/circuit-breaker.yml",
+  "alerts/switchgear.yml",
+  "alerts/process.yml",
+  "alerts/slo.yml",
+] as const;
 const TESTS = join(ROOT, "alerts/tests");
 
 export interface Rule {

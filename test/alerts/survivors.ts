@@ -5,22 +5,41 @@ const SIGN = "only whether it is above 0 is asked, of values that are never belo
 const UNREAD = "the value is never read, only that there is one";
 
 export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
-  [/^CircuitBreakerReplicaDisagreement\/.*: != → >/, "a maximum is never below the minimum"],
+  // breakers
   [
     /^CircuitBreakerReplicaDisagreement\/.*: (max|min) → avg/,
     "the average differs from either end exactly when the ends differ",
   ],
-  [/^CircuitBreakerWindowOpen\/.*: max → (avg|sum)/, SIGN],
-  [/^CircuitBreakerStuckOpen\/.*: (sum → (avg|max)|increase → rate)/, SIGN],
-  [/^CircuitBreakerSuccessRatioLow\/critical: (sum → (avg|max)|increase → rate)/, SIGN],
-  [/^CircuitBreakerLatencyHigh\/.*: (sum → (avg|max)|rate → increase)/, SIGN],
-  [/^SwitchgearDown\/.*: sum → (avg|max)/, SIGN],
-  [/^SwitchgearStoreError\/.*: increase → rate/, SIGN],
-  [/^Switchgear(Instance)?Down\/.*: == → <=/, "`up` is never below 0"],
-  [/^SwitchgearSeriesMissing\/.*: max_over_time → min_over_time/, UNREAD],
+  [/^CircuitBreaker(StuckOpen|StateLost|SuccessRatioLow)\/.*: increase → rate/, SIGN],
+  [
+    /^(CircuitBreakerManyTripped\/.*|namespace_bookmaker:switchgear_unavailable:max): by instance, too/,
+    "what is recorded has no instance any more",
+  ],
+  [
+    /^CircuitBreakerEndpointCoolingDown\/.*: by instance, too @4/,
+    "what is added up has no instance any more",
+  ],
+  [
+    /^(CircuitBreakerSuccessRatioLow\/.*: no matcher job @20|namespace_bookmaker:switchgear_endpoints_out:max: no matcher job @39)$/,
+    "what it is multiplied with is of that job, and they are matched by job",
+  ],
+  // processes and budgets
+  [
+    /^Switchgear(InstanceDown|StoreDown|ConfigRejected|LogLost)\/.*: == → <=/,
+    "what is either 1 or 0 is never below 0",
+  ],
+  [
+    /^Switchgear(Down|MetricsAbsent|StoreRecovered|ModeForgotten)\/.*: == → >=/,
+    "what is either 1 or 0 is never above 1",
+  ],
+  [/^Switchgear(StoreError|LogLost)\/.*: increase → rate/, SIGN],
+  [/^SwitchgearSeriesMissing\/.*: count → sum/, "each of what is counted is 1"],
+  [/^SwitchgearSeriesMissing\/.*: by instance, too @4/, "what is counted has no instance any more"],
+  [
+    /^switchgear_slo:(bad|calls):increase\w+: by instance, too/,
+    "what is added up has no instance any more",
+  ],
   [/^SwitchgearWatchdog\/.*: 1 → /, UNREAD],
-  [/^CircuitBreakerManyTripped\/.*: by instance, too/, "what is recorded has no instance any more"],
-  [/^CircuitBreakerManyTripped\/.*: count → sum @(0|22)/, "each of what is counted is 1"],
 ];
 
 /** Undefined when nothing excuses it. */

@@ -99,6 +99,9 @@ test(
   async () => {
     const { trigger, resolve, tripToPageMs } = await provePage(stack, FACTOR);
 
+    const replicas = /Tripped on: 127\.0\.0\.1:\d+, 127\.0\.0\.1:\d+\./;
+    assert.match(JSON.stringify(trigger.payload), replicas);
+
     assert.equal(trigger.event_action, "trigger");
     assert.equal(trigger.payload?.severity, "critical");
     assert.match(trigger.payload?.summary ?? "", /draftkings/);
@@ -182,20 +185,19 @@ test(
 );
 
 test("a breaker that opens and closes again and again pages nobody", { skip }, async () => {
-  const before = incidentsOf(stack.pager, TRIPPED).length;
+  const before = stack.pager.incidents().length;
   stack.draftkings.control({ status: 500 });
   const endMs = performance.now() + 9000;
   while (performance.now() < endMs) {
     await stack.call("/draftkings/odds", 10);
-    await new Promise((done) => setTimeout(done, 700));
     await order("reset", "draftkings");
-    await new Promise((done) => setTimeout(done, 800));
+    await new Promise((done) => setTimeout(done, 1400));
   }
 
   await fires("CircuitBreakerFlapping", { bookmaker: "draftkings" });
   stack.draftkings.restore();
   await told("tickets", "CircuitBreakerFlapping");
-  assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
+  assert.equal(stack.pager.incidents().length, before, heard(stack.pager));
 });
 
 test(
@@ -217,18 +219,15 @@ test(
 
 test("a gateway that is killed pages as down, and not as a breaker", { skip }, async () => {
   const before = incidentsOf(stack.pager, TRIPPED).length;
-  const absent = incidentsOf(stack.pager, "SwitchgearMetricsAbsent").length;
   await stack.gateway.kill();
 
   await openIncident("SwitchgearDown");
-  // Its metrics are gone, too, which would be a second page for the same.
-  await fires("SwitchgearMetricsAbsent");
-  await muted("SwitchgearMetricsAbsent", "SwitchgearDown", 1);
 
   await stack.gateway.start();
   await resolvedIncident("SwitchgearDown");
   assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
-  assert.equal(incidentsOf(stack.pager, "SwitchgearMetricsAbsent").length, absent);
+  // Its metrics are gone, too, which is no second page for the same.
+  assert.deepEqual(incidentsOf(stack.pager, "SwitchgearMetricsAbsent"), []);
 });
 
 test("of two replicas one trips: one incident, until that one is reset", { skip }, async () => {
@@ -239,9 +238,8 @@ test("of two replicas one trips: one incident, until that one is reset", { skip 
   await openIncident(TRIPPED, "draftkings", before);
   await told("tickets", "CircuitBreakerReplicaDisagreement");
   // Then the other one, too: that is more of the same, and wakes nobody again.
-  const instance = new URL(stack.gateway.adminUrl).host;
   await order("trip", "draftkings");
-  await fires(TRIPPED, { bookmaker: "draftkings", instance });
+  await fires(TRIPPED, { bookmaker: "draftkings" });
   await order("reset", "draftkings");
   await order("reset", "draftkings", second.adminUrl);
 

@@ -48,6 +48,10 @@ export function compressExpression(expr: string, factor = FACTOR): string {
   });
 }
 
+function inside(query: string, factor: number): string {
+  return compressExpression(query.slice(1, -1), factor);
+}
+
 const RULE_DURATIONS = new Set(["for", "keep_firing_for", "interval", "query_offset"]);
 const ROUTE_DURATIONS = new Set([
   "group_wait",
@@ -78,6 +82,10 @@ export function compressRules(text: string, factor = FACTOR): string {
   return written(
     mapTexts(parse(text), (key, value) => {
       if (key === "expr") return compressExpression(value, factor);
+      // A text's queries look back as far as its expression does.
+      if (key === "description") {
+        return value.replaceAll(/`[^`]*`/g, (query) => `\`${inside(query, factor)}\``);
+      }
       return RULE_DURATIONS.has(key) ? compressDuration(value, factor) : value;
     }),
   );

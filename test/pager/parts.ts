@@ -45,16 +45,21 @@ export interface ReplicaOptions extends StartOptions {
   readonly main: string;
   readonly config: string;
   readonly ports: readonly [number, number];
+  /** Where its log goes. Default: to this process. */
+  readonly logTo?: string | undefined;
 }
 
 /** A gateway; its database is in its own folder. */
 export function createReplica(options: ReplicaOptions): Replica {
-  const { name, runtime, main, config, ports, cwd, env, msMax } = options;
+  const { name, runtime, main, config, ports, logTo, cwd, env, msMax } = options;
   const [port, adminPort] = ports;
   const adminUrl = `http://127.0.0.1:${adminPort}`;
   const part = createPart({
     name,
-    command: [runtime, main, "serve", "--config", config],
+    command:
+      logTo === undefined
+        ? [runtime, main, "serve", "--config", config]
+        : ["sh", "-c", 'exec "$@" > "$0"', logTo, runtime, main, "serve", "--config", config],
     readyUrl: `${adminUrl}/livez`,
     cwd,
     msMax,

@@ -29,6 +29,9 @@ export interface Proof {
 /** The rule's `for`, its longest gap, and the notice that Alertmanager takes: never later than this. */
 const PAGE_MS_MAX = durationMs("8m");
 
+/** How long Prometheus is gone. */
+const RESTART_MS = 20_000;
+
 /** What a busy machine adds, at any pace. */
 const SLACK_MS = 30_000;
 
@@ -37,19 +40,27 @@ export function resetBlock(): Block {
   const block = readPage(ALERT).blocks.find(
     ({ section, commands }) =>
       section === "Mitigation" &&
-      commands.startsWith("switchgear reset") &&
+      commands.includes("switchgear reset ") &&
       !commands.includes("--force"),
   );
   if (block === undefined) throw new Error(`runbooks/${ALERT}.md tells no reset`);
   return block;
 }
 
+export interface ProofOptions {
+  readonly tell?: (line: string) => void;
+  /** Whether Prometheus begins anew while the page is open. Only at the real pace: it takes its seconds. */
+  readonly restartsPrometheus?: boolean;
+}
+
 export async function provePage(
   stack: Stack,
   factor: number,
-  tell: (line: string) => void = () => {},
+  { tell = () => {}, restartsPrometheus = false }: ProofOptions = {},
 ): Promise<Proof> {
   const { pager, draftkings } = stack;
+  const second = await stack.startReplica();
+  const replicas = [stack.gateway, second];
   const msMax = PAGE_MS_MAX / factor + SLACK_MS;
   const events: Event[] = [];
   const startedMs = Date.now();
@@ -61,12 +72,16 @@ export async function provePage(
 
   draftkings.control({ status: 500 });
   note(`${BOOKMAKER} answers every call with 500`);
-  const statuses = await stack.call(`/${BOOKMAKER}/odds`, 11);
-  if (statuses.join() !== [...Array<number>(10).fill(500), 503].join()) {
-    throw new Error(`ten calls should fail and one be refused: ${statuses.join()}`);
-  }
   const trippedMs = Date.now();
-  note("ten calls have failed, the breaker trips, the eleventh call is refused with 503");
+  for (const replica of replicas) {
+    const statuses = await stack.call(`/${BOOKMAKER}/odds`, 11, replica);
+    if (statuses.join() !== [...Array<number>(10).fill(500), 503].join()) {
+      throw new Error(`ten calls should fail and one be refused: ${statuses.join()}`);
+    }
+  }
+  note(
+    "on each of two replicas ten calls have failed, the breaker trips, the eleventh is refused with 503",
+  );
 
   const paged = await untilIncident(
     pager,
@@ -77,15 +92,42 @@ export async function provePage(
   if (trigger === undefined) throw new Error("an incident without a trigger");
   note("PagerDuty receives the trigger: somebody is woken", paged.openedAtMs, trigger);
 
+  if (restartsPrometheus) {
+    await stack.prometheus.stop();
+    note("Prometheus ends");
+    await new Promise((done) => setTimeout(done, RESTART_MS));
+    await stack.prometheus.start();
+    note("Prometheus begins anew");
+    // Longer than Alertmanager would keep an alert of which nobody tells it any more.
+    await new Promise((done) => setTimeout(done, durationMs("6m")));
+    const { triggers, resolvedAtMs } = await untilIncident(
+      pager,
+      { alert: ALERT, bookmaker: BOOKMAKER, isOpen: true },
+      msMax,
+    );
+    if (triggers.length !== 1 || resolvedAtMs !== undefined) {
+      throw new Error("the restart resolved the page, or paged again");
+    }
+    note("the page is open still, and nobody was woken again");
+  }
+
   draftkings.restore();
   note(`${BOOKMAKER} answers again`);
-  const shown = await runBlock(resetBlock(), stack.env);
+  const env = {
+    ...stack.env,
+    SWITCHGEAR_URLS: replicas.map(({ adminUrl }) => adminUrl).join(" "),
+  };
+  const shown = await runBlock(resetBlock(), env);
   if (shown.code !== 0) throw new Error(`the reset was refused: ${shown.output}`);
+  for (const [at, line] of shown.output.trim().split("\n").entries()) {
+    note(`the runbook's command, replica ${at + 1}: ${line}`);
+  }
   const resetMs = Date.now();
-  note(`the runbook's command resets the breaker: ${shown.output.trim()}`);
-  const [status] = await stack.call(`/${BOOKMAKER}/odds`, 1);
-  if (status !== 200) throw new Error(`a call after the reset is answered ${status}`);
-  note("a call goes through, answered 200");
+  for (const replica of replicas) {
+    const [status] = await stack.call(`/${BOOKMAKER}/odds`, 1, replica);
+    if (status !== 200) throw new Error(`a call after the reset is answered ${status}`);
+  }
+  note("a call goes through on each, answered 200");
 
   const resolve = await until(
     "PagerDuty receives the resolve",
@@ -98,6 +140,8 @@ export async function provePage(
         ),
     msMax,
   );
+  await second.stop();
+  await stack.scrape(stack.gateway.adminPort);
   if (resolve.event === undefined) throw new Error("a delivery without an event");
   note("PagerDuty receives the resolve with the same key", resolve.atMs, resolve.event);
   return {

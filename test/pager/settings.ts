@@ -3,7 +3,7 @@
 
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { toolPath } from "../tools/build.ts";
 import { compressAlertmanager, compressDuration, compressRules } from "./compress.ts";
 
@@ -33,7 +33,7 @@ export function replaced(text: string, part: string, by: string): string {
 export function writeRules(folder: string, factor: number): void {
   const source = join(ROOT, "alerts");
   for (const file of readdirSync(source)) {
-    if (!file.endsWith(".yml") || file.startsWith("alertmanager")) continue;
+    if (!file.endsWith(".yml")) continue;
     const text = readFileSync(join(source, file), "utf8");
     writeFileSync(join(folder, file), factor === 1 ? text : compressRules(text, factor));
   }
@@ -41,7 +41,7 @@ export function writeRules(folder: string, factor: number): void {
 
 /** Every `…_file` of it is looked for in `secrets`, under its own name. */
 export function alertmanagerText(pagerUrl: string, secrets: string, factor: number): string {
-  const text = readFileSync(join(ROOT, "alerts/alertmanager.yml"), "utf8");
+  const text = readFileSync(join(ROOT, "alerts/alertmanager/alertmanager.yml"), "utf8");
   const replace = (key: string, value: string): string => {
     if (key.endsWith("_file")) return join(secrets, basename(value));
     return key === "pagerduty_url" ? pagerUrl : value;
@@ -57,32 +57,44 @@ export interface Addresses {
   readonly prometheusPort: number;
 }
 
-/** What the ServiceMonitor of a cluster allows. */
-const SAMPLE_LIMIT = 5000;
+interface ScrapeJob {
+  readonly job_name: string;
+  readonly static_configs: readonly { readonly labels?: object }[];
+}
 
+interface PrometheusConfig {
+  readonly global: object;
+  readonly scrape_configs: readonly ScrapeJob[];
+}
+
+/** The configuration that is shipped, with the stack's addresses, and sped up. */
 export function prometheusText(given: Addresses): string {
-  const job = (name: string, ...ports: readonly number[]): object => ({
-    job_name: name,
-    static_configs: [
-      { targets: ports.map((port) => `127.0.0.1:${port}`), labels: { namespace: NAMESPACE } },
-    ],
-  });
+  const text = readFileSync(join(ROOT, "alerts/prometheus/prometheus.yml"), "utf8");
+  const shipped = parse(text) as PrometheusConfig;
+  const local = (ports: readonly number[]): string[] => ports.map((port) => `127.0.0.1:${port}`);
+  const ports: Readonly<Record<string, readonly number[]>> = {
+    switchgear: given.adminPorts,
+    alertmanager: [given.alertmanagerPort],
+    prometheus: [given.prometheusPort],
+  };
+  const isReal = given.factor === 1;
   return stringify({
     global: {
+      ...shipped.global,
       // A scrape may take as long as its interval: on a busy machine a quarter of a second is short.
-      scrape_interval: compressDuration(given.factor === 1 ? "15s" : "30s", given.factor),
-      scrape_timeout: compressDuration(given.factor === 1 ? "10s" : "30s", given.factor),
+      scrape_interval: compressDuration(isReal ? "15s" : "30s", given.factor),
+      scrape_timeout: compressDuration(isReal ? "10s" : "30s", given.factor),
       evaluation_interval: compressDuration("15s", given.factor),
     },
     rule_files: [join(given.folder, "rules/*.yml")],
     alerting: {
-      alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${given.alertmanagerPort}`] }] }],
+      alertmanagers: [{ static_configs: [{ targets: local([given.alertmanagerPort]) }] }],
     },
-    scrape_configs: [
-      { ...job("switchgear", ...given.adminPorts), sample_limit: SAMPLE_LIMIT },
-      job("alertmanager", given.alertmanagerPort),
-      job("prometheus", given.prometheusPort),
-    ],
+    scrape_configs: shipped.scrape_configs.map((job) => {
+      const targets = local(ports[job.job_name] ?? []);
+      const configs = job.static_configs.map((one) => Object.assign({}, one, { targets }));
+      return Object.assign({}, job, { static_configs: configs });
+    }),
   });
 }
 

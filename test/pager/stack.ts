@@ -56,8 +56,11 @@ export interface Stack extends Monitoring {
   readonly alertmanager: Part;
   /** What a runbook's commands need. */
   readonly env: Readonly<Record<string, string>>;
-  /** A second gateway with a database of its own, scraped beside the first. */
-  startReplica(): Promise<Replica>;
+  /**
+   * A second gateway with a database of its own, scraped beside the first. One at a time: it takes the place of
+   * the one before. `logTo` is the file that its log goes to.
+   */
+  startReplica(how?: { readonly logTo?: string }): Promise<Replica>;
   /** From now on Prometheus asks these for the gateways' metrics, and sees them. */
   scrape(...adminPorts: readonly number[]): Promise<void>;
   /** One more file of rules, or none of that name any more. */
@@ -65,7 +68,7 @@ export interface Stack extends Monitoring {
   /** From the next notification on. */
   useRoutingKey(key: string): void;
   /** Calls through the gateway, and their statuses. */
-  call(path: string, count: number): Promise<number[]>;
+  call(path: string, count: number, replica?: Replica): Promise<number[]>;
   stop(): Promise<void>;
 }
 
@@ -153,6 +156,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       `--web.listen-address=127.0.0.1:${prometheusPort}`,
       // How often a firing alert is told of again; what is not told of for long counts as resolved.
       `--rules.alert.resend-delay=${compressDuration("1m", factor)}`,
+      // What is remembered of alerts across a restart: docs/alerts.md.
+      `--rules.alert.for-grace-period=${compressDuration("1m", factor)}`,
       // How late a new target is scraped.
       `--scrape.discovery-reload-interval=${compressDuration("5s", factor)}`,
       "--web.enable-lifecycle",
@@ -229,20 +234,22 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       BOOKMAKER: "draftkings",
       BOOKMAKER_URL: `${draftkings.url}/odds`,
       SWITCHGEAR_URL: gateway.adminUrl,
+      SWITCHGEAR_URLS: gateway.adminUrl,
       SWITCHGEAR_CONFIG: config,
       SWITCHGEAR_DB: join(folder, "data/circuit_breaker.db"),
       PROMETHEUS_URL: prometheusUrl,
       ALERTMANAGER_URL: alertmanagerUrl,
     },
-    startReplica: async () => {
+    startReplica: async ({ logTo } = {}) => {
       const cwd = join(folder, "second");
-      mkdirSync(cwd);
+      mkdirSync(cwd, { recursive: true });
       const [, , , , port = 0, secondAdminPort = 0] = ports;
       const second = createReplica({
         ...served,
         name: "second gateway",
         ports: [port, secondAdminPort],
         cwd,
+        logTo,
       });
       replicas.push(second);
       await second.start();
@@ -257,10 +264,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       await reload();
     },
     useRoutingKey: (key) => writeFileSync(keyFile, key),
-    call: async (path, count) => {
+    call: async (path, count, replica = gateway) => {
       const statuses: number[] = [];
       for (let n = 0; n < count; n += 1) {
-        const answer = await fetch(`${gateway.url}${path}`);
+        const answer = await fetch(`${replica.url}${path}`);
         await answer.body?.cancel();
         statuses.push(answer.status);
       }

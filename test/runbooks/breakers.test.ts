@@ -9,7 +9,8 @@ import { after, before, beforeEach, test } from "node:test";
 import { startStack, type Stack } from "../pager/stack.ts";
 import { whyNoTools } from "../tools/available.ts";
 import { follow } from "./follow.ts";
-import { keepCalling, onCall } from "./on-call.ts";
+import { WAIT_MS, keepCalling, onCall } from "./on-call.ts";
+import { readPage, runBlock } from "./page.ts";
 
 const skip = "Bun" in globalThis ? "one runner starts all stacks: Node" : whyNoTools();
 
@@ -38,6 +39,8 @@ test("the index: every command of an operator", { skip }, async () => {
   await stack.call("/draftkings/odds", 3);
   await follow("README", "Commands", { env: stack.env });
   await follow("README", "Commands", { env: stack.env, tag: "refused" });
+  await follow("README", "Commands", { env: stack.env, tag: "unauthorised" });
+  await follow("README", "Ways in", { env: stack.env });
 });
 
 test(
@@ -57,7 +60,7 @@ test("SwitchgearStoreDown and SwitchgearStoreError", { skip }, async () => {
   try {
     stack.draftkings.control({ status: 500 });
     await stack.call("/draftkings/odds", 11);
-    await fires("SwitchgearStoreError", { code: "SQLITE_BUSY" });
+    await fires("SwitchgearStoreError", { op: "commit" });
     await diagnose("SwitchgearStoreError");
     await mitigate("SwitchgearStoreError");
     await fires("SwitchgearStoreDown");
@@ -90,36 +93,83 @@ test("CircuitBreakerTripped", { skip }, async () => {
   assert.equal(await call("/draftkings/odds"), 503);
 });
 
-test("ManyTripped, WindowOpen, and the SwitchgearErrorBudgetBurn of it", { skip }, async () => {
+test("maintenance: one silence of a bookmaker, which ends by itself", { skip }, async () => {
+  await order("trip", "draftkings");
+  await fires("CircuitBreakerTripped", { bookmaker: "draftkings" });
+  const env = { ...stack.env, DURATION: "6s" };
+  const maintenance = (tag: string): Promise<void> =>
+    follow("README", "Maintenance", { env, tag, againMs: WAIT_MS });
+  await maintenance("over");
+  await maintenance("hold");
+  await maintenance("silence");
+  await maintenance("silenced");
+  assert.equal(await shown(env, "over"), "", "silenced, and yet told");
+  assert.match(await shown({ ...env, BOOKMAKER: "fanduel" }, "silenced"), /^(?!.*Tripped)/);
+  // The six seconds are over.
+  await maintenance("over");
+  assert.equal(await shown(env, "silenced"), "");
+});
+
+/** What a command about alerts lists, without its heading. */
+async function shown(env: Readonly<Record<string, string>>, tag: string): Promise<string> {
+  const block = readPage("README").blocks.find((one) => one.tag === tag);
+  assert.ok(block);
+  const { code, output } = await runBlock(block, env);
+  assert.equal(code, 0, output);
+  return output
+    .split("\n")
+    .filter((line) => line.includes("CircuitBreaker"))
+    .join("\n");
+}
+
+test("ManyTripped and WindowOpen", { skip }, async () => {
   const fanduel = { BOOKMAKER: "fanduel", BOOKMAKER_URL: `${stack.fanduel.url}/odds` };
   stack.draftkings.control({ status: 500 });
   stack.fanduel.control({ status: 500 });
   await stack.call("/draftkings/odds", 11);
   await stack.call("/fanduel/odds", 11);
   await stack.call("/feeds/odds", 60);
-  // Its callers keep asking for what is out: that is what burns the budget.
-  const asking = keepCalling(() => call("/draftkings/odds"));
-  try {
-    await fires("CircuitBreakerManyTripped");
-    await fires("CircuitBreakerWindowOpen", { bookmaker: "fanduel" });
-    await diagnose("CircuitBreakerManyTripped");
-    await diagnose("CircuitBreakerWindowOpen", fanduel);
-    await fires("SwitchgearErrorBudgetBurn", { window: "1h", severity: "critical" });
-    await diagnose("SwitchgearErrorBudgetBurn");
+  await fires("CircuitBreakerManyTripped");
+  await fires("CircuitBreakerWindowOpen", { bookmaker: "fanduel" });
+  await diagnose("CircuitBreakerManyTripped");
+  await diagnose("CircuitBreakerWindowOpen", fanduel);
 
-    stack.draftkings.restore();
-    stack.fanduel.restore();
-    await mitigate("CircuitBreakerManyTripped");
-    await verify("CircuitBreakerManyTripped");
-    await mitigate("CircuitBreakerWindowOpen", fanduel);
-    await verify("CircuitBreakerWindowOpen", fanduel);
-    await ends("CircuitBreakerManyTripped");
-    await ends("CircuitBreakerWindowOpen", { bookmaker: "fanduel" });
-    await verify("SwitchgearErrorBudgetBurn");
-    await ends("SwitchgearErrorBudgetBurn", { window: "1h" });
+  stack.draftkings.restore();
+  stack.fanduel.restore();
+  await mitigate("CircuitBreakerManyTripped");
+  await verify("CircuitBreakerManyTripped");
+  await follow("CircuitBreakerManyTripped", "Mitigation", { env: stack.env, tag: "batch" });
+  await mitigate("CircuitBreakerWindowOpen", fanduel);
+  await verify("CircuitBreakerWindowOpen", fanduel);
+  await ends("CircuitBreakerManyTripped");
+  await ends("CircuitBreakerWindowOpen", { bookmaker: "fanduel" });
+});
+
+test("CircuitBreakerMostlyOpen", { skip }, async () => {
+  stack.draftkings.control({ status: 500 });
+  const swinging = new AbortController();
+  const swing = async (): Promise<void> => {
+    while (!swinging.signal.aborted) {
+      await stack.call("/draftkings/odds", 11);
+      // Less than the five seconds of a page, and then long enough to be seen closed.
+      await new Promise((done) => setTimeout(done, 3200));
+      await order("reset", "draftkings");
+      await new Promise((done) => setTimeout(done, 900));
+    }
+  };
+  const swings = swing();
+  try {
+    await fires("CircuitBreakerMostlyOpen", { bookmaker: "draftkings" });
   } finally {
-    await asking.end();
+    swinging.abort();
+    await swings;
   }
+  await stack.call("/draftkings/odds", 11);
+  await diagnose("CircuitBreakerMostlyOpen");
+  await mitigate("CircuitBreakerMostlyOpen");
+  await verify("CircuitBreakerMostlyOpen");
+  assert.equal(await call("/draftkings/odds"), 503);
+  await order("reset", "draftkings");
 });
 
 test("CircuitBreakerFlapping", { skip }, async () => {
@@ -162,4 +212,5 @@ test("CircuitBreakerLoadShedding", { skip }, async () => {
 test("alerts that look back long end, too", { skip }, async () => {
   await ends("SwitchgearStoreError");
   await ends("CircuitBreakerFlapping", { bookmaker: "draftkings" });
+  await ends("CircuitBreakerMostlyOpen", { bookmaker: "draftkings" });
 });

@@ -1,4 +1,4 @@
-// The pages of endpoints, of a slow bookmaker, and of one that stays tripped, each followed while its
+// The pages of endpoints, of budgets, and of one that stays tripped, each followed while its
 // alert fires; see breakers.test.ts. Each bookmaker is its own, so that the stories, which mostly wait,
 // run side by side.
 
@@ -17,6 +17,7 @@ let stack: Stack;
 let betmgm: Bookmaker;
 let caesars: Bookmaker;
 let pool: Bookmaker;
+let unibet: Bookmaker;
 const { fires, ends, diagnose, mitigate, verify, call, order } = onCall(() => stack);
 
 /** An endpoint that is not set aside while half of its calls fail, so that its numbers are what tells. */
@@ -28,6 +29,7 @@ function configured(demo: string): string {
   return `${patient}
   betmgm: { url: "${betmgm.url}", ${odds} }
   caesars: { url: "${caesars.url}", deadlineMs: 10000, ${odds} }
+  unibet: { url: "${unibet.url}", ${odds} }
   pool:
     endpoints: [{ name: pool-a, url: "${pool.url}" }, { name: pool-b, url: "${pool.url}" }]
     breaker: { kind: latching, failureThreshold: 1000 }
@@ -38,31 +40,29 @@ function configured(demo: string): string {
 
 before(async () => {
   if (skip !== false) return;
-  [betmgm, caesars, pool] = await Promise.all([
+  [betmgm, caesars, pool, unibet] = await Promise.all([
     startBookmaker({ name: "betmgm", serviceMs: 1 }),
     startBookmaker({ name: "caesars", serviceMs: 1 }),
     startBookmaker({ name: "pool", serviceMs: 1 }),
+    startBookmaker({ name: "unibet", serviceMs: 1 }),
   ]);
   stack = await startStack({ config: configured, msMax: 500_000 });
 });
 
 after(async () => {
   if (skip !== false) return;
-  await Promise.all([stack.stop(), betmgm.close(), caesars.close(), pool.close()]);
+  const bookmakers = [betmgm, caesars, pool, unibet];
+  await Promise.all([stack.stop(), ...bookmakers.map((one) => one.close())]);
 });
 
-const ENDPOINT = "feeds-draftkings";
-const env = { ENDPOINT };
-const endpoint = { endpoint: ENDPOINT };
-
-/** Calls until the endpoint is in this state. */
-function untilState(state: number, callsAtOnce: number): Promise<true> {
+/** Calls until a breaker is in this state. */
+function untilState(path: string, endpoint: string, state: number): Promise<true> {
   return until(
-    `${ENDPOINT} is in state ${state}`,
+    `${endpoint} is in state ${state}`,
     async () => {
-      await stack.call("/feeds/odds", callsAtOnce);
+      await stack.call(path, 10);
       const text = await (await fetch(`${stack.gateway.adminUrl}/metrics`)).text();
-      return text.includes(`circuit_breaker_state{endpoint="${ENDPOINT}"} ${state}`)
+      return text.includes(`circuit_breaker_state{endpoint="${endpoint}"} ${state}`)
         ? true
         : undefined;
     },
@@ -71,63 +71,62 @@ function untilState(state: number, callsAtOnce: number): Promise<true> {
 }
 
 describe("side by side", { concurrency: true, skip: skip !== false }, () => {
-  test("an endpoint fails some calls, then many, then is slow, too", async () => {
+  test("an endpoint fails some calls, then all", async () => {
+    const env = { BOOKMAKER: "feeds" };
+    const bookmaker = { bookmaker: "feeds" };
     const asking = keepCalling(() => call("/feeds/odds"), 10);
     try {
-      stack.draftkings.control({ errorRate: 0.12 });
-      await fires("CircuitBreakerSuccessRatioLow", { ...endpoint, severity: "warning" });
-      await diagnose("CircuitBreakerSuccessRatioLow", env);
-
-      stack.draftkings.control({ errorRate: 0.5 });
-      await fires("CircuitBreakerSuccessRatioLow", { ...endpoint, severity: "critical" });
+      stack.draftkings.control({ errorRate: 0.2 });
+      await fires("CircuitBreakerSuccessRatioLow", bookmaker);
       await diagnose("CircuitBreakerSuccessRatioLow", env);
       await mitigate("CircuitBreakerSuccessRatioLow", env);
 
-      // A mean of 1.3 seconds, and a spread of more than half a second.
-      stack.draftkings.control({ slowdown: 800, latencyMs: 500 });
-      await fires("CircuitBreakerHealthLow", endpoint);
-      await diagnose("CircuitBreakerHealthLow", env);
-
       stack.draftkings.restore();
-      await verify("CircuitBreakerHealthLow", env);
       await verify("CircuitBreakerSuccessRatioLow", env);
-      await ends("CircuitBreakerHealthLow", endpoint);
-      await ends("CircuitBreakerSuccessRatioLow", endpoint);
+      await ends("CircuitBreakerSuccessRatioLow", bookmaker);
+
+      stack.draftkings.control({ status: 500 });
+      await untilState("/feeds/odds", "feeds-draftkings", 2);
+      await fires("CircuitBreakerEndpointCoolingDown", bookmaker);
+      await diagnose("CircuitBreakerEndpointCoolingDown", env);
+      stack.draftkings.restore();
+      await mitigate("CircuitBreakerEndpointCoolingDown", env);
+      await verify("CircuitBreakerEndpointCoolingDown", env);
+      await ends("CircuitBreakerEndpointCoolingDown", bookmaker);
     } finally {
       stack.draftkings.restore();
       await asking.end();
     }
-
-    stack.draftkings.control({ status: 500 });
-    await untilState(2, 10);
-    await fires("CircuitBreakerEndpointCoolingDown", endpoint);
-    await diagnose("CircuitBreakerEndpointCoolingDown", env);
-
-    // One canary after the cooldown, and then nobody calls any more.
-    stack.draftkings.restore();
-    await untilState(3, 1);
-    await fires("CircuitBreakerHalfOpenStuck", endpoint);
-    await diagnose("CircuitBreakerHalfOpenStuck", env);
-    await mitigate("CircuitBreakerHalfOpenStuck", env);
-    await verify("CircuitBreakerHalfOpenStuck", env);
-    await mitigate("CircuitBreakerEndpointCoolingDown", env);
-    await verify("CircuitBreakerEndpointCoolingDown", env);
-    await ends("CircuitBreakerEndpointCoolingDown", endpoint);
-    await ends("CircuitBreakerHalfOpenStuck", endpoint);
   });
 
-  test("CircuitBreakerLatencyHigh", async () => {
+  test("SwitchgearErrorBudgetBurn: calls fail, and too seldom in a row to trip", async () => {
+    const failing = { BOOKMAKER: "unibet", BOOKMAKER_URL: `${unibet.url}/odds` };
+    const budget = { bookmaker: "unibet", slo: "success", window: "1h", severity: "critical" };
+    unibet.control({ errorRate: 0.3 });
+    const asking = keepCalling(() => call("/unibet/odds"));
+    try {
+      await fires("SwitchgearErrorBudgetBurn", budget);
+      await diagnose("SwitchgearErrorBudgetBurn", failing);
+      unibet.restore();
+      await verify("SwitchgearErrorBudgetBurn", failing);
+      await ends("SwitchgearErrorBudgetBurn", budget);
+    } finally {
+      await asking.end();
+    }
+  });
+
+  test("SwitchgearErrorBudgetBurn: calls succeed, and too late", async () => {
     const slow = { BOOKMAKER: "caesars", BOOKMAKER_URL: `${caesars.url}/odds` };
-    const bookmaker = { bookmaker: "caesars" };
-    caesars.control({ latencyMs: 2300 });
+    const budget = { bookmaker: "caesars", slo: "latency", window: "1h", severity: "critical" };
+    caesars.control({ latencyMs: 1300 });
     const asking = keepCalling(() => call("/caesars/odds"), 10);
     try {
-      await fires("CircuitBreakerLatencyHigh", bookmaker);
-      await diagnose("CircuitBreakerLatencyHigh", slow);
+      await fires("SwitchgearErrorBudgetBurn", budget);
+      await diagnose("SwitchgearErrorBudgetBurn", slow, "latency");
       // The bookmaker was called, and is fast again.
       caesars.restore();
-      await verify("CircuitBreakerLatencyHigh", slow);
-      await ends("CircuitBreakerLatencyHigh", bookmaker);
+      await verify("SwitchgearErrorBudgetBurn", slow);
+      await ends("SwitchgearErrorBudgetBurn", budget);
     } finally {
       assert.deepEqual(await asking.end(), new Set([200]), "slow is not failed");
     }

@@ -47,6 +47,9 @@ export async function follow(name: string, section: string, how: Following): Pro
 /** The bookmaker of the examples; whoever follows a page for another one reads its name there. */
 const EXAMPLE = /\bdraftkings\b/g;
 
+/** How a block ends, by its tag, when not with 0. */
+const CODES: Readonly<Record<string, number>> = { refused: 3, unauthorised: 5 };
+
 /** What is wrong with what a block shows, or undefined. */
 async function faultOf(
   block: Block,
@@ -54,7 +57,7 @@ async function faultOf(
   env: Readonly<Record<string, string>>,
 ): Promise<string | undefined> {
   const { code, output } = await runBlock(block, env);
-  const isAsSaid = block.tag === "refused" ? code === 3 : code === 0;
+  const isAsSaid = code === (CODES[block.tag] ?? 0);
   if (!isAsSaid) return `${block.commands}ended with ${code}:\n${output}`;
   const promised = (block.shows.get(shows) ?? block.shows.get("") ?? []).map((line) =>
     line.replaceAll(EXAMPLE, (name) => env["BOOKMAKER"] ?? name),

@@ -2,10 +2,12 @@
 // breakers.test.ts. Stories that need the gateway left alone run side by side, the others after them.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { compressRules } from "../pager/compress.ts";
 import { until } from "../pager/processes.ts";
-import { replaced } from "../pager/settings.ts";
+import { ROOT, replaced } from "../pager/settings.ts";
 import { startStack, type Stack } from "../pager/stack.ts";
 import { whyNoTools } from "../tools/available.ts";
 import { startDefect, startEmpty } from "./defect.ts";
@@ -50,6 +52,18 @@ async function nameOperations(count: number): Promise<void> {
   }
 }
 
+async function setMode(name: string, mode: string): Promise<void> {
+  const answer = await fetch(`${stack.gateway.adminUrl}/api/circuit-breakers/${name}/mode`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${stack.env["SWITCHGEAR_ADMIN_TOKEN"]}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ mode, reason: "a trial" }),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
 describe("side by side", { concurrency: true, skip: skip !== false }, () => {
   test("SwitchgearScrapeNearLimit, with too many names of operations", async () => {
     await nameOperations(OPERATIONS);
@@ -69,7 +83,8 @@ describe("side by side", { concurrency: true, skip: skip !== false }, () => {
 
   test("CircuitBreakerReplicaDisagreement, then SwitchgearInstanceDown", async () => {
     const second = await stack.startReplica();
-    const env = { SWITCHGEAR_URL: second.adminUrl };
+    const { adminUrl } = stack.gateway;
+    const env = { SWITCHGEAR_URLS: `${adminUrl} ${second.adminUrl}` };
     await order("trip", "draftkings", second.adminUrl);
     await fires("CircuitBreakerReplicaDisagreement", { bookmaker: "draftkings" });
     await diagnose("CircuitBreakerReplicaDisagreement", env);
@@ -84,7 +99,36 @@ describe("side by side", { concurrency: true, skip: skip !== false }, () => {
     await verify("SwitchgearInstanceDown");
     await ends("SwitchgearInstanceDown");
     await second.stop();
+
+    const mute = await stack.startReplica({ logTo: "/dev/full" });
+    await fires("SwitchgearLogLost");
+    await diagnose("SwitchgearLogLost");
+    await mute.stop();
+    // It is started anew, and has a reader.
+    const heard = await stack.startReplica();
+    await verify("SwitchgearLogLost");
+    await ends("SwitchgearLogLost");
+    await heard.stop();
     await stack.scrape(stack.gateway.adminPort);
+  });
+
+  test("SwitchgearModeForgotten, of a day that is four seconds long", async () => {
+    const rule = /^ {6}- alert: SwitchgearModeForgotten\n(?: {8}.*\n)+/m.exec(
+      readFileSync(join(ROOT, "alerts/process.yml"), "utf8"),
+    );
+    const short = replaced(rule?.[0] ?? "", "for: 1d", "for: 4m");
+    await stack.useRules(
+      "mode",
+      compressRules(`groups:\n  - name: switchgear_mode\n    rules:\n${short}`),
+    );
+    const env = { BOOKMAKER: "fanduel" };
+    await setMode("fanduel", "shadow");
+    await fires("SwitchgearModeForgotten", { bookmaker: "fanduel", mode: "shadow" });
+    await diagnose("SwitchgearModeForgotten", env);
+    await mitigate("SwitchgearModeForgotten", env);
+    await verify("SwitchgearModeForgotten", env);
+    await ends("SwitchgearModeForgotten");
+    await stack.useRules("mode", undefined);
   });
 });
 
@@ -130,7 +174,7 @@ test("SwitchgearSeriesMissing", { skip }, async () => {
     return replaced(config, FEEDS.exec(config)?.[0] ?? "feeds", "");
   });
   try {
-    await fires("SwitchgearSeriesMissing", { bookmaker: "feeds" });
+    await fires("SwitchgearSeriesMissing");
     await diagnose("SwitchgearSeriesMissing", env);
   } finally {
     await restartWith(() => whole);
@@ -138,6 +182,51 @@ test("SwitchgearSeriesMissing", { skip }, async () => {
   await mitigate("SwitchgearSeriesMissing", env);
   await verify("SwitchgearSeriesMissing", env);
   await ends("SwitchgearSeriesMissing");
+});
+
+test("SwitchgearConfigRejected: the one before goes on", { skip }, async () => {
+  const file = stack.env["SWITCHGEAR_CONFIG"] ?? "";
+  const whole = readFileSync(file, "utf8");
+  writeFileSync(file, `${whole}\nupstream: {}\n`);
+  try {
+    await fires("SwitchgearConfigRejected");
+    await diagnose("SwitchgearConfigRejected");
+    assert.equal(await call("/feeds/odds"), 200);
+  } finally {
+    writeFileSync(file, whole);
+  }
+  await mitigate("SwitchgearConfigRejected");
+  await verify("SwitchgearConfigRejected");
+  await ends("SwitchgearConfigRejected");
+});
+
+test("SwitchgearStoreRecovered and CircuitBreakerStateLost", { skip }, async () => {
+  // Nobody has reset this one here.
+  const env = { BOOKMAKER: "fanduel", BOOKMAKER_URL: `${stack.fanduel.url}/odds` };
+  await order("trip", "fanduel");
+  await fires("CircuitBreakerTripped", { bookmaker: "fanduel" });
+  await stack.gateway.kill();
+  const file = stack.env["SWITCHGEAR_DB"] ?? "";
+  for (const end of ["-wal", "-shm"]) rmSync(`${file}${end}`, { force: true });
+  writeFileSync(file, "what a volume made of it ".repeat(1000));
+  await stack.gateway.start();
+
+  await fires("CircuitBreakerStateLost", { bookmaker: "fanduel" });
+  await fires("SwitchgearStoreRecovered");
+  await diagnose("CircuitBreakerStateLost", env);
+  await diagnose("SwitchgearStoreRecovered", env);
+  await mitigate("SwitchgearStoreRecovered", env);
+  assert.equal(await call("/fanduel/odds"), 200);
+  await mitigate("CircuitBreakerStateLost", env);
+  assert.equal(await call("/fanduel/odds"), 503);
+  await verify("CircuitBreakerStateLost", env);
+  await ends("CircuitBreakerStateLost", { bookmaker: "fanduel" });
+
+  await verify("SwitchgearStoreRecovered", env);
+  await stack.gateway.stop();
+  await stack.gateway.start();
+  await ends("SwitchgearStoreRecovered");
+  await order("reset", "fanduel");
 });
 
 test("SwitchgearDown: what was tripped comes back tripped", { skip }, async () => {

@@ -12,6 +12,7 @@ import {
   times,
   type Firing,
   type Labels,
+  type Line,
   type TestCase,
   type TimelineFile,
 } from "./timeline.ts";
@@ -67,6 +68,7 @@ export function stuckOpen(values: Values): TimelineFile {
     series(values, "circuit_breaker_tripped", { bookmaker: "draftkings", ...more });
   const resets = series(values, "circuit_breaker_resets_total", { bookmaker: "draftkings" });
   const count = forSeconds / STEP;
+  const other = { ...labels, bookmaker: "fanduel" };
   return {
     name: alert,
     about: "Nobody has reset it for long; a reset begins the time anew.",
@@ -87,27 +89,38 @@ export function stuckOpen(values: Values): TimelineFile {
         },
       }),
       {
-        name: "a reset between two scrapes begins the time anew; a restart of the counter does not",
+        name: "a reset between two scrapes begins the time anew, soon before a restart, too; a restart does not",
         input_series: [
-          { series: tripped(), values: `1x${3 * count}` },
-          { series: resets, values: `5x9 6x${count} 0x${2 * count}` },
+          { series: tripped(), values: `1x${count + 40}` },
+          { series: resets, values: `0x9 1x1 0x${count + 28}` },
+          { series: tripped({ bookmaker: "fanduel" }), values: `1x${count + 40}` },
+          {
+            series: series(values, "circuit_breaker_resets_total", { bookmaker: "fanduel" }),
+            values: `5x9 0x${count + 30}`,
+          },
         ],
-        alert_rule_test: [tells(alert, forSeconds)],
+        // Five minutes after the last scrape before it, it is forgotten.
         promql_expr_test: [
-          isFiring(alert, 10 * STEP + 300 + forSeconds, [labels]),
-          isFiring(alert, 2 * forSeconds, [labels]),
+          isFiring(alert, forSeconds, [other]),
+          isFiring(alert, 9 * STEP + 300 + forSeconds - STEP, [other]),
+          isFiring(alert, 9 * STEP + 300 + forSeconds, [labels, other]),
         ],
       },
       {
-        name: "somebody else's reset is none, of another bookmaker, namespace or program",
+        name: "somebody else's reset is none, of another bookmaker, cluster, namespace or program",
         input_series: [
-          { series: tripped(), values: `1x${2 * count}` },
-          ...[{ bookmaker: "fanduel" }, { namespace: "staging" }, { job: "other" }].map((more) => ({
+          { series: tripped(), values: `1x${count + 2}` },
+          ...[
+            { bookmaker: "fanduel" },
+            { cluster: "west" },
+            { namespace: "staging" },
+            { job: "other" },
+          ].map((more) => ({
             series: series(values, "circuit_breaker_resets_total", {
               bookmaker: "draftkings",
               ...more,
             }),
-            values: `0+1x${2 * count}`,
+            values: `0+1x${count + 2}`,
           })),
         ],
         promql_expr_test: [isFiring(alert, forSeconds, [labels])],
@@ -160,10 +173,10 @@ export function flapping(values: Values): TimelineFile {
         input_series: [
           { series: trip(), values: `0x${steps - 1} ${burst(trips)} ${trips}x${5 * steps}` },
         ],
-        alert_rule_test: [tells(alert, (2 * steps + trips + 1) * STEP + 900)],
+        alert_rule_test: [tells(alert, (2 * steps - 1) * STEP + 900)],
         promql_expr_test: [
           isFiring(alert, (steps + trips + 1) * STEP, [labels]),
-          isFiring(alert, 2 * steps * STEP + 870, [labels]),
+          isFiring(alert, (2 * steps - 1) * STEP + 885, [labels]),
         ],
       },
       {
@@ -241,6 +254,9 @@ export function replicaDisagreement(values: Values): TimelineFile {
   const tripped = (more: Labels = {}): string =>
     series(values, "circuit_breaker_tripped", { bookmaker: "draftkings", ...more });
   const both = [gauge(tripped(), 1, 0), gauge(tripped({ instance: TWO }), 0, 0)];
+  // A replica that is gone after so many steps has no opinion so much later.
+  const steps = 24;
+  const over = (steps - 1) * STEP + secondsOf(values.gap) + 120;
   return {
     name: alert,
     about: "One replica is tripped, and another is not.",
@@ -264,8 +280,10 @@ export function replicaDisagreement(values: Values): TimelineFile {
             gauge(tripped({ namespace: "staging" }), 0),
             gauge(tripped({ cluster: "west" }), 0),
             gauge(tripped({ job: "other" }), 0),
-            gauge(tripped({ bookmaker: "fanduel" }), 0),
-            gauge(tripped({ bookmaker: "fanduel", instance: TWO }), 0),
+            gauge(tripped({ bookmaker: "fanduel" }), 1),
+            gauge(tripped({ bookmaker: "fanduel", instance: TWO }), 1),
+            gauge(tripped({ bookmaker: "bet365" }), 0),
+            gauge(tripped({ bookmaker: "bet365", job: "other" }), 1),
           ],
           times("on", 60),
         ),
@@ -279,6 +297,14 @@ export function replicaDisagreement(values: Values): TimelineFile {
         ],
         alert_rule_test: [tells(alert, 300), tells(alert, 600), tells(alert, 900)],
       },
+      ...[1, 0].map((gone) => ({
+        name: `a replica that is gone, ${gone === 1 ? "tripped" : "closed"}, has an opinion for as long as the gap`,
+        input_series: [
+          { series: tripped(), values: `${gone}x${steps - 1} stale` },
+          { series: tripped({ instance: TWO }), values: `${1 - gone}x60` },
+        ],
+        promql_expr_test: [isFiring(alert, over - STEP, [labels]), isFiring(alert, over, [])],
+      })),
     ],
   };
 }
@@ -350,6 +376,13 @@ export function endpointCoolingDown(values: Values): TimelineFile {
     ...endpoint("https://b.example", 3),
     ...endpoint("https://c.example", 1),
   ];
+  // What is gone after so many steps is over so much later.
+  const steps = 48;
+  const over = (steps - 1) * STEP + secondsOf(values.gap) + 300;
+  const until = (alone: Line): TestCase["input_series"] => {
+    const [own] = inputs([alone], [...times("on", steps), "stale"]);
+    return own === undefined ? [] : [own];
+  };
   return {
     name: alert,
     about: "One ticket for each bookmaker, whatever number of its endpoints is out of use.",
@@ -391,12 +424,22 @@ export function endpointCoolingDown(values: Values): TimelineFile {
             ...endpoint("https://a.example", 0),
             ...endpoint("https://b.example", 1),
             gauge(series(values, "circuit_breaker_state", { endpoint: "draftkings" }), 2),
+            ...endpoint("draftkings", 0, { job: "other" }),
             ...endpoint("https://d.example", 2, { job: "other" }),
+            ...endpoint("https://a.example", 2, { job: "other" }),
+            ...endpoint("https://d.example", 0),
           ],
           times("on", 90),
         ),
         alert_rule_test: [tells(alert, 600), tells(alert, 900)],
       },
+      ...[0, 1].map((gone) => ({
+        name: `an endpoint that is no longer ${gone === 0 ? "told of" : "the bookmaker's"} is none of it after the gap`,
+        input_series: endpoint("https://a.example", 2).flatMap((line, n) =>
+          n === gone ? until(line) : inputs([line], times("on", 120)),
+        ),
+        promql_expr_test: [isFiring(alert, over - STEP, [labels]), isFiring(alert, over, [])],
+      })),
     ],
   };
 }

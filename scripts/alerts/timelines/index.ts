@@ -18,6 +18,7 @@ import {
   instanceDown,
   logLost,
   metricsAbsent,
+  modeForgottenEverywhere,
   scrapeNearLimit,
   seriesMissing,
   storeDown,
@@ -26,8 +27,13 @@ import {
 } from "./processes.ts";
 import { manyTripped, mostlyOpen, noEndpoint, stateLost } from "./outs.ts";
 import { pagerDeliveryFailing, recording, ruleFailures, watchdog } from "./pipeline.ts";
-import { loadShedding, rejectingWhileClosed, successRatioLow } from "./quality.ts";
-import { budgets } from "./slo.ts";
+import {
+  loadShedding,
+  recordedRefusals,
+  rejectingWhileClosed,
+  successRatioLow,
+} from "./quality.ts";
+import { budgets, budgetsRecorded } from "./slo.ts";
 import { tripped } from "./tripped.ts";
 
 const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[])[] = [
@@ -42,6 +48,7 @@ const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[
   windowOpen,
   endpointCoolingDown,
   modeForgotten,
+  modeForgottenEverywhere,
   down,
   downForDays,
   instanceDown,
@@ -60,7 +67,9 @@ const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[
   ruleFailures,
   watchdog,
   recording,
+  recordedRefusals,
   budgets,
+  budgetsRecorded,
 ];
 
 export function timelineFiles(values: Values): { readonly path: string; readonly text: string }[] {

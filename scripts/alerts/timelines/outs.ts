@@ -1,7 +1,7 @@
 // Bookmakers that are out: many at once, without an endpoint, most of the time, or forgotten by the store.
 
 import { secondsOf, type Values } from "../values.ts";
-import { links, NAMESPACE, series, TWO } from "./subject.ts";
+import { links, NAMESPACE, ONE, series, TWO } from "./subject.ts";
 import {
   counter,
   gauge,
@@ -76,9 +76,23 @@ export function manyTripped(values: Values): TimelineFile {
         },
       }),
       silent("too few are no fleet, whatever the share", fleet(values, few, 0)),
-      silent("a smaller share is none", fleet(values, atLeast, most(atLeast) + 1)),
+      silent("a smaller share is none", fleet(values, anyway - 1, most(anyway - 1) + 1)),
+      firingCase("more than enough is enough", fleet(values, atLeast + 1, 0)),
       firingCase("so many are a fleet, whatever the share", fleet(values, anyway, anyway * 20)),
-      silent("one fewer is none", fleet(values, anyway - 1, anyway * 20)),
+      firingCase("and more than so many", fleet(values, anyway + 1, anyway * 3)),
+      silent("one fewer is none, in each of two clusters", [
+        ...fleet(values, anyway - 1, anyway * 20, { cluster: "east" }),
+        ...fleet(values, anyway - 1, anyway * 3, { cluster: "west" }),
+      ]),
+      silent("each counts once, whatever its replicas and endpoints say", [
+        ...fleet(values, few, 0),
+        ...fleet(values, few, 0, { instance: TWO }),
+        ...Array.from({ length: few }, (_, n) => [
+          ...endpointsOnly(values, `b${n}`, [2]),
+          ...endpointsOnly(values, `b${n}`, [2], { instance: TWO }),
+        ]).flat(),
+        gauge(trippedOf(values, ""), 1),
+      ]),
       silent("two namespaces are two fleets", [
         ...fleet(values, few, 0),
         ...fleet(values, atLeast - few, 0, { namespace: "staging" }),
@@ -89,7 +103,10 @@ export function manyTripped(values: Values): TimelineFile {
       ]),
       firingCase(
         "upstreams without an endpoint are out, too",
-        Array.from({ length: atLeast }, (_, n) => endpoints(values, `b${n}`, [2, 3])).flat(),
+        Array.from({ length: atLeast }, (_, n) => [
+          ...endpoints(values, `b${n}`, [2, 3]),
+          ...endpoints(values, `b${n}`, [0, 1], { instance: TWO }),
+        ]).flat(),
       ),
       silent(
         "one endpoint that is left is enough",
@@ -112,19 +129,40 @@ function endpoints(
 ): Line[] {
   return [
     gauge(trippedOf(values, bookmaker, more), 0),
-    ...states.flatMap((state, n) => {
-      const endpoint = `https://${bookmaker}-${n}.example`;
-      return [
-        gauge(series(values, "circuit_breaker_state", { endpoint, ...more }), state, 0),
-        gauge(series(values, "switchgear_endpoint_info", { bookmaker, endpoint, ...more }), 1, 1),
-      ];
-    }),
+    ...endpointsOnly(values, bookmaker, states, more),
   ];
+}
+
+function endpointsOnly(
+  values: Values,
+  bookmaker: string,
+  states: readonly number[],
+  more: Labels = {},
+): Line[] {
+  return states.flatMap((state, n) => {
+    const endpoint = `https://${bookmaker}-${n}.example`;
+    return [
+      gauge(series(values, "circuit_breaker_state", { endpoint, ...more }), state, 0),
+      gauge(series(values, "switchgear_endpoint_info", { bookmaker, endpoint, ...more }), 1, 1),
+    ];
+  });
 }
 
 export function noEndpoint(values: Values): TimelineFile {
   const alert = "CircuitBreakerNoEndpoint";
   const labels = { severity: "critical", namespace: NAMESPACE, bookmaker: "draftkings" };
+  const gap = secondsOf(values.gap);
+  const state = (more: Labels = {}): string =>
+    series(values, "circuit_breaker_state", { endpoint: "https://a.example", ...more });
+  const info = (bookmaker: string, more: Labels = {}): string =>
+    series(values, "switchgear_endpoint_info", {
+      bookmaker,
+      endpoint: "https://a.example",
+      ...more,
+    });
+  // What is gone after so many steps is over so much later.
+  const steps = 24;
+  const over = (steps - 1) * STEP + gap + 120;
   return {
     name: alert,
     about: "No endpoint in use, on any replica, whether calls come or not.",
@@ -189,6 +227,32 @@ export function noEndpoint(values: Values): TimelineFile {
         ],
         promql_expr_test: [isFiring(alert, 300, [labels]), isFiring(alert, 600, [labels])],
       },
+      {
+        name: "an endpoint that moved to another bookmaker is that one's, and is no trouble meanwhile",
+        input_series: [
+          { series: state(), values: "2x80" },
+          { series: info("draftkings"), values: `1x${steps - 1} stale` },
+          { series: info("fanduel"), values: `_x${steps} 1x60` },
+        ],
+        promql_expr_test: [
+          isFiring(alert, over - STEP, [labels], {
+            bookmaker: "draftkings",
+          }),
+          isFiring(alert, over, [], { bookmaker: "draftkings" }),
+          isFiring(alert, steps * STEP + 300, [{ ...labels, bookmaker: "fanduel" }], {
+            bookmaker: "fanduel",
+          }),
+        ],
+      },
+      {
+        name: "a state that is no longer told is none; what another program tells of one address twice is no fault",
+        input_series: [
+          { series: state(), values: `2x${steps - 1} stale` },
+          { series: info("draftkings"), values: "1x80" },
+          ...["a", "b"].map((zone) => ({ series: state({ job: "other", zone }), values: "2x80" })),
+        ],
+        promql_expr_test: [isFiring(alert, over - STEP, [labels]), isFiring(alert, over, [])],
+      },
     ],
   };
 }
@@ -237,8 +301,8 @@ export function stateLost(values: Values): TimelineFile {
         name: "resolves: an hour later, and when somebody trips it again",
         input_series: broken,
         // Still within the last hour at 1h9m30s; five minutes more are kept.
-        alert_rule_test: [tells(alert, 4500)],
-        promql_expr_test: [isFiring(alert, 4140, [labels]), isFiring(alert, 4425, [labels])],
+        alert_rule_test: [tells(alert, 4485)],
+        promql_expr_test: [isFiring(alert, 4140, [labels]), isFiring(alert, 4470, [labels])],
       },
       {
         name: "resolves: tripped again by hand",
@@ -263,6 +327,117 @@ export function stateLost(values: Values): TimelineFile {
           { series: trippedOf(values, "draftkings", { instance: TWO }), values: "1x400" },
         ],
         alert_rule_test: [tells(alert, 600), tells(alert, 1200)],
+      },
+      {
+        name: "all replicas were tripped, or one was, and one database was lost",
+        input_series: [
+          ...broken,
+          { series: trippedOf(values, "draftkings", { instance: TWO }), values: "1x39 0x60" },
+          { series: trippedOf(values, "fanduel", { instance: TWO }), values: "0x10 1x28 0x60" },
+          { series: trippedOf(values, ""), values: "1x39 0x60" },
+          {
+            series: series(values, "circuit_breaker_store_recovered", { instance: TWO }),
+            values: "0x100",
+          },
+        ],
+        promql_expr_test: [isFiring(alert, 600, [labels, { ...labels, bookmaker: "fanduel" }])],
+      },
+      {
+        name: "each cluster for itself: its trips, its databases and its resets",
+        input_series: ["east", "west", "north"].flatMap((cluster) => [
+          {
+            series: trippedOf(values, "draftkings", { cluster }),
+            values: cluster === "north" ? "0x60" : "1x39 0x20",
+          },
+          {
+            series: series(values, "circuit_breaker_store_recovered", { cluster }),
+            values: cluster === "west" ? "0x60" : "0x39 1x20",
+          },
+          {
+            series: series(values, "circuit_breaker_resets_total", {
+              bookmaker: "draftkings",
+              cluster,
+            }),
+            values: cluster === "east" ? "0x60" : "0+1x60",
+          },
+        ]),
+        promql_expr_test: [isFiring(alert, 600, [{ ...labels, cluster: "east" }])],
+      },
+      {
+        name: "a breaker that closes by itself has lost nothing, once the database was found broken long ago",
+        input_series: [
+          { series: recovered, values: "0x10 1x330" },
+          { series: trippedOf(values, "draftkings"), values: "0x250 1x9 0x80" },
+        ],
+        alert_rule_test: [tells(alert, 261 * STEP), tells(alert, 300 * STEP)],
+      },
+      {
+        name: "the second database that is lost, hours after the first, is told as well",
+        input_series: [
+          { series: recovered, values: "1x330" },
+          {
+            series: series(values, "circuit_breaker_store_recovered", {
+              instance: TWO,
+              job: "other",
+            }),
+            values: "1x330",
+          },
+          {
+            series: series(values, "circuit_breaker_store_recovered", { instance: TWO }),
+            values: "0x300 1x29",
+          },
+          { series: trippedOf(values, "draftkings", { instance: TWO }), values: "0x250 1x49 0x29" },
+        ],
+        alert_rule_test: [tells(alert, 300 * STEP)],
+        promql_expr_test: [isFiring(alert, 301 * STEP, [labels])],
+      },
+      {
+        name: "a reset by a person that was the only one, before another restart; another program's is none",
+        input_series: [
+          { series: recovered, values: "0x39 1x360" },
+          { series: trippedOf(values, "draftkings"), values: "1x20 0x379" },
+          { series: resets, values: "3x19 4x9 0x370" },
+          { series: trippedOf(values, "fanduel"), values: "1x39 0x360" },
+          {
+            series: series(values, "circuit_breaker_resets_total", {
+              bookmaker: "fanduel",
+              job: "other",
+            }),
+            values: "0+1x399",
+          },
+          { series: trippedOf(values, "bet365"), values: "1x39 0x360" },
+          {
+            series: series(values, "circuit_breaker_resets_total", { bookmaker: "bet365" }),
+            values: "0x19 1x379",
+          },
+        ],
+        promql_expr_test: [isFiring(alert, 600, [{ ...labels, bookmaker: "fanduel" }])],
+      },
+      {
+        name: "another program's database is none of ours; a reset of an hour ago is of an earlier trip",
+        input_series: [
+          {
+            series: series(values, "circuit_breaker_store_recovered", {
+              namespace: "staging",
+              job: "other",
+            }),
+            values: "0x39 1x300",
+          },
+          {
+            series: trippedOf(values, "draftkings", { namespace: "staging" }),
+            values: "1x39 0x300",
+          },
+          { series: recovered, values: "0x289 1x20" },
+          { series: trippedOf(values, "draftkings"), values: "0x100 1x188 0x20" },
+          { series: resets, values: "0x49 1x260" },
+          { series: trippedOf(values, "fanduel"), values: "0x100 1x188 0x20" },
+          {
+            series: series(values, "circuit_breaker_resets_total", { bookmaker: "fanduel" }),
+            values: "0x59 1x250",
+          },
+        ],
+        alert_rule_test: [tells(alert, 600)],
+        promql_expr_test: [isFiring(alert, 290 * STEP, [labels])],
       },
       {
         name: "absent series: nothing to tell",
@@ -302,9 +477,11 @@ export function mostlyOpen(values: Values): TimelineFile {
   const swings = (openSteps: number): { tripped: string; trips: string } => {
     const on = Array.from({ length: steps }, (_, n) => n % turn < openSteps);
     let count = 0;
-    const counted = on.map((is, n) =>
-      is && !(on[n - 1] ?? false) && n > 0 ? (count += 1) : count,
-    );
+    // The process begins anew after the second window, and its counter with it.
+    const counted = on.map((is, n) => {
+      if (n === (2 * window) / STEP) count = 0;
+      return is && !(on[n - 1] ?? false) && n > 0 ? (count += 1) : count;
+    });
     return { tripped: on.map(Number).join(" "), trips: counted.join(" ") };
   };
   const { tripped: swinging, trips: counted } = swings(open);
@@ -363,6 +540,34 @@ export function mostlyOpen(values: Values): TimelineFile {
         alert_rule_test: [window, steps * STEP + 300, steps * STEP + window / 2].map((seconds) =>
           tells(alert, seconds),
         ),
+      },
+      {
+        name: "what was before the window is over: a quiet time, or trips before a long one",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: `0x${window / STEP} ${swinging}` },
+          { series: tripsOf(), values: `0x${window / STEP} ${counted}` },
+          { series: trippedOf(values, "fanduel"), values: `1x${steps}` },
+          {
+            series: tripsOf({ bookmaker: "fanduel" }),
+            values: `0 ${Array.from({ length: trips }, (_, n) => n + 1).join(" ")}x${steps}`,
+          },
+        ],
+        promql_expr_test: [
+          isFiring(alert, full, [labels]),
+          isFiring(alert, window + (trips + 1) * STEP + 600, [], { bookmaker: "fanduel" }),
+        ],
+      },
+      {
+        name: "the trips are one replica's, and no other program's",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: `1x${steps}` },
+          ...[ONE, TWO].map((instance) => ({
+            series: tripsOf({ instance }),
+            values: `0x3 ${Array.from({ length: trips - 1 }, (_, n) => `${n + 1}x3`).join(" ")} ${trips - 1}x${steps}`,
+          })),
+          { series: tripsOf({ job: "other" }), values: `0+1x${steps}` },
+        ],
+        alert_rule_test: [window / 2, window].map((seconds) => tells(alert, seconds)),
       },
       {
         name: "one that is closed most of the time is flapping at most",

@@ -10,6 +10,7 @@ import {
   questions,
   tells,
   times,
+  type Firing,
   type Labels,
   type TimelineFile,
 } from "./timeline.ts";
@@ -25,8 +26,17 @@ export function ruleFailures(values: Values): TimelineFile {
     namespace: values.namespace,
     rule_group: group,
   });
-  const labels = of("/rules/switchgear.yml;switchgear_breakers");
-  const own = failures("/rules/switchgear.yml;switchgear_breakers");
+  const group = "/rules/switchgear.yml;switchgear_breakers";
+  const labels = of(group);
+  const own = failures(group);
+  const told = (count: number, own: Labels): Firing => ({
+    labels: own,
+    annotations: {
+      summary: `Rules of ${group} fail`,
+      description: `${count} evaluations failed within 5 minutes. What those rules watch is not watched.`,
+      ...pipelineLinks(values, alert),
+    },
+  });
   return {
     name: alert,
     about: "Rules of ours that cannot be evaluated.",
@@ -42,24 +52,26 @@ export function ruleFailures(values: Values): TimelineFile {
         delaySeconds: STEP,
         lagSeconds: 300 - 2 * STEP,
         lines: [counter(own, 1)],
-        firing: {
-          labels,
-          annotations: {
-            summary: "Rules of /rules/switchgear.yml;switchgear_breakers fail",
-            description:
-              "1 evaluations failed within 5 minutes. What those rules watch is not watched.",
-            ...pipelineLinks(values, alert),
-          },
-        },
+        firing: told(1, labels),
         disagreeing: {
           says: "two Prometheus that fail are one alert",
-          lines: [
-            counter(own, 1),
-            counter(failures("/rules/switchgear.yml;switchgear_breakers", "p2:9090"), 1),
-          ],
+          lines: [counter(own, 1), counter(failures(group, "p2:9090"), 1)],
           firing: [labels],
         },
       }),
+      {
+        name: "of several Prometheus the failures are added up, in each cluster for itself",
+        input_series: [
+          // Three of one, one of the other after a restart, none of the third.
+          { series: own, values: "0x4 3x40" },
+          { series: failures(group, "p2:9090"), values: "9x5 0x2 1x40" },
+          { series: failures(group, "p3:9090"), values: "0x50" },
+          { series: failures(group).replace("{", '{cluster="west",'), values: "0x4 2x40" },
+        ],
+        alert_rule_test: [
+          tells(alert, 240, [told(4, labels), told(2, { ...labels, cluster: "west" })]),
+        ],
+      },
       {
         name: "the mandated group, too; other people's rules are theirs, and a restart is no failure",
         input_series: [
@@ -85,6 +97,14 @@ export function pagerDeliveryFailing(values: Values): TimelineFile {
   const failed = (integration: string, more = ""): string =>
     `alertmanager_notifications_failed_total{job="alertmanager",instance="a1:9093",integration="${integration}"${more}}`;
   const labels = { severity: "warning", namespace: values.namespace, integration: "pagerduty" };
+  const told = (count: number, own: Labels): Firing => ({
+    labels: own,
+    annotations: {
+      summary: "Pages do not reach PagerDuty",
+      description: `${count} notifications to pagerduty failed within 5 minutes, and so it goes on.`,
+      ...pipelineLinks(values, alert),
+    },
+  });
   return {
     name: alert,
     about: "Pages that do not reach PagerDuty, whatever the reason.",
@@ -100,15 +120,7 @@ export function pagerDeliveryFailing(values: Values): TimelineFile {
         delaySeconds: STEP,
         lagSeconds: 300 - 2 * STEP,
         lines: [counter(failed("pagerduty"), 1)],
-        firing: {
-          labels,
-          annotations: {
-            summary: "Pages do not reach PagerDuty",
-            description:
-              "20 notifications to pagerduty failed within 5 minutes, and so it goes on.",
-            ...pipelineLinks(values, alert),
-          },
-        },
+        firing: told(20, labels),
         disagreeing: {
           says: "two Alertmanagers of which one fails",
           lines: [
@@ -125,6 +137,19 @@ export function pagerDeliveryFailing(values: Values): TimelineFile {
           { series: failed("pagerduty"), values: "7x20 0x40" },
         ],
         alert_rule_test: [tells(alert, 315), tells(alert, 600), tells(alert, 900)],
+      },
+      {
+        name: "of several Alertmanagers and reasons the failures are added up, in each cluster for itself",
+        input_series: [
+          { series: failed("pagerduty", ',reason="serverError"'), values: "0+1x60" },
+          { series: failed("pagerduty", ',reason="rateLimited"'), values: "0+2x60" },
+          // Started anew in the middle.
+          { series: failed("pagerduty").replace("a1:", "a2:"), values: "900+3x19 3+3x40" },
+          { series: failed("pagerduty", ',cluster="west"'), values: "0+1x60" },
+        ],
+        alert_rule_test: [
+          tells(alert, 450, [told(120, labels), told(20, { ...labels, cluster: "west" })]),
+        ],
       },
       {
         name: "one reason after the other is one failure that goes on",

@@ -11,6 +11,7 @@ import {
   questions,
   tells,
   times,
+  type Firing,
   type Labels,
   type TestCase,
   type TimelineFile,
@@ -58,6 +59,8 @@ export function down(values: Values): TimelineFile {
         input_series: [
           { series: up(), values: "1x20 stale" },
           { series: up({ namespace: "staging" }), values: "1x400" },
+          // Another program of the same namespace, which is well, stands for nobody.
+          { series: up({ job: "other", instance: TWO }), values: "1x400" },
         ],
         alert_rule_test: [tells(alert, 21 * STEP + 119), tells(alert, 21 * STEP + 120, [firing])],
         promql_expr_test: [isFiring(alert, 6000, [labels])],
@@ -189,6 +192,9 @@ export function metricsAbsent(values: Values): TimelineFile {
             gauge(info({ cluster: "west" }), 1),
             gauge(info({ cluster: "east", namespace: "staging" }), 1),
             gauge(info({ cluster: "east", job: "other" }), 1),
+            gauge(up({ cluster: "north" }), 1),
+            gauge(info({ cluster: "north" }), 1),
+            gauge(up({ namespace: "payments", job: "other" }), 1),
           ],
           times("on", 60),
         ),
@@ -220,6 +226,16 @@ export function seriesMissing(values: Values): TimelineFile {
     { series: tripped("pinnacle"), values: "0x500" },
   ];
   const missing = 80 * STEP + gap;
+  const one = (cluster: string, count: number): Firing =>
+    warning(
+      values,
+      alert,
+      [
+        `${count} bookmakers of bets no longer report their state`,
+        `${count} breakers were there within the last hour and are not there now.`,
+      ],
+      { ...HERE, cluster },
+    ).firing;
   const fires = missing + 600;
   return {
     name: alert,
@@ -279,6 +295,18 @@ export function seriesMissing(values: Values): TimelineFile {
           { series: tripped("fanduel", { cluster: "west" }), values: "0x500" },
         ],
         promql_expr_test: [isFiring(alert, fires, [labels])],
+      },
+      {
+        name: "each cluster tells of its own, once for all replicas; another program knows none of them",
+        input_series: [
+          { series: tripped("draftkings", { cluster: "east" }), values: gone },
+          { series: tripped("draftkings", { cluster: "east", instance: TWO }), values: gone },
+          { series: tripped("draftkings", { cluster: "east", job: "other" }), values: "0x500" },
+          { series: tripped("fanduel", { cluster: "east" }), values: "0x500" },
+          { series: tripped("draftkings", { cluster: "west" }), values: gone },
+          { series: tripped("fanduel", { cluster: "west" }), values: gone },
+        ],
+        alert_rule_test: [tells(alert, fires, [one("east", 1), one("west", 2)])],
       },
     ],
   };
@@ -375,6 +403,12 @@ export function storeError(values: Values): TimelineFile {
           { series: errors({ op: "load" }), values: "9x40 0x60" },
         ],
         alert_rule_test: [300, 465, 615, 900, 1200].map((seconds) => tells(alert, seconds)),
+      },
+      {
+        name: "a failure right after a restart is one, though the process before had seen more",
+        input_series: [{ series: errors(), values: "7x10 0x5 1x40" }],
+        promql_expr_test: [isFiring(alert, 17 * STEP, [labels])],
+        alert_rule_test: [tells(alert, 15 * STEP)],
       },
       {
         name: "each operation is told apart, and another program's is none",
@@ -474,7 +508,7 @@ export function logLost(values: Values): TimelineFile {
       `${ONE} loses log lines`,
       "Log lines have been dropped within the last 15 minutes, or none can be written.",
     ],
-    { ...HERE, instance: ONE },
+    { ...HERE, job: values.jobs[0] ?? "", instance: ONE },
   );
   const dropped = (more: Labels = {}): string =>
     series(values, "switchgear_log_lines_dropped_total", more);
@@ -509,6 +543,14 @@ export function logLost(values: Values): TimelineFile {
         ],
         promql_expr_test: [isFiring(alert, 120, [labels]), isFiring(alert, 600, [labels])],
         alert_rule_test: [tells(alert, 105), tells(alert, 630)],
+      },
+      {
+        name: "a single line that is lost right after a restart is told, though the process before had lost more",
+        input_series: [
+          { series: dropped(), values: "7x10 0x5 1x40" },
+          { series: dropped({ instance: TWO }), values: "0x5 1x50" },
+        ],
+        promql_expr_test: [isFiring(alert, 28 * STEP, [labels, { ...labels, instance: TWO }])],
       },
       {
         name: "a counter that begins anew lost nothing; another program's log is its own",
@@ -573,4 +615,31 @@ export function scrapeNearLimit(values: Values): readonly TimelineFile[] {
       tests,
     },
   ];
+}
+
+/** Of several replicas; the others of its cases are among those of single breakers. */
+export function modeForgottenEverywhere(values: Values): TimelineFile {
+  const alert = "SwitchgearModeForgotten";
+  const forSeconds = secondsOf(values.modeForgottenAfter);
+  // The longest that is within the gap: the wait is long.
+  const step = secondsOf(values.gap) / 2;
+  const mode = (more: Labels): string =>
+    series(values, "switchgear_breaker_mode", { bookmaker: "draftkings", mode: "shadow", ...more });
+  const labels = { severity: "warning", ...HERE, bookmaker: "draftkings", mode: "shadow" };
+  return {
+    name: `${alert}-replicas`,
+    about: "Set by hand on every replica.",
+    stepSeconds: step,
+    rules: ["process.yml"],
+    tests: [
+      {
+        name: "an order that reached all replicas is told once",
+        input_series: inputs(
+          [gauge(mode({}), 1), gauge(mode({ instance: TWO }), 1)],
+          times("on", Math.ceil(forSeconds / step) + 4),
+        ),
+        promql_expr_test: [isFiring(alert, forSeconds, [labels])],
+      },
+    ],
+  };
 }

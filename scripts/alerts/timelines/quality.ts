@@ -2,8 +2,9 @@
 
 import type { Values } from "../values.ts";
 import { strangers, warning } from "./breakers.ts";
-import { series, TWO } from "./subject.ts";
+import { NAMESPACE, series, TWO } from "./subject.ts";
 import {
+  at,
   counter,
   gauge,
   inputs,
@@ -14,6 +15,7 @@ import {
   twice,
   type Labels,
   type Line,
+  type TestCase,
   type TimelineFile,
 } from "./timeline.ts";
 
@@ -26,9 +28,9 @@ export function loadShedding(values: Values): TimelineFile {
     "Calls to draftkings are shed because Switchgear is loaded",
     `${percentage(share)} of the calls to draftkings are refused because this process is loaded.`,
   ]);
-  const calls = (part: number, more: Labels = {}, reason = "load_shed"): Line[] => {
+  const calls = (part: number, more: Labels = {}, reason = "load_shed", total = 10_000): Line[] => {
     const of = { bookmaker: "draftkings", operation: "odds", ...more };
-    const refused = Math.round(part * 10_000);
+    const refused = Math.round(part * total);
     return [
       counter(series(values, "circuit_breaker_rejected_total", { ...of, reason }), refused, 0),
       counter(
@@ -38,8 +40,8 @@ export function loadShedding(values: Values): TimelineFile {
       ),
       counter(
         series(values, "switchgear_requests_total", { ...of, outcome: "ok" }),
-        10_000 - refused,
-        10_000,
+        total - refused,
+        total,
       ),
     ];
   };
@@ -67,13 +69,19 @@ export function loadShedding(values: Values): TimelineFile {
         name: "at the share it is none, above it is one, over all operations",
         input_series: inputs(
           [
-            ...calls(values.shedShare, { bookmaker: "fanduel" }),
+            ...calls(
+              values.shedShare,
+              { bookmaker: "fanduel" },
+              "load_shed",
+              evenTotal(values.shedShare),
+            ),
             ...calls(values.shedShare * 1.5, { operation: "odds" }),
             ...calls(values.shedShare * 0.7, { operation: "markets" }),
+            ...calls(0, { job: "other" }),
           ],
           times("on", 40),
         ),
-        promql_expr_test: [isFiring(alert, 300, [labels])],
+        promql_expr_test: [isFiring(alert, 300, [labels]), isFiring(alert, 570, [labels])],
       },
       {
         name: "other reasons are no load; a restart of the counters is no load either",
@@ -90,6 +98,20 @@ export function loadShedding(values: Values): TimelineFile {
       },
     ],
   };
+}
+
+/** Of so many calls the share of refused ones is the same number in floating point, too. */
+function evenTotal(share: number): number {
+  // As Prometheus reckons a rate of five minutes from scrapes that fall into place.
+  const rate = (by: number): number => (300 / STEP - 1) * by * (300 / (300 - STEP) / 300);
+  for (let total = 1000; total < 20_000; total += 100) {
+    const [refused, rest] = [
+      rate(Math.round(share * total)),
+      rate(Math.round((1 - share) * total)),
+    ];
+    if (refused / (refused + rest) === share) return total;
+  }
+  return 10_000;
 }
 
 /** How long a window of five minutes still holds more than `limit` of what was `share` in it. */
@@ -134,6 +156,13 @@ export function successRatioLow(values: Values): TimelineFile {
       ),
     ];
   };
+  const rarely = (name: string, bookmaker: string, calls: string): TestCase["input_series"] =>
+    endpoint(name, bad, { more: { bookmaker } }).map(({ series: own, on }) => ({
+      series: own.startsWith("switchgear_endpoint_info")
+        ? own
+        : own.replace(/bookmaker="[^"]*",?/, ""),
+      values: own.startsWith("switchgear_endpoint_calls_total") ? calls : `${on}x120`,
+    }));
   return {
     name: alert,
     about: "The worst endpoint of a bookmaker that is in use and called.",
@@ -164,6 +193,17 @@ export function successRatioLow(values: Values): TimelineFile {
             ...endpoint("https://a.example", bad, { state: 1 }),
             ...endpoint("https://b.example", bad / 2, { state: 2 }),
             ...endpoint("https://c.example", bad / 3, { state: 3 }),
+            // Another program may tell of one address twice.
+            ...["a", "b"].map((zone) =>
+              gauge(
+                series(values, "circuit_breaker_success_ratio", {
+                  endpoint: "https://a.example",
+                  job: "other",
+                  zone,
+                }),
+                0,
+              ),
+            ),
           ],
           times("on", 60),
         ),
@@ -180,6 +220,36 @@ export function successRatioLow(values: Values): TimelineFile {
           times("on", 90),
         ),
         alert_rule_test: [tells(alert, 615), tells(alert, 1200)],
+      },
+      {
+        name: "states and calls of another program's endpoint at the same address are none of ours",
+        input_series: inputs(
+          [
+            ...endpoint("https://a.example", bad, { state: 2 }),
+            ...endpoint("https://a.example", bad, { more: { job: "other" } }),
+            ...endpoint("https://b.example", bad, { calls: 0 }),
+            ...endpoint("https://b.example", bad, { more: { job: "other" } }),
+          ],
+          times("on", 60),
+        ),
+        alert_rule_test: [tells(alert, 615), tells(alert, 840)],
+      },
+      {
+        name: "a call now and then is enough, with a restart between them, too",
+        input_series: [
+          ...rarely("https://a.example", "draftkings", "0x0 1x17 2x17 3x17"),
+          ...rarely("https://b.example", "fanduel", "7x0 8x8 0x1 1x7 2x7 3x7 4x20"),
+        ],
+        promql_expr_test: [isFiring(alert, 615, [labels, { ...labels, bookmaker: "fanduel" }])],
+      },
+      {
+        name: "five minutes after its last call an endpoint is one that nobody calls",
+        input_series: rarely("https://a.example", "draftkings", `0+1x50 50x60`),
+        // The window still holds the last two different values for 19 steps.
+        promql_expr_test: [
+          isFiring(alert, 50 * STEP + 300 - 2 * STEP + 300, [labels]),
+          isFiring(alert, 50 * STEP + 300 - STEP + 300, []),
+        ],
       },
     ],
   };
@@ -200,7 +270,11 @@ export function rejectingWhileClosed(values: Values): TimelineFile {
     });
   const tripped = (more: Labels = {}): string =>
     series(values, "circuit_breaker_tripped", { bookmaker: "draftkings", ...more });
-  const lines = [counter(refused(), 5), gauge(tripped(), 0, 0)];
+  const lines = [
+    counter(refused(), 3),
+    counter(refused({ operation: "markets" }), 2),
+    gauge(tripped(), 0, 0),
+  ];
   return {
     name: alert,
     about: "Refused as tripped while nothing is: a defect.",
@@ -229,6 +303,7 @@ export function rejectingWhileClosed(values: Values): TimelineFile {
           { series: tripped(), values: "1x20 0x100" },
           { series: tripped({ bookmaker: "fanduel" }), values: "1x120" },
           { series: tripped({ job: "other" }), values: "1x120" },
+          { series: tripped({ cluster: "west" }), values: "1x120" },
         ],
         alert_rule_test: [tells(alert, 600), tells(alert, 20 * STEP + 600 + 285)],
         promql_expr_test: [isFiring(alert, 21 * STEP + 600 + 300, [labels])],
@@ -246,6 +321,40 @@ export function rejectingWhileClosed(values: Values): TimelineFile {
         alert_rule_test: [tells(alert, 315), tells(alert, 900)],
       },
       strangers(alert, [315, 900], [{ series: refused(), values: "9x20 0x80" }]),
+      {
+        name: "a call now and then is enough, with a restart between them, too",
+        input_series: [
+          { series: refused(), values: "0 1x17 2x17" },
+          { series: refused({ bookmaker: "fanduel" }), values: "0+5x9 0+5x20" },
+        ],
+        promql_expr_test: [isFiring(alert, 315, [labels, { ...labels, bookmaker: "fanduel" }])],
+      },
+    ],
+  };
+}
+
+export function recordedRefusals(values: Values): TimelineFile {
+  const rejected = series(values, "circuit_breaker_rejected_total", {
+    bookmaker: "draftkings",
+    operation: "odds",
+    reason: "load_shed",
+  });
+  const labels = `{namespace="${NAMESPACE}",bookmaker="draftkings",reason="load_shed"}`;
+  const asked = (seconds: number, value: number): object => ({
+    expr: "round(namespace_bookmaker:circuit_breaker_rejected:rate5m, 0.01)",
+    eval_time: at(seconds),
+    exp_samples: [{ labels, value }],
+  });
+  return {
+    name: "recording-refusals",
+    about: "For how long refusals count.",
+    stepSeconds: STEP,
+    tests: [
+      {
+        name: "refusals that are over count for five minutes",
+        input_series: [{ series: rejected, values: "0+300x20 6000x40" }],
+        promql_expr_test: [asked(300, 20), asked(555, 2.11), asked(600, 0)],
+      },
     ],
   };
 }

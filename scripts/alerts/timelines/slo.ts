@@ -4,6 +4,7 @@ import { budget, secondsOf, type Values } from "../values.ts";
 import { percentage } from "./quality.ts";
 import { links, NAMESPACE, series, TWO } from "./subject.ts";
 import {
+  at,
   counter,
   inputs,
   isFiring,
@@ -23,10 +24,10 @@ type Kind = "success" | "latency";
 type Window = Values["slo"]["windows"][number];
 
 export function budgets(values: Values): readonly TimelineFile[] {
-  return values.slo.windows.map((window, at) => {
+  return values.slo.windows.map((window, index) => {
     const { long, short } = window;
     return {
-      name: at === 0 ? ALERT : `${ALERT}-${long}`,
+      name: index === 0 ? ALERT : `${ALERT}-${long}`,
       about: `The pace of ${long} and ${short}. A bookmaker's budget, and that of all.`,
       stepSeconds: stepOf(window),
       rules: ["slo.yml"],
@@ -177,6 +178,61 @@ function asked(values: Values, window: Window, kind: Kind): TestCase[] {
   });
 }
 
+/**
+ * Just at and just below what is asked, which no calls that are counted would meet: as if it were recorded so.
+ * Of each bookmaker one thing is less than the others.
+ */
+function edges(values: Values, window: Window): TestCase {
+  const { long, short, factor } = window;
+  const forSeconds = secondsOf(window.for);
+  const { callsMin } = values.slo;
+  // With this many, a share of them is their quotient to the last bit.
+  const many = 2 ** Math.ceil(Math.log2(callsMin + 1));
+  const pace = factor * budget(values.slo.success.objective);
+  const [exactly, under, over] = [pace, pace * 0.97, (pace + 1) / 2];
+  const of = (
+    bookmaker: string,
+    inLong: number,
+    inShort: number,
+    calls = many,
+  ): TestCase["input_series"] =>
+    (
+      [
+        ["bad", long, inLong * calls],
+        ["calls", long, calls],
+        ["bad", short, inShort * calls],
+        ["calls", short, calls],
+      ] as const
+    ).map(([name, length, value]) => ({
+      series: `switchgear_slo:${name}:increase${length}{slo="success",namespace="${NAMESPACE}",bookmaker="${bookmaker}"}`,
+      values: `${value}x${forSeconds / stepOf(window) + 2}`,
+    }));
+  return {
+    name: `what is exactly at the pace, or has one call too few, burns nothing, ${long}`,
+    input_series: [
+      of("over", over, over),
+      of("enough", over, over, callsMin),
+      of("few", over, over, callsMin - 1),
+      of("long-exactly", exactly, over),
+      of("long-under", under, over),
+      of("short-exactly", over, exactly),
+      of("short-under", over, under),
+      // So many that all together are well.
+      of("rest", 0, 0, many * Math.ceil(10 / pace)),
+    ].flat(),
+    promql_expr_test: [
+      isFiring(
+        ALERT,
+        forSeconds + stepOf(window),
+        ["over", "enough"].map(
+          (bookmaker) => firingOf(values, window, "success", 0, bookmaker).labels,
+        ),
+        { window: long },
+      ),
+    ],
+  };
+}
+
 function particular(values: Values, window: Window): TestCase[] {
   const stepSeconds = stepOf(window);
   const only = { window: window.long };
@@ -260,6 +316,7 @@ function particular(values: Values, window: Window): TestCase[] {
       ],
       labelsOf("success", "draftkings"),
     ),
+    edges(values, window),
     on("few calls say nothing", load(values, "success", 1, { calls: few }), []),
     on(
       "another program's calls are none of ours",
@@ -312,4 +369,266 @@ function particular(values: Values, window: Window): TestCase[] {
       ],
     },
   ];
+}
+
+/** What is recorded, itself: cheaper to ask than by way of what alerts on it after hours. */
+export function budgetsRecorded(values: Values): TimelineFile {
+  const windows = values.slo.windows.flatMap(({ long, short }) => [long, short]);
+  const [first = "", ...others] = [...new Set(windows)].toSorted(
+    (a, b) => secondsOf(a) - secondsOf(b),
+  );
+  const parts = partsOf(secondsOf(first));
+  return {
+    name: "recording-slo",
+    about: "What service levels are made of.",
+    stepSeconds: secondsOf(first) / parts,
+    rules: ["slo.yml"],
+    tests: [
+      successRecorded(values, first, parts),
+      latencyRecorded(values, first, parts),
+      ...others.map((window) => labelled(values, window, secondsOf(first) / parts)),
+      {
+        name: "the budgets",
+        input_series: [],
+        promql_expr_test: [
+          {
+            expr: "switchgear_slo:budget",
+            eval_time: at(secondsOf(first) / parts),
+            exp_samples: (["success", "latency"] as const).map((slo) => ({
+              labels: `switchgear_slo:budget{slo="${slo}"}`,
+              value: budget(values.slo[slo].objective),
+            })),
+          },
+        ],
+      },
+    ],
+  };
+}
+
+/** Five samples in the window, or as few more as make whole seconds. */
+function partsOf(seconds: number): number {
+  for (let parts = 5; ; parts += 1) if (seconds % parts === 0) return parts;
+}
+
+interface Counted {
+  readonly name: string;
+  readonly labels: Labels;
+  /** What the window holds is ten times that, where it has five samples. */
+  readonly weight: number;
+  /** A process that starts anew within the window: its counter does, too. */
+  readonly isReset?: boolean;
+}
+
+/** Now faster, now slower, so that half of the window and the double hold another part of the calls. */
+function growth(parts: number): number[] {
+  // The last ones but one window's add up to two each.
+  const inside = [...Array.from({ length: parts - 5 }, () => 2), 1, 1, 5, 1];
+  return [...Array.from({ length: 3 * parts }, () => 3), ...inside];
+}
+
+function countedInputs(
+  values: Values,
+  parts: number,
+  all: readonly Counted[],
+): TestCase["input_series"] {
+  return all.map(({ name, labels, weight, isReset = false }) => {
+    const grown = growth(parts);
+    const started = grown.length - 3;
+    let total = 1000 * weight;
+    const samples = grown.map((by, step) => {
+      if (isReset && step === started) total = 0;
+      return (total += by * weight);
+    });
+    return { series: series(values, name, labels), values: samples.join(" ") };
+  });
+}
+
+interface Sum {
+  readonly where: Labels;
+  readonly weight: number;
+}
+
+function recordedSums(
+  record: string,
+  only: Labels,
+  parts: number,
+  stepSeconds: number,
+  sums: readonly Sum[],
+): object {
+  const wanted = Object.entries(only).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  return {
+    expr: `round(${record}{${wanted.join(", ")}})`,
+    eval_time: at((growth(parts).length - 1) * stepSeconds),
+    exp_samples: sums.map(({ where, weight }) => {
+      const labels = Object.entries(where).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+      return { labels: `{${labels.join(",")}}`, value: weight * 2 * parts };
+    }),
+  };
+}
+
+const OTHER = { job: "other", instance: "10.9.9.9:1" };
+const HERE = { namespace: NAMESPACE };
+const WEST = { namespace: NAMESPACE, cluster: "west" };
+const STAGING = { namespace: "staging" };
+
+function successRecorded(values: Values, window: string, parts: number): TestCase {
+  const stepSeconds = secondsOf(window) / parts;
+  const counted =
+    (name: string, label: string) =>
+    (value: string, weight: number, more: Labels = {}, isReset = false): Counted => ({
+      name,
+      labels: { bookmaker: "draftkings", operation: "odds", [label]: value, ...more },
+      weight,
+      isReset,
+    });
+  const requests = counted("switchgear_requests_total", "outcome");
+  const rejected = counted("circuit_breaker_rejected_total", "reason");
+  const slo = { slo: "success" };
+  const bad = `switchgear_slo:bad:increase${window}`;
+  const calls = `switchgear_slo:calls:increase${window}`;
+  const draftkings = { bookmaker: "draftkings", ...slo };
+  const fanduel = { bookmaker: "fanduel", ...slo };
+  const pinnacle = { bookmaker: "pinnacle", ...slo };
+  return {
+    name: "what was called and what was bad of it, of each bookmaker and of all, over all replicas and operations",
+    input_series: countedInputs(values, parts, [
+      requests("ok", 40),
+      requests("failed", 2),
+      requests("timeout", 3, {}, true),
+      requests("refused", 100),
+      rejected("load_shed", 11, {}, true),
+      rejected("tripped", 100),
+      requests("ok", 60, { instance: TWO }, true),
+      requests("failed", 5, { instance: TWO }),
+      rejected("load_shed", 13, { instance: TWO }),
+      requests("failed", 7, { operation: "markets" }, true),
+      requests("failed", 1000, OTHER),
+      rejected("load_shed", 2000, OTHER),
+      requests("ok", 50, { bookmaker: "fanduel" }),
+      requests("failed", 29, { bookmaker: "fanduel" }),
+      requests("timeout", 30, { bookmaker: "pinnacle" }),
+      requests("ok", 4, WEST),
+      requests("failed", 19, WEST),
+      requests("failed", 23, STAGING),
+    ]),
+    promql_expr_test: [
+      recordedSums(bad, slo, parts, stepSeconds, [
+        { where: { ...HERE, ...draftkings }, weight: 41 },
+        { where: { ...HERE, ...fanduel }, weight: 29 },
+        { where: { ...HERE, ...pinnacle }, weight: 30 },
+        { where: { ...WEST, ...draftkings }, weight: 19 },
+        { where: { ...STAGING, ...draftkings }, weight: 23 },
+        // The worst one's is its own.
+        { where: { ...HERE, ...slo }, weight: 59 },
+        { where: { ...WEST, ...slo }, weight: 0 },
+        { where: { ...STAGING, ...slo }, weight: 0 },
+      ]),
+      recordedSums(calls, slo, parts, stepSeconds, [
+        { where: { ...HERE, ...draftkings }, weight: 141 },
+        { where: { ...HERE, ...fanduel }, weight: 79 },
+        { where: { ...HERE, ...pinnacle }, weight: 30 },
+        { where: { ...WEST, ...draftkings }, weight: 23 },
+        { where: { ...STAGING, ...draftkings }, weight: 23 },
+        { where: { ...HERE, ...slo }, weight: 250 },
+        { where: { ...WEST, ...slo }, weight: 23 },
+        { where: { ...STAGING, ...slo }, weight: 23 },
+      ]),
+    ],
+  };
+}
+
+function latencyRecorded(values: Values, window: string, parts: number): TestCase {
+  const stepSeconds = secondsOf(window) / parts;
+  const { seconds } = values.slo.latency;
+  const le = Number.isInteger(seconds) ? `${seconds}.0` : String(seconds);
+  /** So many calls, of which so many were in time. */
+  const answered = (
+    count: number,
+    inTime: number,
+    more: Labels = {},
+    isReset = false,
+  ): Counted[] => {
+    const labels = { bookmaker: "draftkings", operation: "odds", outcome: "ok", ...more };
+    const bucket = (edge: string, weight: number): Counted => ({
+      name: "switchgear_request_duration_seconds_bucket",
+      labels: { ...labels, le: edge },
+      weight,
+      isReset,
+    });
+    return [
+      { name: "switchgear_request_duration_seconds_count", labels, weight: count, isReset },
+      bucket("0.005", 1),
+      bucket(le, inTime),
+      bucket("+Inf", count),
+    ];
+  };
+  const slo = { slo: "latency" };
+  const sums = (of: (sums: readonly [calls: number, inTime: number]) => number): Sum[] =>
+    (
+      [
+        [{ ...HERE, bookmaker: "draftkings", ...slo }, [59, 26]],
+        [{ ...HERE, bookmaker: "fanduel", ...slo }, [8, 3]],
+        [{ ...WEST, bookmaker: "draftkings", ...slo }, [7, 5]],
+        [{ ...STAGING, bookmaker: "draftkings", ...slo }, [6, 2]],
+      ] as const
+    ).map(([where, counts]) => ({ where, weight: of(counts) }));
+  const bad = `switchgear_slo:bad:increase${window}`;
+  const calls = `switchgear_slo:calls:increase${window}`;
+  return {
+    name: "what was answered and how much of it too late, over all replicas and operations",
+    input_series: countedInputs(
+      values,
+      parts,
+      [
+        answered(20, 12, {}, true),
+        answered(30, 10, { instance: TWO }),
+        answered(9, 4, { operation: "markets" }),
+        answered(500, 100, { outcome: "failed" }),
+        answered(1000, 200, OTHER),
+        answered(8, 3, { bookmaker: "fanduel" }),
+        answered(7, 5, WEST),
+        answered(6, 2, STAGING),
+      ].flat(),
+    ),
+    promql_expr_test: [
+      recordedSums(bad, slo, parts, stepSeconds, [
+        ...sums(([all, inTime]) => all - inTime),
+        { where: { ...HERE, ...slo }, weight: 5 },
+        { where: { ...WEST, ...slo }, weight: 0 },
+        { where: { ...STAGING, ...slo }, weight: 0 },
+      ]),
+      recordedSums(calls, slo, parts, stepSeconds, [
+        ...sums(([all]) => all),
+        { where: { ...HERE, ...slo }, weight: 67 },
+        { where: { ...WEST, ...slo }, weight: 7 },
+        { where: { ...STAGING, ...slo }, weight: 6 },
+      ]),
+    ],
+  };
+}
+
+/** The windows differ in nothing but their length: of the others only who is told apart. */
+function labelled(values: Values, window: string, stepSeconds: number): TestCase {
+  const end = 6;
+  return {
+    name: `the same of ${window}`,
+    input_series: inputs(
+      [...load(values, "success", 0.5), ...load(values, "latency", 0.5, { bookmaker: "fanduel" })],
+      times("on", end + 1),
+    ),
+    promql_expr_test: ["bad", "calls"].map((name) => ({
+      expr: `group by (slo, bookmaker) (switchgear_slo:${name}:increase${window})`,
+      eval_time: at(end * stepSeconds),
+      exp_samples: [
+        '{slo="success"}',
+        '{slo="latency"}',
+        '{slo="success",bookmaker="draftkings"}',
+        '{slo="latency",bookmaker="fanduel"}',
+        // Its calls are counted there, too, and none of them is bad.
+        '{slo="success",bookmaker="fanduel"}',
+      ]
+        .filter((labels) => name === "calls" || !labels.endsWith('"success",bookmaker="fanduel"}'))
+        .map((labels) => ({ labels, value: 1 })),
+    })),
+  };
 }
