@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { format } from "prettier";
 import { alertsPage } from "./alerts/page.ts";
-import { DEFAULT_VALUES, renderAlerts } from "./alerts/render.ts";
+import { DEFAULT_VALUES, otherRunbooks, renderAlerts } from "./alerts/render.ts";
 import { readValues, ValuesError } from "./alerts/values.ts";
 
 const USAGE = `usage: npm run alerts -- --values FILE [--out FOLDER]
@@ -29,7 +29,11 @@ try {
   const out = resolve(options.out);
   const rendered = await renderAlerts(readValues(DEFAULT_VALUES, options.values));
   const page = await format(alertsPage(rendered), { parser: "markdown", printWidth: 100 });
-  const files = [...rendered, { path: "docs/alerts.md", content: page }];
+  const files = [
+    ...rendered,
+    ...otherRunbooks(rendered),
+    { path: "docs/alerts.md", content: page },
+  ];
   for (const { path, content } of files) {
     mkdirSync(dirname(join(out, path)), { recursive: true });
     writeFileSync(join(out, path), content);

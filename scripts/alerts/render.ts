@@ -1,7 +1,7 @@
 // The bundle of alerts from its templates and one file of values.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { Eta } from "eta";
 import { format, resolveConfig } from "prettier";
 import { timelineFiles } from "./timelines/index.ts";
@@ -9,6 +9,7 @@ import { budget, secondsOf, type Values } from "./values.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const TEMPLATES = join(ROOT, "alerts/templates");
+const RUNBOOKS = "runbooks";
 export const DEFAULT_VALUES = join(ROOT, "alerts/values.yaml");
 
 export interface Rendered {
@@ -28,17 +29,40 @@ export async function renderAlerts(values: Values): Promise<Rendered[]> {
   });
   const layout = await resolveConfig(join(ROOT, "alerts/switchgear.yml"));
   const made = templates().map((file) => {
-    const path = join("alerts", relative(TEMPLATES, file)).replace(/\.eta$/, "");
+    const own = relative(TEMPLATES, file).replace(/\.eta$/, "");
     const text = eta.renderString(readFileSync(file, "utf8"), facts);
-    const note = `# Rendered from ${relative(ROOT, file)} by \`npm run alerts\`.\n`;
-    return { path, text: note + text };
+    const note = `Rendered from ${relative(ROOT, file)} by \`npm run alerts\`.`;
+    // The first line of a page is its alert's name.
+    return own.startsWith(`${RUNBOOKS}/`)
+      ? { path: own, text: `${text}\n<!-- ${note} -->\n` }
+      : { path: join("alerts", own), text: `# ${note}\n${text}` };
   });
-  return Promise.all(
+  const rendered = await Promise.all(
     [...made, ...timelineFiles(values)].map(async ({ path, text }) => ({
       path,
       content: await format(text, { ...layout, filepath: path }),
     })),
   );
+  return rendered.filter(({ path }) => !isUnasked(path, rendered));
+}
+
+/** The page of an alert that these values leave out. */
+function isUnasked(path: string, rendered: readonly Rendered[]): boolean {
+  if (!path.startsWith(`${RUNBOOKS}/`)) return false;
+  const name = basename(path, ".md");
+  const all = rendered.filter((file) => file.path.endsWith(".yml"));
+  return !all.some(({ content }) => content.includes(`alert: ${name}\n`));
+}
+
+/** The pages that are the same whatever the values, for whoever publishes all of them. */
+export function otherRunbooks(rendered: readonly Rendered[]): Rendered[] {
+  const templated = new Set(templates().map((file) => basename(file, ".eta")));
+  const known = new Set(rendered.map(({ path }) => path));
+  return readdirSync(join(ROOT, RUNBOOKS))
+    .filter((file) => !templated.has(file))
+    .map((file) => join(RUNBOOKS, file))
+    .filter((path) => !known.has(path))
+    .map((path) => ({ path, content: readFileSync(join(ROOT, path), "utf8") }));
 }
 
 function templates(): string[] {
@@ -63,6 +87,10 @@ function factsOf(values: Values): object {
     le: le(slo.latency.seconds),
     budget,
     percent: (part: number) => `${Number((part * 100).toPrecision(4))} %`,
+    words,
+    /** As it stands between a shell's double quotes. */
+    inShell: (text: string) => text.replaceAll(/[\\"$`]/g, String.raw`\$&`),
+    runbookOfBudgets: budgetsInWords(slo.windows),
     thousands: (count: number) => count.toLocaleString("en-US"),
     runbook: (alert: string) => `${values.runbooks}/${alert}.md`,
     dashboard: (page: Page, ...labels: string[]) => {
@@ -80,6 +108,46 @@ function le(seconds: number): string {
 /** For a regular expression in PromQL's quotes. */
 function escaped(text: string): string {
   return text.replaceAll(".", String.raw`\\.`);
+}
+
+const UNITS: Readonly<Record<string, string>> = { s: "second", m: "minute", h: "hour", d: "day" };
+
+/** `1h` is an hour, `15m` are 15 minutes. */
+function words(duration: string): string {
+  const unit = UNITS[duration.at(-1) ?? ""] ?? "";
+  const count = Number.parseInt(duration, 10);
+  if (count !== 1) return `${count} ${unit}s`;
+  return `${unit === "hour" ? "an" : "a"} ${unit}`;
+}
+
+function budgetsInWords(windows: Values["slo"]["windows"]): object {
+  const over = (severity: string): string =>
+    listed(windows.filter((window) => window.severity === severity).map(({ long }) => long));
+  const who = [
+    ["critical", "critical: it wakes somebody"],
+    ["warning", "a warning: it waits for the day"],
+  ].flatMap(([severity = "", what = ""]) => {
+    const longs = over(severity);
+    return longs === "" ? [] : [`over ${longs} ${what}`];
+  });
+  const days = ({ long, factor }: Values["slo"]["windows"][number], at: number): string => {
+    const left = Number((30 / factor).toPrecision(2));
+    return at === 0 ? `at the pace of ${long} in ${left} days` : `of ${long} in ${left}`;
+  };
+  return {
+    who: `${who.join("; ").replace(/^o/, "O")}.`,
+    paces: listed(windows.map(days)),
+    ends: listed(
+      windows.map(
+        ({ long, short }) => `that of ${long} after ${secondsOf(short) / 60 + 5} minutes`,
+      ),
+    ),
+  };
+}
+
+function listed(items: readonly string[]): string {
+  const last = items.at(-1) ?? "";
+  return items.length < 2 ? last : `${items.slice(0, -1).join(", ")} and ${last}`;
 }
 
 const MONTH_SECONDS = 30 * 86_400;

@@ -2,7 +2,15 @@
 // wrong in them is told.
 
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
@@ -69,9 +77,36 @@ test("nothing of the repository's own values is left where there are others", as
   for (const { path, content } of files) {
     assert.doesNotMatch(content, /switchgear\.example|grafana\.example/, path);
     assert.doesNotMatch(content, /job="switchgear"}/, path);
+    if (path.startsWith("runbooks/")) assert.doesNotMatch(content, /job=\\"switchgear\\"/, path);
     assert.doesNotMatch(content, /<<|>>[^-]/, path);
     assert.doesNotMatch(content, /undefined|NaN\b(?! NaN|$)/m, path);
   }
+});
+
+test("the runbooks say what these values make of the alerts", async () => {
+  const files = await renderAlerts(readValues(DEFAULT_VALUES, OTHERS));
+  const pages = new Map(files.map(({ path, content }) => [path, content]));
+  const says = (alert: string, ...texts: string[]): void => {
+    const page = pages.get(`runbooks/${alert}.md`) ?? "";
+    for (const text of texts) assert.ok(page.includes(text), `${alert}: ${text}\n${page}`);
+  };
+  says("CircuitBreakerSuccessRatioLow", "fewer than 90 succeeded");
+  says("CircuitBreakerFlapping", "at least 3 times within 10 minutes", "[10m]");
+  says("CircuitBreakerMostlyOpen", "40 % of the last 20 minutes", "at least 2 times", "[20m]");
+  says("CircuitBreakerStuckOpen", "tripped for 2 hours, and", "odds for 2 hours.", "[2h]");
+  says("CircuitBreakerManyTripped", "At least 2 bookmakers and 34 % of all, or 5,");
+  says("SwitchgearModeForgotten", "been so for 6 hours.");
+  says("SwitchgearDown", "missed for 12 hours", 'up{job=~\\"switchgear|hyper-bun\\", namespace');
+  says(
+    "SwitchgearErrorBudgetBurn",
+    "Over 2h critical: it wakes somebody; over 1d a warning: it waits for the day.",
+    "99.5 % of the calls",
+    "90 % of the calls that succeed are to take no longer\nthan 2.5 s.",
+    "at the pace of 2h in 3.8 days and of 1d in 15.",
+    "that of 2h after 15 minutes and that of 1d after 65 minutes.",
+  );
+  // No limit, no alert about it, no page.
+  assert.equal(pages.has("runbooks/SwitchgearScrapeNearLimit.md"), false);
 });
 
 for (const [what, text, fault] of [
@@ -137,6 +172,13 @@ test("the command of docs/alerts.md renders everything, its page among it", asyn
     /\| \[`CircuitBreakerManyTripped`\].*\| pagerduty .*`CircuitBreakerTripped`, /,
   );
   assert.match(page, /\| \[`SwitchgearPagerDeliveryFailing`\].*\| second-channel /);
+  // The page's links lead to something, and to no alert that is not there.
+  for (const [, target = ""] of page.matchAll(/\]\(\.\.\/(runbooks\/\w+\.md)/g)) {
+    assert.ok(existsSync(join(folder, "rendered", target)), target);
+  }
+  const rendered = readdirSync(join(folder, "rendered/runbooks"));
+  assert.equal(rendered.length, readdirSync(join(ROOT, "runbooks")).length - 1);
+  assert.ok(rendered.includes("README.md"));
 });
 
 test("npm run alerts says what is wrong, and writes nothing", async () => {
