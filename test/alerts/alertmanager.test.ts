@@ -13,7 +13,7 @@ import { freePorts, ready, start } from "../support/programs.ts";
 import { whyNoTools } from "../tools/available.ts";
 import { toolPath } from "../tools/build.ts";
 import { keyOf, sent } from "./muting.ts";
-import { readAlerts, readText } from "./rule-files.ts";
+import { readAlerts, readText, seconds } from "./rule-files.ts";
 
 const FILE = "alerts/alertmanager/alertmanager.yml";
 
@@ -128,7 +128,7 @@ const ROUTES = [
   ["", "tickets", "30s", "5m", "12h"],
   ['alertname="SwitchgearWatchdog"', "dead-mans-switch", "0s", "1m", "1m"],
   ['alertname="SwitchgearPagerDeliveryFailing"', "second-channel", "0s", "1m", "1h"],
-  ['severity="critical"', "pagerduty", "0s", "1m", "4h"],
+  ['severity="critical"', "pagerduty", "20s", "1m", "4h"],
   ['severity="warning"', "tickets", undefined, undefined, undefined],
   ['severity=~"info|none"', "nobody", undefined, undefined, undefined],
 ];
@@ -148,6 +148,29 @@ test("each route tells as soon and as often as is written here, to PagerDuty's o
     pagerduty_url: "https://events.pagerduty.com/v2/enqueue",
     resolve_timeout: "5m",
   });
+});
+
+test("a page waits for what mutes it, and comes and ends as soon as docs/alerts.md says", () => {
+  const [, from = "", to = "", ends = ""] =
+    /comes between (\d+) and (\d+) minutes after the trip and resolves (\d+) minutes after/.exec(
+      readText("docs/alerts.md"),
+    ) ?? [];
+  const prometheus = parse(readText("alerts/prometheus/prometheus.yml")) as {
+    readonly global: { readonly scrape_interval: string; readonly evaluation_interval: string };
+  };
+  const scrape = seconds(prometheus.global.scrape_interval);
+  const evaluation = seconds(prometheus.global.evaluation_interval);
+  const rule = alerts.find(({ alert }) => alert === "CircuitBreakerTripped");
+  const route = config.route.routes?.find(({ receiver }) => receiver === "pagerduty");
+  const wait = seconds(route?.group_wait ?? "");
+  const ruleWaits = seconds(rule?.for ?? "");
+
+  // Two rules of one cause are evaluated up to an interval apart.
+  assert.ok(wait > evaluation);
+  assert.ok(ruleWaits >= Number(from) * 60);
+  assert.ok(scrape + evaluation + ruleWaits + wait <= Number(to) * 60);
+  const interval = seconds(route?.group_interval ?? "");
+  assert.equal(seconds(rule?.keep_firing_for ?? "") + interval, Number(ends) * 60);
 });
 
 /** `A(B|C)|D` is AB, AC and D. */
