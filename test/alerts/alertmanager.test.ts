@@ -4,77 +4,27 @@
 // Building the tools for the first time takes some minutes; it says so on standard error.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { parse } from "yaml";
-import { freePorts, ready, start } from "../support/programs.ts";
+import { start } from "../support/programs.ts";
 import { whyNoTools } from "../tools/available.ts";
 import { toolPath } from "../tools/build.ts";
-import { keyOf, sent } from "./muting.ts";
-import { readAlerts, readText, seconds } from "./rule-files.ts";
+import { answersOf, differences, reload, SILENT, tellAll } from "./asking.ts";
+import { startAlertmanager } from "./live.ts";
+import { ALERTMANAGER_FILE, OTHERS, readConfig, RECEIVERS, routesOf, WRITTEN } from "./routing.ts";
+import { readAlerts, readText, ROOT, seconds } from "./rule-files.ts";
 
-const FILE = "alerts/alertmanager/alertmanager.yml";
+const FILE = ALERTMANAGER_FILE;
+
+/** Everything here takes a second; this is for a machine that others load, too. */
+const MS_MAX = 40_000;
 
 const skip = whyNoTools();
 
-interface Route {
-  readonly receiver?: string;
-  readonly group_by?: readonly string[];
-  readonly matchers?: readonly string[];
-  readonly group_wait?: string;
-  readonly group_interval?: string;
-  readonly repeat_interval?: string;
-  readonly routes?: readonly Route[];
-}
-
-interface Config {
-  readonly global: Readonly<Record<string, string>>;
-  readonly route: Route;
-  readonly inhibit_rules: readonly {
-    readonly source_matchers: readonly string[];
-    readonly target_matchers: readonly string[];
-  }[];
-  readonly receivers: readonly (Readonly<Record<string, unknown>> & { readonly name: string })[];
-}
-
 const text = readText(FILE);
-const config = parse(text) as Config;
+const config = readConfig();
 const alerts = readAlerts();
-
-/** Written down, and not derived: a severity that changes changes who is woken. */
-const RECEIVERS: Readonly<Record<string, string>> = {
-  "CircuitBreakerEndpointCoolingDown warning": "tickets",
-  "CircuitBreakerFlapping warning": "tickets",
-  "CircuitBreakerLoadShedding warning": "tickets",
-  "CircuitBreakerManyTripped critical": "pagerduty",
-  "CircuitBreakerMostlyOpen critical": "pagerduty",
-  "CircuitBreakerNoEndpoint critical": "pagerduty",
-  "CircuitBreakerReplicaDisagreement warning": "tickets",
-  "CircuitBreakerStateLost critical": "pagerduty",
-  "CircuitBreakerStuckOpen warning": "tickets",
-  "CircuitBreakerSuccessRatioLow warning": "tickets",
-  "CircuitBreakerTripped critical": "pagerduty",
-  "CircuitBreakerWindowOpen warning": "tickets",
-  "SwitchgearConfigRejected warning": "tickets",
-  "SwitchgearDown critical": "pagerduty",
-  "SwitchgearErrorBudgetBurn critical": "pagerduty",
-  "SwitchgearErrorBudgetBurn warning": "tickets",
-  "SwitchgearInstanceDown warning": "tickets",
-  "SwitchgearLogLost warning": "tickets",
-  "SwitchgearMetricsAbsent critical": "pagerduty",
-  "SwitchgearModeForgotten warning": "tickets",
-  "SwitchgearPagerDeliveryFailing warning": "second-channel",
-  "SwitchgearRejectingWhileClosed warning": "tickets",
-  "SwitchgearRuleFailures warning": "tickets",
-  "SwitchgearScrapeNearLimit warning": "tickets",
-  "SwitchgearSeriesMissing warning": "tickets",
-  "SwitchgearStoreDown warning": "tickets",
-  "SwitchgearStoreError warning": "tickets",
-  "SwitchgearStoreRecovered warning": "tickets",
-  "SwitchgearWatchdog none": "dead-mans-switch",
-};
 
 async function amtool(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await start([toolPath("amtool"), ...args]).ended;
@@ -107,48 +57,14 @@ test(
   "what no route knows is seen by somebody, and what is for nobody wakes nobody",
   { skip },
   async () => {
-    assert.equal(await receiverOf("alertname=Other", "severity=critcal"), "tickets");
-    assert.equal(await receiverOf("alertname=Other"), "tickets");
-    assert.equal(await receiverOf("alertname=Other", "severity=info"), "nobody");
+    for (const [labels, receiver] of OTHERS) {
+      const given = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+      assert.equal(await receiverOf(...given), receiver, given.join());
+    }
   },
 );
 
-function routesOf(route: Route): Route[] {
-  return [route, ...(route.routes ?? []).flatMap(routesOf)];
-}
-
-test("each bookmaker is an incident of its own: no route groups by less", () => {
-  const [root, ...others] = routesOf(config.route);
-  assert.deepEqual(root?.group_by, ["alertname", "cluster", "namespace", "bookmaker"]);
-  for (const route of others) assert.equal(route.group_by, undefined, route.receiver);
-});
-
-/** Written down, too: what is left out is inherited, and a page would wait half a minute more. */
-const ROUTES = [
-  ["", "tickets", "30s", "5m", "12h"],
-  ['alertname="SwitchgearWatchdog"', "dead-mans-switch", "0s", "1m", "1m"],
-  ['alertname="SwitchgearPagerDeliveryFailing"', "second-channel", "0s", "1m", "1h"],
-  ['severity="critical"', "pagerduty", "20s", "1m", "4h"],
-  ['severity="warning"', "tickets", undefined, undefined, undefined],
-  ['severity=~"info|none"', "nobody", undefined, undefined, undefined],
-];
-
-test("each route tells as soon and as often as is written here, to PagerDuty's own address", () => {
-  assert.deepEqual(
-    routesOf(config.route).map((route) => [
-      (route.matchers ?? []).join(),
-      route.receiver,
-      route.group_wait,
-      route.group_interval,
-      route.repeat_interval,
-    ]),
-    ROUTES,
-  );
-  assert.deepEqual(config.global, {
-    pagerduty_url: "https://events.pagerduty.com/v2/enqueue",
-    resolve_timeout: "5m",
-  });
-});
+for (const { what, of, is } of WRITTEN) test(what, () => assert.deepEqual(of(config), is));
 
 test("a page waits for what mutes it, and comes and ends as soon as docs/alerts.md says", () => {
   const [, from = "", to = "", ends = ""] =
@@ -206,98 +122,14 @@ test("every receiver is used, and no secret stands in the file", () => {
   }
 });
 
-test("PagerDuty's receiver leaves nothing to Alertmanager's defaults, which change", () => {
-  const pagerduty = config.receivers.find(({ name }) => name === "pagerduty");
-  const ways = (pagerduty?.["pagerduty_configs"] ?? []) as readonly object[];
-  assert.equal(ways.length, 1);
-  assert.deepEqual(ways.flatMap(Object.keys), [
-    "routing_key_file",
-    "send_resolved",
-    "severity",
-    "description",
-    "source",
-    "component",
-    "group",
-    "class",
-    "client",
-    "client_url",
-    "details",
-    "links",
-  ]);
-});
-
-test("each receiver says whether it tells of the end, whatever Alertmanager's default is", () => {
-  const told = config.receivers.flatMap(({ name, ...ways }) =>
-    Object.values(ways).flatMap((way) =>
-      (way as readonly { readonly send_resolved?: boolean }[]).map(
-        (one) => `${name} ${one.send_resolved}`,
-      ),
-    ),
-  );
-  assert.deepEqual(told, [
-    "pagerduty true",
-    "second-channel true",
-    "tickets true",
-    "dead-mans-switch false",
-  ]);
-});
-
-interface Seen {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly status: { readonly inhibitedBy: readonly string[] };
-}
-
-async function alertmanager(t: TestContext): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "switchgear-alertmanager-"));
-  const [port = 0] = await freePorts(1);
-  const program = start([
-    toolPath("alertmanager"),
-    `--config.file=${FILE}`,
-    `--storage.path=${folder}`,
-    `--web.listen-address=127.0.0.1:${port}`,
-    "--cluster.listen-address=",
-  ]);
-  t.after(async () => {
-    program.child.kill("SIGKILL");
-    await program.ended;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const url = `http://127.0.0.1:${port}`;
-  await ready(program, `${url}/-/ready`);
-  return `${url}/api/v2/alerts`;
-}
-
-/** Sources come in asynchronously: how long they may take before it counts as never. */
-const MUTED_MS_MAX = 20_000;
-
-async function mutedAt(url: string): Promise<Map<string, boolean>> {
-  const seen = (await (await fetch(url)).json()) as Seen[];
-  return new Map(seen.map(({ labels, status }) => [keyOf(labels), status.inhibitedBy.length > 0]));
-}
-
 test(
-  "what mutes what: each pair, in its own cluster and namespace, and no neighbour",
+  "who hears what, what is one incident and what mutes what: in its own cluster and namespace, and no neighbour",
   { skip },
   async (t) => {
-    const url = await alertmanager(t);
-    const told = sent();
-    const answer = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(told.map(({ labels }) => ({ labels }))),
-    });
-    assert.equal(answer.status, 200, await answer.text());
-
-    const wanted = new Map(told.map(({ labels, isMuted }) => [keyOf(labels), isMuted]));
-    assert.equal(wanted.size, told.length, "each is told once");
-    let found = new Map<string, boolean>();
-    const deadlineMs = performance.now() + MUTED_MS_MAX;
-    do {
-      found = await mutedAt(url);
-      if ([...wanted].every(([key, isMuted]) => found.get(key) === isMuted)) break;
-      await new Promise((next) => setTimeout(next, 100));
-    } while (performance.now() < deadlineMs);
-    const wrong = [...wanted].filter(([key, isMuted]) => found.get(key) !== isMuted);
-    assert.deepEqual(wrong, []);
+    const { url, kill } = await startAlertmanager(join(ROOT, FILE), MS_MAX, ...SILENT);
+    t.after(kill);
+    await tellAll(url);
+    await reload(url);
+    assert.deepEqual(differences(await answersOf(url)), []);
   },
 );

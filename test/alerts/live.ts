@@ -13,10 +13,52 @@ import { stringify } from "yaml";
 import { ready, startProcess, until } from "../pager/processes.ts";
 import { freePorts } from "../support/programs.ts";
 import { toolPath } from "../tools/build.ts";
+import { ALERTMANAGER_FILE } from "./routing.ts";
 import { ROOT, RULE_FILES } from "./rule-files.ts";
 
 /** One series: its labels, `__name__` among them. */
 export type Labels = Readonly<Record<string, string>>;
+
+export interface Alertmanager {
+  readonly url: string;
+  readonly output: () => string;
+  /** At once, and what it has stored with it. */
+  readonly kill: () => Promise<void>;
+}
+
+/** The real program with this configuration, ready to answer. */
+export async function startAlertmanager(
+  config: string,
+  msMax: number,
+  ...options: readonly string[]
+): Promise<Alertmanager> {
+  const folder = mkdtempSync(join(tmpdir(), "switchgear-alertmanager-"));
+  const [port = 0] = await freePorts(1);
+  const url = `http://127.0.0.1:${port}`;
+  const running = startProcess(
+    "alertmanager",
+    [
+      toolPath("alertmanager"),
+      `--config.file=${config}`,
+      `--storage.path=${folder}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      "--cluster.listen-address=",
+      ...options,
+    ],
+    { cwd: folder, env: { HOME: folder }, msMax },
+  );
+  const kill = async (): Promise<void> => {
+    await running.kill();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await ready(running, `${url}/-/ready`);
+  } catch (error) {
+    await kill();
+    throw error;
+  }
+  return { url, output: () => running.output(), kill };
+}
 
 /** The first scrapes take a second or two; this is for a machine that others load, too. */
 const SCRAPED_MS_MAX = 40_000;
@@ -26,28 +68,19 @@ export async function seriesOfPrometheus(
   wanted: readonly string[],
 ): Promise<Labels[]> {
   const folder = mkdtempSync(join(tmpdir(), "switchgear-live-"));
-  const [prometheusPort = 0, alertmanagerPort = 0] = await freePorts(2);
+  const [prometheusPort = 0] = await freePorts(1);
   const server = createServer((_, response) => {
     response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end(page);
   });
   await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
   const config = join(folder, "prometheus.yml");
   const pagePort = (server.address() as AddressInfo).port;
-  writeFileSync(config, configuration(pagePort, prometheusPort, alertmanagerPort));
   mkdirSync(join(folder, "data"));
 
-  const options = { cwd: folder, env: { HOME: folder }, msMax: 2 * SCRAPED_MS_MAX };
-  const alertmanager = startProcess(
-    "alertmanager",
-    [
-      toolPath("alertmanager"),
-      `--config.file=${join(ROOT, "alerts/alertmanager/alertmanager.yml")}`,
-      `--storage.path=${folder}`,
-      `--web.listen-address=127.0.0.1:${alertmanagerPort}`,
-      "--cluster.listen-address=",
-    ],
-    options,
-  );
+  const msMax = 2 * SCRAPED_MS_MAX;
+  const alertmanager = await startAlertmanager(join(ROOT, ALERTMANAGER_FILE), msMax);
+  const alertmanagerPort = Number(new URL(alertmanager.url).port);
+  writeFileSync(config, configuration(pagePort, prometheusPort, alertmanagerPort));
   const prometheus = startProcess(
     "prometheus",
     [
@@ -56,11 +89,10 @@ export async function seriesOfPrometheus(
       `--storage.tsdb.path=${join(folder, "data")}`,
       `--web.listen-address=127.0.0.1:${prometheusPort}`,
     ],
-    options,
+    { cwd: folder, env: { HOME: folder }, msMax },
   );
   const url = `http://127.0.0.1:${prometheusPort}`;
   try {
-    await ready(alertmanager, `http://127.0.0.1:${alertmanagerPort}/-/ready`);
     await ready(prometheus, `${url}/-/ready`);
     let missing: string[] = [];
     return await until(

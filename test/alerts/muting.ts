@@ -1,6 +1,8 @@
 // What mutes what, written down and not derived: each pair is asked of a real Alertmanager, in a namespace of
 // its own, beside the same target where nothing mutes it.
 
+import { OTHERS, RECEIVERS } from "./routing.ts";
+
 export interface Pair {
   readonly source: readonly [alertname: string, severity: string, more?: Labels];
   readonly target: readonly [alertname: string, severity: string, more?: Labels];
@@ -22,6 +24,7 @@ const BREAKERS = [
   ["CircuitBreakerEndpointCoolingDown", "warning"],
   ["CircuitBreakerSuccessRatioLow", "warning"],
   ["SwitchgearErrorBudgetBurn", "critical"],
+  ["SwitchgearErrorBudgetBurn", "warning"],
 ] as const;
 
 function ofBookmaker(source: string, targets: readonly string[]): Pair[] {
@@ -60,20 +63,32 @@ export const PAIRS: readonly Pair[] = [
     "CircuitBreakerSuccessRatioLow",
     BURN,
   ]),
-  {
-    source: [BURN, "critical", { slo: "success" }],
-    target: [BURN, "critical", { slo: "success", ...DK }],
-    same: ["slo"],
-  },
-  {
-    source: [BURN, "critical", { slo: "success", ...DK }],
-    target: [BURN, "critical", { slo: "latency", ...DK }],
-    same: ["bookmaker"],
-  },
+  ...["critical", "warning"].flatMap((severity): Pair[] => [
+    {
+      source: [BURN, "critical", { slo: "success" }],
+      target: [BURN, severity, { slo: "success", ...DK }],
+      same: ["slo"],
+    },
+    {
+      source: [BURN, "critical", { slo: "success", ...DK }],
+      target: [BURN, severity, { slo: "latency", ...DK }],
+      same: ["bookmaker"],
+    },
+    {
+      source: [BURN, "critical", { slo: "success" }],
+      target: [BURN, severity, { slo: "latency" }],
+      same: [],
+    },
+  ]),
   {
     source: [BURN, "critical", { slo: "latency", ...DK, window: "1h" }],
     target: [BURN, "warning", { slo: "latency", ...DK, window: "1d" }],
     same: ["bookmaker", "slo"],
+  },
+  {
+    source: [BURN, "critical", { slo: "latency", window: "1h" }],
+    target: [BURN, "warning", { slo: "latency", window: "1d" }],
+    same: ["slo"],
   },
   {
     source: ["SwitchgearDown", "critical"],
@@ -116,6 +131,34 @@ export const NEIGHBOURS: readonly Pair[] = [
     same: [],
   },
   {
+    source: [BURN, "warning", { slo: "success" }],
+    target: [BURN, "warning", { slo: "success", ...DK }],
+    same: [],
+  },
+  {
+    source: [BURN, "warning", { slo: "success", ...DK }],
+    target: [BURN, "warning", { slo: "latency", ...DK }],
+    same: [],
+  },
+  // Nor does one bookmaker another, a window a window, or slowness failures.
+  ...["critical", "warning"].flatMap((severity): Pair[] => [
+    {
+      source: [BURN, "critical", { slo: "success", ...DK }],
+      target: [BURN, severity, { slo: "success", bookmaker: "fanduel" }],
+      same: [],
+    },
+    {
+      source: [BURN, severity, { slo: "success", ...DK, window: "short" }],
+      target: [BURN, severity, { slo: "success", ...DK, window: "long" }],
+      same: [],
+    },
+  ]),
+  {
+    source: [BURN, "critical", { slo: "latency", ...DK }],
+    target: [BURN, "warning", { slo: "success", ...DK }],
+    same: [],
+  },
+  {
     source: ["CircuitBreakerTripped", "critical", DK],
     target: ["CircuitBreakerStuckOpen", "warning", DK],
     same: [],
@@ -143,27 +186,95 @@ export interface Sent {
   readonly isMuted: boolean;
 }
 
-/** Everything that is told to Alertmanager, and what becomes of it. */
+/** Everything that is told to Alertmanager, and what becomes of it. What mutes comes before what it mutes. */
 export function sent(): Sent[] {
-  const pairs = PAIRS.flatMap((pair, n) => {
-    const agreeing: Sent[] = [
-      { labels: labelsOf(pair.source, `pair-${n}`), isMuted: false },
-      { labels: labelsOf(pair.target, `pair-${n}`), isMuted: true },
-      // The same, but for one thing in which they must agree.
-      { labels: labelsOf(pair.target, `pair-${n}`, { cluster: "west" }), isMuted: false },
-      { labels: labelsOf(pair.target, `other-${n}`), isMuted: false },
-    ];
-    const others = pair.same.map((label) => ({
-      labels: labelsOf(pair.target, `pair-${n}`, { [label]: OTHER[label] ?? "other" }),
+  return [
+    ...PAIRS.flatMap(ofPair),
+    // Other people's alerts with the same labels neither mute nor are muted.
+    ...oneOfEach(({ source, target }) => [source, target[2]]).flatMap(ofStrangers),
+    ...NEIGHBOURS.flatMap(({ source, target }, n) => both(source, target, `neighbour-${n}`, false)),
+    ...matrix(),
+    ...OTHERS.map(([own], n) => ({
+      labels: { ...DK, ...own, cluster: "east", namespace: `other-${n}` },
       isMuted: false,
-    }));
-    return agreeing.concat(others);
+    })),
+  ];
+}
+
+function both(
+  source: Pair["source"],
+  target: Pair["target"],
+  namespace: string,
+  isMuted: boolean,
+  more: Labels = {},
+): Sent[] {
+  return [
+    { labels: labelsOf(source, namespace, more), isMuted: false },
+    { labels: labelsOf(target, namespace, more), isMuted },
+  ];
+}
+
+function ofPair({ source, target, same }: Pair, n: number): Sent[] {
+  const alone = (namespace: string, more?: Labels): Sent => ({
+    labels: labelsOf(target, namespace, more),
+    isMuted: false,
   });
-  const neighbours = NEIGHBOURS.flatMap((pair, n) => [
-    { labels: labelsOf(pair.source, `neighbour-${n}`), isMuted: false },
-    { labels: labelsOf(pair.target, `neighbour-${n}`), isMuted: false },
-  ]);
-  return [...pairs, ...neighbours];
+  return [
+    ...both(source, target, `pair-${n}`, true),
+    // The same, but for one thing in which they must agree.
+    alone(`pair-${n}`, { cluster: "west" }),
+    alone(`elsewhere-${n}`),
+    ...same.map((label) => alone(`pair-${n}`, { [label]: OTHER[label] ?? "other" })),
+    // Where there is but one cluster no alert has the label.
+    ...both(source, target, `single-${n}`, true, { cluster: "" }),
+    alone(`single-${n}`),
+  ];
+}
+
+function ofStrangers({ source, target }: Pair, n: number): Sent[] {
+  return [
+    ...both(["Other", source[1], source[2] ?? {}], target, `stranger-${n}`, false),
+    ...both(source, ["Other", target[1], target[2] ?? {}], `bystander-${n}`, false),
+  ];
+}
+
+function mutes([source]: Pair["source"], [name, severity]: Pair["target"]): boolean {
+  return PAIRS.some(
+    (pair) => pair.source[0] === source && pair.target[0] === name && pair.target[1] === severity,
+  );
+}
+
+/** Of those that are the same in this, one. */
+function oneOfEach(what: (pair: Pair) => unknown): Pair[] {
+  return [...new Map(PAIRS.map((pair) => [JSON.stringify(what(pair)), pair])).values()];
+}
+
+/** Of each that mutes, all alerts with its own labels: those that it does not name stay. */
+function matrix(): Sent[] {
+  const sources = oneOfEach(({ source }) => source)
+    .map(({ source }) => source)
+    .filter(([name]) => name !== BURN);
+  // Those that mute others, too, are asked alone with it.
+  const mutingNames = new Set(PAIRS.map(({ source: [name] }) => name));
+  return sources.flatMap((source) => besides(source, mutingNames));
+}
+
+function besides(source: Pair["source"], mutingNames: ReadonlySet<string>): Sent[] {
+  const namespace = `all-${source[0]}`;
+  const told = (one: Pair["source"], by: Pair["source"], where: string): Sent => ({
+    labels: labelsOf(one, where),
+    isMuted: mutes(by, one),
+  });
+  const found = [told(source, source, namespace)];
+  for (const one of Object.keys(RECEIVERS)) {
+    const [name = "", severity = ""] = one.split(" ");
+    if (name === source[0]) continue;
+    const target: Pair["target"] = [name, severity, source[2] ?? {}];
+    const where = `${source[0]}-${name}-${severity}`;
+    if (!mutingNames.has(name)) found.push(told(target, source, namespace));
+    else found.push(told(source, target, where), told(target, source, where));
+  }
+  return found;
 }
 
 const OTHER: Labels = { bookmaker: "fanduel", instance: "2" };
@@ -173,7 +284,8 @@ function labelsOf(
   namespace: string,
   more: Labels = {},
 ): Labels {
-  return { alertname, severity, cluster: "east", namespace, ...own, ...more };
+  const labels = { alertname, severity, cluster: "east", namespace, ...own, ...more };
+  return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ""));
 }
 
 export function keyOf(labels: Labels): string {

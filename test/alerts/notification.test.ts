@@ -8,12 +8,11 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { PagerEvent } from "../pager/event.ts";
 import { startPagerDuty, type PagerDuty } from "../pager/pagerduty.ts";
-import { ready, startProcess, until, type Running } from "../pager/processes.ts";
+import { until } from "../pager/processes.ts";
 import { alertmanagerText } from "../pager/settings.ts";
 import { startWebhooks, type Webhooks } from "../pager/webhooks.ts";
-import { freePorts } from "../support/programs.ts";
 import { whyNoTools } from "../tools/available.ts";
-import { toolPath } from "../tools/build.ts";
+import { startAlertmanager, type Alertmanager } from "./live.ts";
 import { EXTERNAL_URL, KEY, pageOf, tripped, type Told } from "./messages.ts";
 
 // Alertmanager does the work, whichever runtime asks it.
@@ -26,10 +25,9 @@ const FACTOR = 300;
 const WAIT_MS = 40_000;
 
 let folder: string;
-let url: string;
 let pager: PagerDuty;
 let channels: Webhooks;
-let alertmanager: Running;
+let alertmanager: Alertmanager;
 
 before(async () => {
   if (skip !== false) return;
@@ -48,21 +46,7 @@ before(async () => {
   }
   const config = join(folder, "alertmanager.yml");
   writeFileSync(config, alertmanagerText(pager.url, join(folder, "secrets"), FACTOR));
-  const [port = 0] = await freePorts(1);
-  url = `http://127.0.0.1:${port}`;
-  alertmanager = startProcess(
-    "alertmanager",
-    [
-      toolPath("alertmanager"),
-      `--config.file=${config}`,
-      `--storage.path=${folder}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-      "--cluster.listen-address=",
-      `--web.external-url=${EXTERNAL_URL}`,
-    ],
-    { cwd: folder, env: { HOME: folder }, msMax: 4 * WAIT_MS },
-  );
-  await ready(alertmanager, `${url}/-/ready`);
+  alertmanager = await startAlertmanager(config, 4 * WAIT_MS, `--web.external-url=${EXTERNAL_URL}`);
 });
 
 after(async () => {
@@ -76,7 +60,7 @@ async function tell(alerts: readonly Told[], isFiring: boolean): Promise<void> {
   const endsAt = new Date(Date.now() + (isFiring ? 3_600_000 : -1000)).toISOString();
   // One that is older than its route waits is told of at once, alone.
   const startsAt = new Date(Date.now() - (isFiring ? 0 : 60_000)).toISOString();
-  const answer = await fetch(`${url}/api/v2/alerts`, {
+  const answer = await fetch(`${alertmanager.url}/api/v2/alerts`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(alerts.map((one) => Object.assign({ startsAt, endsAt }, one))),
