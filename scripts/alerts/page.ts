@@ -173,7 +173,9 @@ own cluster and namespace only.`;
 const TAIL = `## What to know on the night
 
 - A page comes between 5 and 6 minutes after the trip and resolves 3 minutes after the reset
-  ([measured](page-proof.md)), two of which are \`keep_firing_for\`.
+  ([measured](page-proof.md)), two of which are \`keep_firing_for\`. The last 20 s before it comes are
+  Alertmanager's wait for what mutes it. Until it resolves PagerDuty is told again every 4 hours; of a ticket
+  every 12 hours, and through the second channel every hour.
 - Its text names the replicas that are tripped: an order given to one does not reach the others yet.
 - Alertmanager sends nothing for an alert that is muted, not even its end: an incident that was open before
   \`CircuitBreakerManyTripped\` came stays open in PagerDuty, and is closed by hand.
@@ -193,7 +195,13 @@ runbooks are unquoted by the shell, and every series, label and fixed value in t
 Prometheus that has scraped a Switchgear on which everything exists at once, an Alertmanager, and itself.
 
 What is sent is compared whole: a real Alertmanager with these routes tells a stand-in for PagerDuty. What mutes
-what is asked of it in pairs (\`test/alerts/muting.ts\`), beside the same alerts where nothing mutes them.
+what is asked of it in pairs (\`test/alerts/muting.ts\`), beside the same alerts where nothing mutes them, and with
+every other alert beside what mutes.
+
+Alertmanager's configuration is changed, too: every matcher, label, receiver, order, wait and field of it, and
+each alert that one more could be muted. A real Alertmanager reads each change. At least 97 % must be noticed; what
+cannot be is listed in \`test/alerts/alertmanager-survivors.ts\` with the reason, and
+\`node test/alerts/alertmanager-mutate.ts\` shows it.
 
 The rules are changed one comparison, threshold, duration, aggregation, label or matcher at a time, and
 their tests are asked about each change. At least 97 % must be noticed; what cannot be is listed in
