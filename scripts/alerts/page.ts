@@ -172,7 +172,7 @@ own cluster and namespace only.`;
 
 const TAIL = `## What to know on the night
 
-- A page comes between 5 and 6 minutes after the trip and resolves 3 minutes after the reset
+- A page comes between 5 and 6 minutes after the trip and resolves 2 to 4 minutes after the reset
   ([measured](page-proof.md)), two of which are \`keep_firing_for\`. The last 20 s before it comes are
   Alertmanager's wait for what mutes it. Until it resolves PagerDuty is told again every 4 hours; of a ticket
   every 12 hours, and through the second channel every hour.
@@ -205,7 +205,5 @@ cannot be is listed in \`test/alerts/alertmanager-survivors.ts\` with the reason
 
 The rules are changed one comparison, threshold, duration, aggregation, label or matcher at a time, and
 their tests are asked about each change. At least 97 % must be noticed; what cannot be is listed in
-\`test/alerts/survivors.ts\` with the reason. \`node test/alerts/mutate.ts\` shows it;
-with \`--write\` it notes in \`test/alerts/noticed.json\` which case noticed what, for the next run to ask
-that one first.
+\`test/alerts/survivors.ts\` with the reason. \`node test/alerts/mutate.ts\` shows it.
 `;
