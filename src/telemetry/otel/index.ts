@@ -5,7 +5,8 @@
 
 import type { CollectionResult, MetricData, MetricProducer } from "@opentelemetry/sdk-metrics";
 import { metricData } from "./data.ts";
-import { NO_RESOURCE, Page, type PageFormat } from "./page.ts";
+import type { PageFormat } from "./format.ts";
+import { NO_RESOURCE, Page } from "./page.ts";
 import type { Exemplars } from "../series/exemplars.ts";
 import {
   Recorder,
@@ -25,6 +26,7 @@ export type {
 } from "../series/recorder.ts";
 export { Exemplars } from "../series/exemplars.ts";
 export { headerTracing, traceCalls } from "./tracing.ts";
+export type { PageFormat } from "./format.ts";
 export type { HeaderTracing, TracingOptions, TracingSource } from "./tracing.ts";
 
 export interface OtelOptions {

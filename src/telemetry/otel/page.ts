@@ -11,6 +11,7 @@ import type { CollectionResult } from "@opentelemetry/sdk-metrics";
 import type { HistogramSample, Labels, MetricFamily } from "../series/families.ts";
 import type { Exemplar, Exemplars } from "../series/exemplars.ts";
 import { metricData } from "./data.ts";
+import type { PageFormat } from "./format.ts";
 
 /** One family as of the last page. */
 interface Known {
@@ -23,8 +24,6 @@ interface Known {
 /** Lines that are written without a pause: about a millisecond. Those of new series take longer. */
 const LINES_PER_PART = 5000;
 const NEW_LINES_PER_PART = 500;
-
-export type PageFormat = "text" | "openmetrics";
 
 export interface PageOptions {
   /** Default `text`. */
