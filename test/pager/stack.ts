@@ -234,6 +234,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       BOOKMAKER: "draftkings",
       BOOKMAKER_URL: `${draftkings.url}/odds`,
       SWITCHGEAR_URL: gateway.adminUrl,
+      CLUSTER: "none",
       SWITCHGEAR_URLS: gateway.adminUrl,
       SWITCHGEAR_CONFIG: config,
       SWITCHGEAR_DB: join(folder, "data/circuit_breaker.db"),
