@@ -21,6 +21,10 @@ function trippedOf(values: Values, bookmaker: string, more: Labels = {}): string
   return series(values, "circuit_breaker_tripped", { bookmaker, ...more });
 }
 
+function byHand(values: Values, bookmaker: string, more: Labels = {}): Line {
+  return gauge(series(values, "switchgear_breaker_tripped_by_hand", { bookmaker, ...more }), 1);
+}
+
 /** So many tripped, so many well. */
 function fleet(values: Values, out: number, well: number, more: Labels = {}): Line[] {
   return Array.from({ length: out + well }, (_, n) =>
@@ -116,6 +120,45 @@ export function manyTripped(values: Values): TimelineFile {
         "another program's breakers are none of ours",
         fleet(values, anyway, 0, { job: "other" }),
       ),
+      silent("those that a person holds are no outage, nor are their endpoints, on any replica", [
+        ...fleet(values, few + 2, 0),
+        byHand(values, "b0"),
+        ...endpointsOnly(values, "b0", [2]),
+        byHand(values, "b1"),
+        gauge(trippedOf(values, "b1", { instance: TWO }), 1),
+        gauge(byHand(values, "b1", { instance: TWO }).series, 0),
+      ]),
+      {
+        name: "they are held through scrapes that fail",
+        input_series: inputs(
+          [...fleet(values, few + 1, 0), byHand(values, "b0")],
+          Array.from({ length: 44 }, (_, n) => (n % 3 === 1 ? "stale" : "on")),
+        ),
+        alert_rule_test: [60, 75, 600].map((seconds) => tells(alert, seconds)),
+      },
+      {
+        name: "whom nobody tells of as held any more is held for as long as the gap",
+        input_series: [
+          ...inputs(fleet(values, atLeast, 0), times("on", 80)),
+          ...inputs([byHand(values, "b0")], times("on", 24, "stale", 1)),
+        ],
+        promql_expr_test: [
+          isFiring(alert, 23 * STEP + secondsOf(values.gap) + 45, []),
+          isFiring(alert, 23 * STEP + secondsOf(values.gap) + 60, [labels]),
+        ],
+      },
+      silent("those that a person holds are some of all", [
+        ...fleet(values, anyway + most(anyway - 1), 0),
+        ...Array.from({ length: most(anyway - 1) + 1 }, (_, n) => byHand(values, `b${n}`)),
+      ]),
+      firingCase("what is held elsewhere, or was tripped by nobody, is no reason", [
+        ...fleet(values, atLeast, most(atLeast)),
+        byHand(values, "b0", { job: "other" }),
+        byHand(values, "b0", { namespace: "staging" }),
+        byHand(values, "b0", { cluster: "west" }),
+        byHand(values, "elsewhere"),
+        gauge(byHand(values, "b0").series, 0),
+      ]),
     ],
   };
 }
