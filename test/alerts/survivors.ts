@@ -20,7 +20,7 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
     "what is added up has no instance any more",
   ],
   [
-    /^(CircuitBreakerSuccessRatioLow\/.*: no matcher job @20|namespace_bookmaker:switchgear_endpoints_out:max: no matcher job @39)$/,
+    /^(CircuitBreakerSuccessRatioLow\/.*: no matcher job @(20|135)|namespace_bookmaker:switchgear_endpoints_out:max: no matcher job @(39|97))$/,
     "what it is multiplied with is of that job, and they are matched by job",
   ],
   // processes and budgets

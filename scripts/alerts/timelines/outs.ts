@@ -3,6 +3,7 @@
 import { secondsOf, type Values } from "../values.ts";
 import { links, NAMESPACE, ONE, series, TWO } from "./subject.ts";
 import {
+  at,
   counter,
   gauge,
   inputs,
@@ -285,6 +286,28 @@ export function noEndpoint(values: Values): TimelineFile {
           isFiring(alert, steps * STEP + 300, [{ ...labels, bookmaker: "fanduel" }], {
             bookmaker: "fanduel",
           }),
+        ],
+      },
+      {
+        name: "a label of the target that changes under one address is no fault, and the worst of both is told",
+        input_series: [
+          { series: state({ pod: "a" }), values: "2x11 stale" },
+          { series: info("draftkings", { pod: "a" }), values: "1x11 stale" },
+          { series: state({ pod: "b" }), values: "_x12 0x0 2x80" },
+          { series: info("draftkings", { pod: "b" }), values: "_x12 1x80" },
+        ],
+        promql_expr_test: [
+          ...[12, 13].map((step) => ({
+            expr: "namespace_bookmaker:switchgear_endpoints_out:max",
+            eval_time: at(step * STEP),
+            exp_samples: [
+              {
+                labels: `namespace_bookmaker:switchgear_endpoints_out:max{namespace="${NAMESPACE}",bookmaker="draftkings"}`,
+                value: 1,
+              },
+            ],
+          })),
+          isFiring(alert, 300, [labels]),
         ],
       },
       {

@@ -210,6 +210,18 @@ export function successRatioLow(values: Values): TimelineFile {
         alert_rule_test: [tells(alert, 615, [firing])],
       },
       {
+        name: "a label of the target that changes under one address is no fault, and the worst of both is told",
+        // The one that is gone is there until Prometheus marks it, and so is the one that came.
+        input_series: inputs(
+          [
+            ...endpoint("https://a.example", bad, { more: { pod: "a" } }),
+            ...endpoint("https://a.example", 1, { more: { pod: "b" } }),
+          ],
+          times("on", 60),
+        ),
+        alert_rule_test: [tells(alert, 615, [firing])],
+      },
+      {
         name: "at the limit it is none, nor one that nobody calls, nor another program's",
         input_series: inputs(
           [
