@@ -412,6 +412,9 @@ export function endpointCoolingDown(values: Values): TimelineFile {
             ...endpoint("https://a.example", 2),
             ...endpoint("https://a.example", 2, { instance: TWO }),
             ...endpoint("https://b.example", 2),
+            // Neither another program's nor a second pod's series change the text.
+            ...endpoint("https://c.example", 2, { job: "other" }),
+            ...endpoint("https://a.example", 2, { pod: "switchgear-1" }),
           ],
           times("on", 60),
         ),

@@ -342,6 +342,7 @@ export function storeDown(values: Values): TimelineFile {
         keepSeconds: 120,
         lines: [
           gauge(up(), 0, 1),
+          gauge(pending({ job: "another" }), 7),
           gauge(pending(), 3, 0),
           gauge(pending({ instance: TWO }), 9),
           gauge(pending({ namespace: "staging" }), 8),

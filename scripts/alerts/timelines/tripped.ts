@@ -101,7 +101,7 @@ export function tripped(values: Values): TimelineFile {
         ],
       },
       {
-        name: "the worst replica's failures of this bookmaker and this namespace; hostile names are escaped",
+        name: "the worst replica's failures of this bookmaker, namespace and program; hostile names are escaped",
         input_series: inputs(
           [
             gauge(of({ bookmaker: HOSTILE }), 1),
@@ -111,6 +111,8 @@ export function tripped(values: Values): TimelineFile {
             gauge(failures({ bookmaker: "other" }), 99),
             gauge(failures({ bookmaker: HOSTILE, namespace: "staging" }), 97),
             gauge(failures({ bookmaker: HOSTILE, cluster: "west" }), 96),
+            gauge(of({ bookmaker: HOSTILE, instance: "legacy:1", job: "other" }), 1),
+            gauge(failures({ bookmaker: HOSTILE, instance: "legacy:1", job: "other" }), 777),
           ],
           times("on", 24),
         ),
