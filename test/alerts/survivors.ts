@@ -32,6 +32,10 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
     /^Switchgear(Down|MetricsAbsent|StoreRecovered|ModeForgotten)\/.*: == → >=/,
     "what is either 1 or 0 is never above 1",
   ],
+  [
+    /^(SwitchgearDown\/.*: no matcher job @46|SwitchgearMetricsAbsent\/.*: no matcher job @48)$/,
+    "what it is taken from is of that job, and they are matched by job",
+  ],
   [/^Switchgear(StoreError|LogLost)\/.*: increase → rate/, SIGN],
   [/^SwitchgearSeriesMissing\/.*: count → sum/, "each of what is counted is 1"],
   [/^SwitchgearSeriesMissing\/.*: by instance, too @4/, "what is counted has no instance any more"],

@@ -22,13 +22,14 @@ const HERE = { namespace: NAMESPACE };
 
 export function down(values: Values): TimelineFile {
   const alert = "SwitchgearDown";
-  const labels = { severity: "critical", ...HERE };
+  const job = values.jobs[0] ?? "";
+  const labels = { severity: "critical", job, ...HERE };
   const up = (more: Labels = {}): string => series(values, "up", more);
   const firing = {
     labels,
     annotations: {
       summary: "Switchgear is down in bets",
-      description: "No replica has answered a scrape for 2 minutes.",
+      description: `No replica of ${job} has answered a scrape for 2 minutes.`,
       ...links(values, alert),
     },
   };
@@ -65,6 +66,20 @@ export function down(values: Values): TimelineFile {
         alert_rule_test: [tells(alert, 21 * STEP + 119), tells(alert, 21 * STEP + 120, [firing])],
         promql_expr_test: [isFiring(alert, 6000, [labels])],
       },
+      // Where the values name one job only, no other is ours.
+      ...values.jobs.slice(1, 2).map((other): TestCase => ({
+        name: "one of two jobs of a namespace is gone or down while the other is well",
+        input_series: [
+          { series: up(), values: "1x20 stale" },
+          { series: up({ job: other, instance: TWO }), values: "1x400" },
+          { series: up({ cluster: "east" }), values: "1x400" },
+          { series: up({ cluster: "east", job: other, instance: TWO }), values: "1x20 0x380" },
+        ],
+        alert_rule_test: [tells(alert, 21 * STEP + 119)],
+        promql_expr_test: [
+          isFiring(alert, 21 * STEP + 120, [labels, { ...labels, cluster: "east", job: other }]),
+        ],
+      })),
       strangers(alert, [120, 600], inputs([gauge(up({ job: "other" }), 0)], times("on", 60))),
     ],
   };
@@ -73,6 +88,7 @@ export function down(values: Values): TimelineFile {
 /** As long as the values say, which is days: with a sample a minute. */
 export function downForDays(values: Values): TimelineFile {
   const alert = "SwitchgearDown";
+  const labels = { severity: "critical", job: values.jobs[0] ?? "", ...HERE };
   const missed = secondsOf(values.missedFor);
   return {
     name: `${alert}-days`,
@@ -84,8 +100,8 @@ export function downForDays(values: Values): TimelineFile {
         name: "a namespace that was given up is missed for as long as the values say",
         input_series: [{ series: series(values, "up"), values: "1x20 stale" }],
         promql_expr_test: [
-          isFiring(alert, 1500, [{ severity: "critical", ...HERE }]),
-          isFiring(alert, missed + 1140, [{ severity: "critical", ...HERE }]),
+          isFiring(alert, 1500, [labels]),
+          isFiring(alert, missed + 1140, [labels]),
         ],
         alert_rule_test: [tells(alert, missed + 1380)],
       },
@@ -130,17 +146,18 @@ export function instanceDown(values: Values): TimelineFile {
 
 export function metricsAbsent(values: Values): TimelineFile {
   const alert = "SwitchgearMetricsAbsent";
-  const texts = (namespace: string) => ({
+  const job = values.jobs[0] ?? "";
+  const texts = (namespace: string, of: string) => ({
     summary: `No circuit breaker reports its state in ${namespace}`,
-    description: "Nothing has been scraped of Switchgear for 5 minutes. Trips go unseen.",
+    description: `Nothing has been scraped of ${of} for 5 minutes. Trips go unseen.`,
     ...pipelineLinks(values, alert),
   });
-  const labels = { severity: "critical", ...HERE };
-  const nowhere = {
+  const labels = { severity: "critical", job, ...HERE };
+  const nowhere: Labels & { job?: string } = {
     severity: "critical",
     namespace: values.namespace,
     // `absent` knows the job where there is one.
-    ...(values.jobs.length === 1 ? { job: values.jobs[0] ?? "" } : {}),
+    ...(values.jobs.length === 1 ? { job } : {}),
   };
   const up = (more: Labels = {}): string => series(values, "up", more);
   const info = (more: Labels = {}): string =>
@@ -159,7 +176,7 @@ export function metricsAbsent(values: Values): TimelineFile {
         forSeconds: 300,
         keepSeconds: 120,
         lines: empty,
-        firing: { labels, annotations: texts(NAMESPACE) },
+        firing: { labels, annotations: texts(NAMESPACE, job) },
         startsAnew: true,
         disagreeing: {
           says: "one that reports is enough",
@@ -173,7 +190,12 @@ export function metricsAbsent(values: Values): TimelineFile {
         input_series: [],
         alert_rule_test: [
           tells(alert, 299),
-          tells(alert, 300, [{ labels: nowhere, annotations: texts(values.namespace) }]),
+          tells(alert, 300, [
+            {
+              labels: nowhere,
+              annotations: texts(values.namespace, nowhere.job ?? "Switchgear"),
+            },
+          ]),
         ],
       },
       {
@@ -184,6 +206,16 @@ export function metricsAbsent(values: Values): TimelineFile {
         ),
         alert_rule_test: [tells(alert, 300), tells(alert, 600)],
       },
+      ...values.jobs.slice(1, 2).map((other): TestCase => ({
+        name: "one of two jobs of a namespace holds nothing while the other reports",
+        input_series: inputs(
+          [gauge(up(), 1), gauge(up({ job: other, instance: TWO }), 1)].concat(
+            gauge(info({ job: other, instance: TWO }), 1),
+          ),
+          times("on", 60),
+        ),
+        promql_expr_test: [isFiring(alert, 300, [labels])],
+      })),
       {
         name: "each namespace and cluster has its own, and another program's information is none",
         input_series: inputs(
