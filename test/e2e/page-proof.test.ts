@@ -75,13 +75,13 @@ function told(channel: string, alert: string): Promise<true> {
   );
 }
 
-/** Alertmanager holds so many alerts of one name, and another alert mutes each of them. */
+/** Alertmanager holds so many alerts of one name or more, and another alert mutes each of them. */
 function muted(alert: string, by: string, count: number): Promise<true> {
   return until(
-    `${count} of ${alert} are muted by ${by}`,
+    `${count} or more of ${alert} are muted by ${by}`,
     async () => {
       const muters = await mutersOf(stack, alert);
-      return muters.length === count && muters.every((names) => names.includes(by))
+      return muters.length >= count && muters.every((names) => names.includes(by))
         ? true
         : undefined;
     },
@@ -205,13 +205,18 @@ test(
   { skip },
   async () => {
     const before = incidentsOf(stack.pager, TRIPPED).length;
-    const names = ["draftkings", "fanduel", "feeds"];
-    for (const name of names) await order("trip", name);
+    // By failures: what a person holds is no outage that they share.
+    await breakIt("draftkings");
+    stack.fanduel.control({ status: 500 });
+    await stack.call("/fanduel/odds", 11);
+    await stack.call("/feeds/odds", 60);
 
     await openIncident("CircuitBreakerManyTripped");
-    await muted(TRIPPED, "CircuitBreakerManyTripped", names.length);
+    await muted(TRIPPED, "CircuitBreakerManyTripped", 2);
 
-    for (const name of names) await order("reset", name);
+    await mend("draftkings");
+    await mend("fanduel");
+    await order("reset", "feeds");
     await resolvedIncident("CircuitBreakerManyTripped");
     assert.equal(incidentsOf(stack.pager, TRIPPED).length, before, heard(stack.pager));
   },
