@@ -11,7 +11,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Mutant } from "./mutants.ts";
-import { namesIn, subjects, type Subject } from "./questions.ts";
+import { namesIn, readersOf, subjects, type Subject } from "./questions.ts";
 import {
   eachOf,
   promtool,
@@ -96,7 +96,7 @@ export function sideBySide(question: TestFile, mutants: readonly Mutant[]): Side
   const [original] = mutants;
   if (original === undefined) throw new RangeError("nothing is to be asked");
   const { asked, groups } = neededBy(question, original);
-  const touched = dependentsOf(nameOf(original.original), groups);
+  const touched = readersOf(nameOf(original.original), groups);
   const bare = isTextAsked(question) ? (rule: Rule): Rule => rule : withoutTexts;
   const clones = (rule: Rule): readonly Rule[] =>
     touched.has(nameOf(rule))
@@ -133,19 +133,6 @@ function withoutTexts(rule: Rule): Rule {
 }
 
 const nameOf = ({ alert, record }: Rule): string => alert ?? record ?? "";
-
-/** What depends on a rule, itself included. */
-function dependentsOf(name: string, groups: readonly Group[]): ReadonlySet<string> {
-  const rules = groups.flatMap((group) => group.rules);
-  const found = new Set([name]);
-  for (let count = 0; count < found.size;) {
-    count = found.size;
-    for (const rule of rules) {
-      if ([...namesIn(rule.expr)].some((read) => found.has(read))) found.add(nameOf(rule));
-    }
-  }
-  return found;
-}
 
 function renamed(rule: Rule, touched: ReadonlySet<string>, suffix: string): Rule {
   const to = (text: string): string => renameIn(text, touched, suffix);

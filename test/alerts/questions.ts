@@ -83,14 +83,14 @@ function questionsOf(
   return about.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** The alerts that look at a record, itself or by way of others. */
-function readersOf(record: string, groups: readonly Group[]): ReadonlySet<string> {
+/** What looks at a rule, itself or by way of others, and the rule itself. */
+export function readersOf(name: string, groups: readonly Group[]): ReadonlySet<string> {
   const rules = groups.flatMap((group) => group.rules);
-  const names = new Set([record]);
+  const names = new Set([name]);
   for (let count = 0; count < names.size;) {
     count = names.size;
     for (const rule of rules) {
-      if ([...namesIn(rule.expr)].some((name) => names.has(name))) {
+      if ([...namesIn(rule.expr)].some((read) => names.has(read))) {
         names.add(rule.record ?? rule.alert ?? "");
       }
     }
