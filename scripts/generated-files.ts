@@ -117,10 +117,6 @@ OpenMetrics 1.0, and beside them:
   that took so long, with \`--enable-feature=exemplar-storage\`. In your own service hand one \`new Exemplars()\` of
   \`switchgear/otel\` to \`traceCalls\` and to \`prometheusMetrics\`; the gateway does.
 
-The buckets are the same in every process and release, so that Prometheus can keep the histogram as a native one
-(\`convert_classic_histograms_to_nhcb\`). The rules read the buckets by their bounds: keep those, too
-(\`always_scrape_classic_histograms\`).
-
 ## Traces, and OTLP
 
 \`traceCalls(gear)\` of \`switchgear/otel\` makes a span of each protected call. What the function starts is

@@ -2,7 +2,7 @@
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** How often the event loop is looked at: fifty times a second cost about a thousandth of a core. */
+/** How often the event loop is looked at: fifty times a second cost an idle process 0.4 % of a core. */
 const RESOLUTION_MS = 20;
 
 /** Whoever scrapes, and how many, each minute is shown for as long again. */
