@@ -3,6 +3,7 @@
 import { z } from "zod";
 
 import { OPERATOR_MODES } from "../core/events.ts";
+import { CRITICALITIES, CRITICALITY_DEFAULT } from "../core/overload/criticality.ts";
 import { breaker, endpointBreaker } from "./breaker-schema.ts";
 import {
   always,
@@ -103,8 +104,8 @@ const operation = z.strictObject({
   }),
   criticality: choice({
     meaning: "Which calls are refused last under overload, from the most important down.",
-    values: ["critical_plus", "critical", "sheddable_plus", "sheddable"],
-    byDefault: "critical",
+    values: CRITICALITIES,
+    byDefault: CRITICALITY_DEFAULT,
   }),
   deadlineMs: optionalDuration({
     meaning: "As the upstream's, for this operation alone; longer or shorter.",

@@ -2,8 +2,8 @@
 // operation says. Pure. A header that is wrong is refused and explained: silently ignoring a
 // mistyped criticality would shed the very call it was meant to keep.
 
-import type { Criticality, GatewayCallOptions } from "./ports.ts";
-import { CRITICALITIES } from "./ports.ts";
+import { CRITICALITIES, type Criticality } from "../core/overload/criticality.ts";
+import type { GatewayCallOptions } from "./ports.ts";
 import type { Destination } from "./route.ts";
 import { matchOperation } from "./route.ts";
 import { CRITICALITY_HEADER, LOAD_HEADER, OPERATION_HEADER, TIMEOUT_HEADER } from "./headers.ts";

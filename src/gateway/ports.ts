@@ -3,12 +3,9 @@
 
 import type { Scheduler } from "../core/clock.ts";
 import type { Status429 } from "../core/http-status.ts";
+import type { Criticality } from "../core/overload/criticality.ts";
 import type { Admission, CallOptions } from "../pipeline/call/admission.ts";
 import type { WatchedCall } from "../pipeline/call/watcher.ts";
-
-/** Who suffers when the call is not made, from the most to the least. */
-export const CRITICALITIES = ["critical_plus", "critical", "sheddable_plus", "sheddable"] as const;
-export type Criticality = (typeof CRITICALITIES)[number];
 
 /** What the guard is asked with: the pipeline's options and what a later guard may look at. */
 export interface GatewayCallOptions extends CallOptions {

@@ -6,8 +6,8 @@
 // what two readers could understand differently: dot segments in any spelling, backslashes,
 // encoded control characters in the path, fragments, and bytes that have no place in a target.
 
-import type { Criticality, GatewayOperation, GatewayUpstream } from "./ports.ts";
-import { CRITICALITIES } from "./ports.ts";
+import { CRITICALITIES, type Criticality } from "../core/overload/criticality.ts";
+import type { GatewayOperation, GatewayUpstream } from "./ports.ts";
 
 export type Route =
   | {

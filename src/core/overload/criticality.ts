@@ -1,0 +1,12 @@
+// Who suffers when a call is not made. The four names are those of Google's SRE book, chapter
+// "Handling Overload".
+
+/** From the most to the least; a tier is a name's place in this list. */
+export const CRITICALITIES = ["critical_plus", "critical", "sheddable_plus", "sheddable"] as const;
+export type Criticality = (typeof CRITICALITIES)[number];
+
+/** Of a call that says nothing of it. */
+export const CRITICALITY_DEFAULT: Criticality = "critical";
+
+/** A criticality as a number: 0 is the last to be refused. */
+export type Tier = 0 | 1 | 2 | 3;
