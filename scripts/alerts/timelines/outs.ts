@@ -556,6 +556,22 @@ export function mostlyOpen(values: Values): TimelineFile {
     { series: tripsOf(), values: counted },
   ];
   const full = 2 * window;
+  const endpointsOut = (
+    bookmaker: string,
+    states: string,
+  ): { series: string; values: string }[] => {
+    const [state, ...info] = inputs(endpointsOnly(values, bookmaker, [0]), times("on", steps));
+    return [...info, { series: state?.series ?? "", values: states }];
+  };
+  // A quiet window, then trips over more than half of the next one, the last of which stays.
+  const turnSeen = Math.floor((window / STEP / Math.max(1, trips - 1)) * 0.6);
+  const seen = (count: number): string =>
+    `0x${window / STEP - 1} ${`1x${turnSeen - 3} 0x1 `.repeat(count - 1)}1x${steps}`;
+  const edge = window + ((trips - 1) * turnSeen + 21) * STEP;
+  const apart = Math.floor(turnSeen / 2);
+  // Trips so far from each other that a window holds too few.
+  const turnSlow = Math.ceil(window / STEP / Math.max(1, trips - 1)) + 1;
+  const slow = `1x${turnSlow - 8} 0x6 `.repeat(Math.ceil(steps / turnSlow));
   // Tripped all the while, and once more at each step: what counts is where the two conditions begin and end.
   const line = (more: Labels, value: number): Line[] => [
     gauge(trippedOf(values, "draftkings", more), value),
@@ -579,8 +595,8 @@ export function mostlyOpen(values: Values): TimelineFile {
         firing: {
           labels,
           annotations: {
-            summary: "Circuit breaker of draftkings is open most of the time",
-            description: `It has refused for 100% of the last ${within}, and closed in between.`,
+            summary: "draftkings is out most of the time",
+            description: `It has refused for 100% of the last ${within}, by its breaker or for want of an endpoint, and came back in between.`,
             ...links(values, alert, { namespace: NAMESPACE, bookmaker: "draftkings" }),
           },
         },
@@ -596,6 +612,44 @@ export function mostlyOpen(values: Values): TimelineFile {
         promql_expr_test: [full, full + 5 * STEP, full + window / 2].map((seconds) =>
           isFiring(alert, seconds, [labels]),
         ),
+      },
+      {
+        name: "its trips are seen where nobody counted them: under a pod's next address, or of all its endpoints",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: swinging },
+          ...endpointsOut("fanduel", swinging.replaceAll("1", "3")),
+        ],
+        promql_expr_test: [isFiring(alert, full, [labels, { ...labels, bookmaker: "fanduel" }])],
+      },
+      {
+        name: "so many trips are enough, and one fewer is not",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: seen(trips) },
+          { series: trippedOf(values, "fanduel"), values: seen(trips - 1) },
+          { series: trippedOf(values, "bet365"), values: slow.trim() },
+        ],
+        promql_expr_test: [isFiring(alert, edge, [labels])],
+      },
+      {
+        name: "its trips are counted where nobody sees them: between two looks, and by a process that begins anew",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: `1x${2 * steps}` },
+          {
+            series: tripsOf(),
+            values: `0x${window / STEP} ${`0x${apart - 1} 1x${apart - 1} `.repeat(trips)}0x${steps}`,
+          },
+        ],
+        promql_expr_test: [
+          isFiring(alert, window + (apart * (2 * trips - 1) + 22) * STEP, [labels]),
+        ],
+      },
+      {
+        name: "one that a person holds is none",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: swinging },
+          ...inputs([byHand(values, "draftkings")], times("on", steps)),
+        ],
+        alert_rule_test: [tells(alert, full)],
       },
       {
         name: "one long trip that somebody ended is none",
