@@ -328,6 +328,8 @@ export function stateLost(values: Values): TimelineFile {
   const labels = { severity: "critical", namespace: NAMESPACE, bookmaker: "draftkings" };
   const recovered = series(values, "circuit_breaker_store_recovered");
   const resets = series(values, "circuit_breaker_resets_total", { bookmaker: "draftkings" });
+  const gap = secondsOf(values.gap) / STEP;
+  const missed = secondsOf(values.missedFor) / STEP;
   // Tripped for ten minutes; then a restart that finds garbage.
   const lost = (tripped: string, after: string): { series: string; values: string }[] => [
     { series: trippedOf(values, "draftkings"), values: tripped },
@@ -351,7 +353,7 @@ export function stateLost(values: Values): TimelineFile {
               annotations: {
                 summary: "The trip of draftkings was lost with the database",
                 description:
-                  "draftkings was tripped within the last hour. The database was found broken and put aside, and its breaker is closed: reset by nobody.",
+                  "draftkings was tripped when it was last seen. Then the database was found broken and put aside, and its breaker is closed: reset by nobody.",
                 ...links(values, alert, { namespace: NAMESPACE, bookmaker: "draftkings" }),
               },
             },
@@ -366,9 +368,9 @@ export function stateLost(values: Values): TimelineFile {
       {
         name: "resolves: an hour later, and when somebody trips it again",
         input_series: broken,
-        // Still within the last hour at 1h9m30s; five minutes more are kept.
-        alert_rule_test: [tells(alert, 4485)],
-        promql_expr_test: [isFiring(alert, 4140, [labels]), isFiring(alert, 4470, [labels])],
+        // Until an hour after the recovery; five minutes more are kept.
+        alert_rule_test: [tells(alert, 4500)],
+        promql_expr_test: [isFiring(alert, 4140, [labels]), isFiring(alert, 4485, [labels])],
       },
       {
         name: "resolves: tripped again by hand",
@@ -404,6 +406,21 @@ export function stateLost(values: Values): TimelineFile {
           {
             series: series(values, "circuit_breaker_store_recovered", { instance: TWO }),
             values: "0x100",
+          },
+          // What a person reset on the other one long ago says nothing of what was lost on this one.
+          {
+            series: series(values, "circuit_breaker_resets_total", {
+              bookmaker: "draftkings",
+              instance: TWO,
+            }),
+            values: "1x100",
+          },
+          {
+            series: series(values, "circuit_breaker_store_recovered", {
+              instance: TWO,
+              job: "other",
+            }),
+            values: "1x100",
           },
         ],
         promql_expr_test: [isFiring(alert, 600, [labels, { ...labels, bookmaker: "fanduel" }])],
@@ -471,7 +488,7 @@ export function stateLost(values: Values): TimelineFile {
             }),
             values: "0+1x399",
           },
-          { series: trippedOf(values, "bet365"), values: "1x39 0x360" },
+          { series: trippedOf(values, "bet365"), values: "1x19 0x380" },
           {
             series: series(values, "circuit_breaker_resets_total", { bookmaker: "bet365" }),
             values: "0x19 1x379",
@@ -480,7 +497,7 @@ export function stateLost(values: Values): TimelineFile {
         promql_expr_test: [isFiring(alert, 600, [{ ...labels, bookmaker: "fanduel" }])],
       },
       {
-        name: "another program's database is none of ours; a reset of an hour ago is of an earlier trip",
+        name: "another program's database is none of ours; a reset before the trip is of an earlier one",
         input_series: [
           {
             series: series(values, "circuit_breaker_store_recovered", {
@@ -495,15 +512,93 @@ export function stateLost(values: Values): TimelineFile {
           },
           { series: recovered, values: "0x289 1x20" },
           { series: trippedOf(values, "draftkings"), values: "0x100 1x188 0x20" },
-          { series: resets, values: "0x49 1x260" },
+          { series: resets, values: "0x49 1x239 0x20" },
           { series: trippedOf(values, "fanduel"), values: "0x100 1x188 0x20" },
           {
             series: series(values, "circuit_breaker_resets_total", { bookmaker: "fanduel" }),
-            values: "0x59 1x250",
+            values: "0x59 1x229 0x20",
           },
         ],
         alert_rule_test: [tells(alert, 600)],
-        promql_expr_test: [isFiring(alert, 290 * STEP, [labels])],
+        promql_expr_test: [
+          isFiring(alert, 290 * STEP, [labels, { ...labels, bookmaker: "fanduel" }]),
+        ],
+      },
+      {
+        name: "a second restart, with a database that is well, changes nothing",
+        // Hours later a breaker that opens and closes by itself has lost nothing.
+        input_series: [
+          ...lost("1x39 0x360", "1x19 0x340"),
+          { series: trippedOf(values, "bet365"), values: "0x284 1x26 0x60" },
+        ],
+        promql_expr_test: [
+          isFiring(alert, 1500, [labels]),
+          isFiring(alert, 3600, [labels]),
+          isFiring(alert, 4800, []),
+        ],
+      },
+      {
+        name: "a reset is not forgotten over a gap, and is when its process has been gone for longer",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: "1x39 0x200" },
+          { series: recovered, values: `0x39 1x59 _x${gap - 2} 1x20 stale _x99` },
+          { series: resets, values: `0x40 1x58 _x${gap - 2} 1x20 stale _x99` },
+        ],
+        promql_expr_test: [
+          isFiring(alert, (100 + gap - 2) * STEP, []),
+          isFiring(alert, (100 + gap + 20) * STEP, []),
+          isFiring(alert, (100 + gap + 20 + gap + 2) * STEP, [labels]),
+        ],
+      },
+      {
+        name: "a scrape that failed an hour ago makes nothing recent",
+        input_series: [
+          { series: trippedOf(values, "draftkings"), values: `0x299 1x${82 + gap - 8} 0x60` },
+          { series: recovered, values: `0x39 1x99 _x${gap - 2} 1x300` },
+        ],
+        alert_rule_test: [tells(alert, (378 + gap) * STEP), tells(alert, (382 + gap) * STEP)],
+      },
+      {
+        name: "missed for so long, and no longer",
+        input_series: [
+          ...lost(
+            `1x39 stale _x${Math.ceil(missed * 0.6)} 0x40`,
+            `_x${Math.ceil(missed * 0.6) + 1} 1x40`,
+          ),
+        ],
+        promql_expr_test: [isFiring(alert, (42 + Math.ceil(missed * 0.6)) * STEP, [labels])],
+      },
+      {
+        name: "away for longer than that: nobody knows",
+        input_series: lost(
+          `1x39 stale _x${Math.ceil(missed * 1.3)} 0x40`,
+          `_x${Math.ceil(missed * 1.3) + 1} 1x40`,
+        ),
+        alert_rule_test: [tells(alert, (45 + Math.ceil(missed * 1.3)) * STEP)],
+      },
+      {
+        name: "the process was away for longer than an hour",
+        input_series: lost("1x39 stale _x280 0x40", "_x281 1x40"),
+        alert_rule_test: [tells(alert, 320 * STEP)],
+        promql_expr_test: [isFiring(alert, 321 * STEP, [labels])],
+      },
+      {
+        name: "a reset before it tripped anew, and was lost, is none; nor is a trip lost that ended before",
+        input_series: [
+          ...lost("1x9 0x9 1x19 0x360", "1x360").slice(0, 3),
+          { series: resets, values: "0x9 1x29 0x360" },
+          { series: trippedOf(values, "bet365"), values: "0x9 1x9 0x380" },
+        ],
+        promql_expr_test: [isFiring(alert, 600, [labels])],
+      },
+      {
+        name: "a trip after the recovery that ends by itself was not lost; a reset after it ends the page",
+        input_series: [
+          ...lost("1x39 0x360", "1x360").slice(0, 3),
+          { series: resets, values: "0x59 1x340" },
+          { series: trippedOf(values, "bet365"), values: "0x59 1x3 0x340" },
+        ],
+        promql_expr_test: [isFiring(alert, 600, [labels]), isFiring(alert, 1275, [])],
       },
       {
         name: "absent series: nothing to tell",
@@ -513,7 +608,7 @@ export function stateLost(values: Values): TimelineFile {
       {
         name: "a reset by a person is none, nor a database that is well, nor another namespace's or program's",
         input_series: [
-          { series: trippedOf(values, "draftkings"), values: "1x39 0x360" },
+          { series: trippedOf(values, "draftkings"), values: "1x38 0x361" },
           { series: resets, values: "0x38 1x360" },
           { series: recovered, values: "0x39 1x360" },
           { series: trippedOf(values, "dk", { namespace: "staging" }), values: "1x39 0x360" },
