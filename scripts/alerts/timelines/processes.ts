@@ -163,6 +163,7 @@ export function metricsAbsent(values: Values): TimelineFile {
   const info = (more: Labels = {}): string =>
     series(values, "switchgear_build_info", { version: "1.0.0", runtime: "node", ...more });
   const empty = [gauge(up(), 1, 1), gauge(info(), "absent", 1)];
+  const missed = secondsOf(values.missedFor);
   return {
     name: alert,
     about: "A scrape that answers and holds nothing, and jobs that find no target at all.",
@@ -197,6 +198,12 @@ export function metricsAbsent(values: Values): TimelineFile {
             },
           ]),
         ],
+      },
+      {
+        name: "a target that was there is SwitchgearDown's to miss, and after that nobody else's",
+        input_series: [{ series: up(), values: "1x9 stale" }],
+        alert_rule_test: [tells(alert, 600), tells(alert, 0.9 * missed), tells(alert, missed)],
+        promql_expr_test: [isFiring(alert, missed + 1200, [nowhere])],
       },
       {
         name: "a gateway without upstreams reports, and one that does not answer is SwitchgearDown's",
