@@ -55,10 +55,12 @@ export const PAIRS: readonly Pair[] = [
   ...ofBookmaker("CircuitBreakerMostlyOpen", [
     "CircuitBreakerFlapping",
     "CircuitBreakerWindowOpen",
+    "CircuitBreakerEndpointCoolingDown",
     "CircuitBreakerSuccessRatioLow",
     BURN,
   ]),
   ...ofBookmaker("CircuitBreakerNoEndpoint", [
+    "CircuitBreakerMostlyOpen",
     "CircuitBreakerEndpointCoolingDown",
     "CircuitBreakerSuccessRatioLow",
     BURN,
