@@ -1,0 +1,59 @@
+// What happened between two evaluations of a limit: the evidence it is moved by.
+//
+// Only successes are latency. A failure may be quick because nothing was done, and averaged with the
+// rest would look like an upstream with time to spare; a timeout lasts as long as its deadline, which
+// says nothing of the upstream but that it was late. Both are counted instead.
+
+import { LatencyHistogram } from "./latency-histogram.ts";
+
+export class LimitWindow {
+  readonly #latencies = new LatencyHistogram();
+  startMs: number;
+  /** Most calls in flight at once. */
+  peak = 0;
+  /** Successes, those that started before the last change of the limit among them. */
+  oks = 0;
+  failures = 0;
+  timeouts = 0;
+  /** Calls turned away for want of a permit. */
+  refusals = 0;
+
+  constructor(nowMs: number) {
+    this.startMs = nowMs;
+  }
+
+  /** Latencies that count as evidence. */
+  get samples(): number {
+    return this.#latencies.count;
+  }
+
+  /** Share of the calls that came to an end here by their deadline, 0–1. */
+  get timeoutShare(): number {
+    const ended = this.oks + this.failures + this.timeouts;
+    return ended === 0 ? 0 : this.timeouts / ended;
+  }
+
+  addLatency(latencyMs: number): void {
+    this.#latencies.add(latencyMs);
+  }
+
+  quantileMs(quantile: number): number {
+    return this.#latencies.quantileMs(quantile);
+  }
+
+  /** Successes a millisecond. */
+  okRate(nowMs: number): number {
+    const elapsed = nowMs - this.startMs;
+    return elapsed > 0 ? this.oks / elapsed : 0;
+  }
+
+  begin(nowMs: number, inFlight: number): void {
+    this.#latencies.clear();
+    this.startMs = nowMs;
+    this.peak = inFlight;
+    this.oks = 0;
+    this.failures = 0;
+    this.timeouts = 0;
+    this.refusals = 0;
+  }
+}

@@ -1,0 +1,364 @@
+// Lets in as many calls as the limit says, the important ones first. Pure: it is told the time.
+//
+// A permit is held from admission until the call has ended, wherever that is known: a call that
+// outlives its deadline still occupies its upstream, and to forget it would be to send more there than
+// the limit says, at the very moment it is overloaded.
+//
+// It does not do: queueing (it says who may), breakers, metrics; the guard around it does.
+
+import type { Tier } from "./criticality.ts";
+import { Demand, TIERS } from "./demand.ts";
+import { DEADLINE_SHARE } from "./gradient-limit.ts";
+import type { Limit } from "./limit.ts";
+import { LimitWindow } from "./limit-window.ts";
+import { Permits, type Permit } from "./permits.ts";
+
+/** How a call ended. */
+export const ENDED_OK = 0;
+/** The upstream answered badly, or could not be reached. */
+export const ENDED_FAILED = 1;
+/** Its deadline passed before it ended. */
+export const ENDED_TIMEOUT = 2;
+/** Says nothing of the upstream: its caller left, or it never started. */
+export const ENDED_IGNORED = 3;
+export type Ending = 0 | 1 | 2 | 3;
+
+/** What `admit` answers in place of a permit: everything in flight that may be. */
+export const REFUSED_LIMIT = -1;
+/** What is left is kept for more critical calls. */
+export const REFUSED_PRIORITY = -2;
+/** The call would not be back before its deadline. */
+export const REFUSED_DEADLINE = -3;
+/** A permit, or why there is none. */
+export type Verdict = number;
+
+export interface LimiterPorts {
+  /** When it was made, monotonic milliseconds. */
+  readonly nowMs: number;
+  /** Epoch milliseconds at 0 of `nowMs`. */
+  readonly phaseMs: number;
+  /** Milliseconds callers wait at most; undefined where nobody says. */
+  readonly deadlineMs: number | undefined;
+}
+
+/** Windows are at least this long, and last a power of two of it. */
+const WINDOW_MS = 100;
+const WINDOW_MS_MAX = WINDOW_MS * 2 ** 7;
+const WINDOW_SAMPLES = 10;
+/** A limit is in use when this share of it is. */
+const FULL_SHARE = 0.7;
+/** Weight of a window's median in the latency that calls are expected to have. */
+const LATENCY_WEIGHT = 0.5;
+/** Calls of which nothing was heard are not waited for longer, where there is no deadline. */
+const UNHEARD_MS_MAX = 30_000;
+const QUEUE_SHARE = 0.1;
+const QUEUE_MS_MAX = 100;
+const RETRY_MS_MIN = 50;
+const RETRY_MS_MAX = 30_000;
+/** Fewer in flight than this are always let in by the deadline test, or nothing would renew it. */
+const TRIALS = 2;
+
+export class Limiter {
+  readonly #limit: Limit;
+  readonly #ports: LimiterPorts;
+  readonly #permits = new Permits();
+  readonly #demand: Demand;
+  readonly #window: LimitWindow;
+  #value: number;
+  /** When something has to be looked at: a window's end, or an unheard call's. */
+  #dueMs: number;
+  #windowDueMs: number;
+  #latencyMs = 0;
+  /** Mean distance of successes, milliseconds. */
+  #gapMs = 0;
+  /** When a call last came back, or the first of those in flight left. */
+  #progressMs: number;
+  #isHung = false;
+  #isFrozen = false;
+
+  constructor(limit: Limit, ports: LimiterPorts) {
+    const { nowMs } = ports;
+    this.#limit = limit;
+    this.#ports = ports;
+    this.#demand = new Demand(nowMs);
+    this.#window = new LimitWindow(nowMs);
+    this.#value = limit.value;
+    this.#progressMs = nowMs;
+    this.#windowDueMs = this.#boundary(nowMs);
+    this.#dueMs = this.#windowDueMs;
+  }
+
+  /** Calls that may be in flight at this moment. Whole; momentarily lower while it is being probed. */
+  get limit(): number {
+    return this.#value;
+  }
+
+  /** Calls in flight, the abandoned ones included. */
+  get inFlight(): number {
+    return this.#permits.inFlight;
+  }
+
+  inFlightOf(tier: Tier): number {
+    return this.#permits.inFlightOf(tier);
+  }
+
+  /** Calls in flight that nobody waits for any more. */
+  get abandoned(): number {
+    return this.#permits.abandoned;
+  }
+
+  /** Permits kept for a tier from the less critical ones, those it holds included. */
+  reserveOf(tier: Tier): number {
+    return this.#demand.reserve(tier);
+  }
+
+  /** Calls of a tier that arrive in a second, refused ones included; quick to rise, slow to fall. */
+  demandPerSecond(tier: Tier): number {
+    return this.#demand.perSecond(tier);
+  }
+
+  /** Milliseconds that the median call takes when nothing waits, as far as known; 0 before that. */
+  get baseMs(): number {
+    return this.#limit.baseMs;
+  }
+
+  /** Milliseconds that the median call takes at present; 0 before the first. */
+  get latencyMs(): number {
+    return this.#latencyMs;
+  }
+
+  /** Whether calls are out, and for half a deadline or longer none has come back. */
+  get isHung(): boolean {
+    return this.#isHung;
+  }
+
+  /** Whether nothing is learnt, its breaker being open. */
+  get isFrozen(): boolean {
+    return this.#isFrozen;
+  }
+
+  /**
+   * Lets one call in, and answers its permit, or says why not with a number below 0. `remainingMs`: until
+   * the caller's deadline; `Infinity` when there is none. Allocates nothing.
+   */
+  admit(tier: Tier, nowMs: number, remainingMs: number): Verdict {
+    if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
+    this.#demand.add(tier);
+    const permits = this.#permits;
+    const { inFlight } = permits;
+    if (inFlight >= this.#value) {
+      this.#window.refusals += 1;
+      return REFUSED_LIMIT;
+    }
+    let needed = inFlight;
+    for (let higher = 0; higher < tier; higher += 1) {
+      const short = this.#demand.reserve(higher) - permits.inFlightOf(higher);
+      if (short > 0) needed += short;
+    }
+    if (needed >= this.#value) {
+      this.#window.refusals += 1;
+      return REFUSED_PRIORITY;
+    }
+    if (remainingMs < this.#latencyMs && inFlight >= TRIALS) return REFUSED_DEADLINE;
+    return this.#take(tier, nowMs);
+  }
+
+  /**
+   * A permit whatever the limit says, for a call that nothing can keep out: in shadow mode, after `admit`
+   * has refused it and counted it as asked for; also for probes. It counts as any other from here on.
+   * Below 0, and so not counted, only when 65,536 calls are in flight.
+   */
+  admitAnyway(tier: Tier, nowMs: number): Permit {
+    if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
+    return this.#take(tier, nowMs);
+  }
+
+  /**
+   * A call has ended, and its permit is free. False, and nothing happens, for a permit that is not held:
+   * given back before, left, or never handed out. After `outlived` only the permit is given back: the
+   * timeout has been counted, and a latency that began under another limit is no evidence of this one;
+   * but that the upstream is alive is learnt.
+   */
+  settle(permit: Permit, ending: Ending, nowMs: number): boolean {
+    const permits = this.#permits;
+    if (!permits.isHeld(permit)) return false;
+    const startMs = permits.startMs(permit);
+    const isLate = permits.isOutlived(permit);
+    permits.giveBack(permit);
+    if (ending <= ENDED_FAILED) this.#progress(nowMs);
+    if (!isLate) this.#count(ending, startMs, nowMs);
+    if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
+    return true;
+  }
+
+  /** The deadline has passed and the call goes on: it counts until `settle` or `leave`. Once per permit. */
+  outlived(permit: Permit, nowMs: number): boolean {
+    const permits = this.#permits;
+    if (!permits.isHeld(permit) || permits.isOutlived(permit)) return false;
+    permits.outlive(permit);
+    this.#count(ENDED_TIMEOUT, 0, nowMs);
+    return true;
+  }
+
+  /**
+   * Nobody waits for the call any more, and nobody will learn when the upstream is done with it, as over
+   * HTTP: its permit stays taken for the estimated rest, at most a deadline more, and frees itself.
+   * `ending`: `ENDED_TIMEOUT`, or `ENDED_IGNORED` when its caller left.
+   */
+  leave(permit: Permit, ending: Ending, nowMs: number): boolean {
+    const permits = this.#permits;
+    if (!permits.isHeld(permit)) return false;
+    const isLate = permits.isOutlived(permit);
+    const untilMs = nowMs + this.#restMs(permits.startMs(permit), nowMs);
+    permits.leave(permit, untilMs);
+    if (untilMs < this.#dueMs) this.#dueMs = untilMs;
+    if (!isLate) this.#count(ending, 0, nowMs);
+    return true;
+  }
+
+  /** The breaker opened: what few calls still come back say nothing of the load. */
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
+  /** The breaker lets calls in again: begins at a quarter of the limit it had. */
+  thaw(nowMs: number): void {
+    if (!this.#isFrozen) return;
+    this.#isFrozen = false;
+    this.#restart(nowMs);
+  }
+
+  /** Calls of the most critical tier that may wait for a permit at once: a tenth of the limit. */
+  get queueMax(): number {
+    return Math.floor(QUEUE_SHARE * this.#value);
+  }
+
+  /**
+   * Longest that one of them may wait, milliseconds: a tenth of its deadline, at most 100. Served in order
+   * of arrival: so short a queue, with so short a wait, never holds a call that is too old to be useful,
+   * which is what newest-first is for.
+   */
+  get queueMsMax(): number {
+    return Math.min(QUEUE_MS_MAX, QUEUE_SHARE * (this.#ports.deadlineMs ?? QUEUE_MS_MAX));
+  }
+
+  /**
+   * When a refused caller may come back, milliseconds: after the calls now in flight, times how much more
+   * is asked for than there is room. An estimate, from 50 to 30,000.
+   */
+  retryAfterMs(): number {
+    let asked = 0;
+    for (let tier = 0; tier < TIERS; tier += 1) asked += this.#demand.perSecond(tier as Tier);
+    const excess = Math.max(1, (asked * this.#latencyMs) / 1000 / this.#value);
+    return Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, Math.ceil(this.#latencyMs * excess)));
+  }
+
+  #take(tier: Tier, nowMs: number): Verdict {
+    const permits = this.#permits;
+    if (permits.isExhausted) return REFUSED_LIMIT;
+    const permit = permits.take(tier, nowMs);
+    const { inFlight } = permits;
+    if (inFlight === 1) this.#progressMs = nowMs;
+    if (inFlight > this.#window.peak) this.#window.peak = inFlight;
+    return permit;
+  }
+
+  #count(ending: Ending, startMs: number, nowMs: number): void {
+    if (this.#isFrozen) return;
+    const window = this.#window;
+    if (ending === ENDED_OK) {
+      window.oks += 1;
+      if (startMs >= this.#limit.evidenceFromMs) window.addLatency(nowMs - startMs);
+    } else if (ending === ENDED_TIMEOUT) window.timeouts += 1;
+    else if (ending === ENDED_FAILED) window.failures += 1;
+  }
+
+  #progress(nowMs: number): void {
+    this.#progressMs = nowMs;
+    if (!this.#isHung) return;
+    this.#isHung = false;
+    this.#restart(nowMs);
+  }
+
+  #restart(nowMs: number): void {
+    this.#limit.restart(nowMs);
+    this.#progressMs = nowMs;
+    this.#begin(nowMs);
+  }
+
+  /** How long a call that nobody will hear of is taken to go on. */
+  #restMs(startMs: number, nowMs: number): number {
+    const most = this.#ports.deadlineMs ?? UNHEARD_MS_MAX;
+    if (this.#gapMs === 0) return most;
+    const whole = this.#permits.inFlight * this.#gapMs;
+    return Math.min(most, Math.max(this.#limit.baseMs, whole - (nowMs - startMs)));
+  }
+
+  #evaluate(nowMs: number): void {
+    this.#permits.expire(nowMs);
+    if (nowMs >= this.#windowDueMs) {
+      this.#demand.measure(nowMs, this.#latencyMs, this.#value);
+      if (!this.#isFrozen) this.#judge(nowMs);
+      this.#windowDueMs = this.#boundary(nowMs);
+    }
+    this.#dueMs = Math.min(this.#windowDueMs, this.#permits.nextEndMs);
+  }
+
+  #judge(nowMs: number): void {
+    const window = this.#window;
+    this.#watch(nowMs);
+    const elapsed = nowMs - window.startMs;
+    const span = this.#spanMs;
+    const { samples, timeouts } = window;
+    const isSure =
+      samples >= WINDOW_SAMPLES ||
+      (timeouts >= 3 && window.timeoutShare >= 0.05) ||
+      elapsed >= 4 * span;
+    if (!isSure || this.#isHung) return;
+    if (samples > 0) {
+      const median = window.quantileMs(0.5);
+      const weight = this.#latencyMs === 0 ? 1 : LATENCY_WEIGHT;
+      this.#latencyMs += weight * (median - this.#latencyMs);
+    }
+    const rate = window.okRate(nowMs);
+    if (rate > 0) this.#gapMs = 1 / rate;
+    const isFull =
+      (window.refusals > 0 || window.peak >= FULL_SHARE * this.#value) && elapsed < 10 * span;
+    this.#limit.onWindow(window, isFull, nowMs);
+    this.#begin(nowMs);
+  }
+
+  /** Notices that nothing comes back. */
+  #watch(nowMs: number): void {
+    const { deadlineMs } = this.#ports;
+    if (deadlineMs === undefined || this.#isHung || this.#permits.inFlight < TRIALS) return;
+    const longest = Math.max(DEADLINE_SHARE * deadlineMs, 4 * this.#gapMs, 2 * this.#latencyMs);
+    if (nowMs - this.#progressMs < longest) return;
+    this.#isHung = true;
+    this.#limit.collapse(nowMs);
+    this.#begin(nowMs);
+  }
+
+  #begin(nowMs: number): void {
+    this.#value = this.#limit.value;
+    this.#window.begin(nowMs, this.#permits.inFlight);
+    this.#demand.apportion(this.#latencyMs, this.#value);
+  }
+
+  /** Length of a window: long enough for calls that started in it to end in it. */
+  get #spanMs(): number {
+    let span = WINDOW_MS;
+    while (span < 1.5 * this.#latencyMs && span < WINDOW_MS_MAX) span *= 2;
+    return span;
+  }
+
+  /**
+   * The end of a window that begins now. On the wall clock's grid: replicas before the same upstream then
+   * change their limits together, and each sees what the change of all of them did.
+   */
+  #boundary(nowMs: number): number {
+    const span = this.#spanMs;
+    const { phaseMs } = this.#ports;
+    return Math.ceil((nowMs + phaseMs) / span + 0.25) * span - phaseMs;
+  }
+}
