@@ -56,6 +56,7 @@ export type {
   RefusalReason,
   SwitchgearEvent,
 } from "./core/events.ts";
+export type { Criticality } from "./core/overload/criticality.ts";
 export type { CallOutcome, Outcome, OutcomeKind, Verdict } from "./core/outcome.ts";
 export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/call/admission.ts";
 export type { ModeOrder, OrderWords, ResetOrder, TripOrder } from "./pipeline/orders.ts";

@@ -3,6 +3,7 @@
 
 import type { AdaptiveStats, AdaptiveTripEvidence } from "./breaker/adaptive/snapshot.ts";
 import type { TripEvidence } from "./breaker/sliding-window/snapshot.ts";
+import type { Criticality } from "./overload/criticality.ts";
 
 /** Reported by a machine after its state is final. */
 export type MachineEvent =
@@ -106,6 +107,7 @@ export type GuardEvent =
   | {
       readonly type: "refused";
       readonly operation: string;
+      readonly criticality: Criticality;
       readonly reason: RefusalReason;
       readonly remainingMs: number;
       readonly retryAfterMs: number | undefined;

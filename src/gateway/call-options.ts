@@ -3,7 +3,7 @@
 // mistyped criticality would shed the very call it was meant to keep.
 
 import { CRITICALITIES, type Criticality } from "../core/overload/criticality.ts";
-import type { GatewayCallOptions } from "./ports.ts";
+import type { CallOptions } from "../pipeline/call/admission.ts";
 import type { Destination } from "./route.ts";
 import { matchOperation } from "./route.ts";
 import { CRITICALITY_HEADER, LOAD_HEADER, OPERATION_HEADER, TIMEOUT_HEADER } from "./headers.ts";
@@ -11,7 +11,7 @@ import { CRITICALITY_HEADER, LOAD_HEADER, OPERATION_HEADER, TIMEOUT_HEADER } fro
 export type CallWishes =
   | {
       readonly ok: true;
-      readonly options: GatewayCallOptions;
+      readonly options: CallOptions;
       /** The caller's limit: `ownMs`, or a shorter one. */
       readonly deadlineMs: number;
       /** The upstream's, for this operation. */
@@ -36,7 +36,7 @@ export function readCallWishes(
   header: HeaderReader,
 ): CallWishes {
   const matched = matchOperation(destination, path, method);
-  const options: { -readonly [Key in keyof GatewayCallOptions]: GatewayCallOptions[Key] } = {};
+  const options: { -readonly [Key in keyof CallOptions]: CallOptions[Key] } = {};
   if (matched !== undefined) {
     options.operation = matched.name;
     options.load = matched.load;

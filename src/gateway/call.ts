@@ -9,14 +9,13 @@
 // Otherwise an upstream that hangs would never be found out by callers who leave before its deadline.
 
 import type { Outcome } from "../core/outcome.ts";
-import type { Admitted } from "../pipeline/call/admission.ts";
+import type { Admitted, CallOptions } from "../pipeline/call/admission.ts";
 import type { DeadlineEntry, Expiring } from "../pipeline/call/deadline.ts";
 import type { CallBook } from "./book.ts";
 import type { CallWishes } from "./call-options.ts";
 import { isGuardsRefusal, retryAfterMs } from "../core/http-status.ts";
 import { outcomeOfAnswer, outcomeOfEnding, outcomeOfError } from "./classify.ts";
 import { leavesUpstream, type Ending } from "./ending.ts";
-import type { GatewayCallOptions } from "./ports.ts";
 import { SENT_ON_ENDING, type Problem, type ProblemReason } from "./problem.ts";
 import type { Destination } from "./route.ts";
 import type { Vigil } from "./vigil.ts";
@@ -59,7 +58,7 @@ export class Call implements Expiring {
   isWitness = false;
 
   readonly #book: CallBook;
-  readonly #options: GatewayCallOptions;
+  readonly #options: CallOptions;
   readonly #admitted: Admitted;
   readonly #vigil: Vigil;
   /** The upstream's own limit. */

@@ -7,11 +7,6 @@ import type { Criticality } from "../core/overload/criticality.ts";
 import type { Admission, CallOptions } from "../pipeline/call/admission.ts";
 import type { WatchedCall } from "../pipeline/call/watcher.ts";
 
-/** What the guard is asked with: the pipeline's options and what a later guard may look at. */
-export interface GatewayCallOptions extends CallOptions {
-  readonly criticality?: Criticality;
-}
-
 /** A kind of call known by its path. */
 export interface GatewayOperation {
   readonly name: string;

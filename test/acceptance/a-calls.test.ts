@@ -224,6 +224,7 @@ test("T-A-18 a tripped breaker refuses without running the function, a thousand 
       type: "refused",
       upstream: "dk",
       operation: "odds",
+      criticality: "critical",
       reason: "tripped",
       retryAfterMs: undefined,
       remainingMs: 59_000,

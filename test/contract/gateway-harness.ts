@@ -6,22 +6,22 @@ import { connect } from "node:net";
 import type { Server, Socket } from "node:net";
 import type { Outcome } from "../../src/core/outcome.ts";
 import type {
-  GatewayCallOptions,
+  AccessEntry,
+  Gateway,
   GatewayOptions,
   GatewayUpstream,
 } from "../../src/gateway/ports.ts";
-import type { AccessEntry, Gateway } from "../../src/gateway/ports.ts";
-import type { Admission, Refused } from "../../src/pipeline/call/admission.ts";
+import type { Admission, CallOptions, Refused } from "../../src/pipeline/call/admission.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 
 /** Admits all, or refuses all with `refusal`; remembers what it was asked and told. */
 export class RecordingGuard {
-  readonly asked: GatewayCallOptions[] = [];
+  readonly asked: CallOptions[] = [];
   readonly settled: Outcome[] = [];
   refusal: Partial<Refused> | undefined;
 
-  tryAcquire(options: GatewayCallOptions): Admission {
+  tryAcquire(options: CallOptions): Admission {
     this.asked.push(options);
     if (this.refusal !== undefined) {
       return {

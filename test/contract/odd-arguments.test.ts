@@ -56,7 +56,7 @@ const REFUSED: readonly (readonly [what: string, work: () => unknown, sentence: 
         [
           `${method}({ operatoin })`,
           () => wild[method]({ operatoin: "odds" }),
-          'operatoin is not an option (operation, load, deadlineMs, signal, parent, idleMs); did you mean "operation"?',
+          'operatoin is not an option (operation, load, criticality, deadlineMs, signal, parent, idleMs); did you mean "operation"?',
         ],
       ] as const,
   ),
@@ -64,7 +64,7 @@ const REFUSED: readonly (readonly [what: string, work: () => unknown, sentence: 
   [
     "guardFetch's option beside a known one",
     () => fetching({ operation: "odds", deadlinMs: 5 }),
-    'deadlinMs is not an option (operation, load, deadlineMs, signal, parent, idleMs); did you mean "deadlineMs"?',
+    'deadlinMs is not an option (operation, load, criticality, deadlineMs, signal, parent, idleMs); did you mean "deadlineMs"?',
   ],
   [
     "guardFetch's signal",

@@ -81,6 +81,14 @@ const REFUSED: readonly (readonly [name: string, options: unknown, sentence: Reg
   ["a number as operation", { operation: 5 }, /operation must be a text, not 5/],
   ["a text as load", { load: "heavy" }, /load must be a number from 0 to 1000, not "heavy"/],
   ["a bigint as load", { load: 5n }, /load must be a number/],
+  [
+    "a criticality of another case",
+    { criticality: "Sheddable" },
+    /criticality must be one of critical_plus, critical, sheddable_plus, sheddable, not "Sheddable"; did you mean "sheddable"\?$/,
+  ],
+  ["a tier as criticality", { criticality: 0 }, /criticality must be one of .*sheddable, not 0$/],
+  ["null as criticality", { criticality: null }, /criticality must be one of .*, not null$/],
+  ["a criticality that throws", throwing("criticality"), UNREADABLE],
   ["a controller as signal", { signal: new AbortController() }, /signal must be an AbortSignal/],
   ["what only says that it is not aborted", { signal: { aborted: false } }, /an AbortSignal/],
   ["what nobody can stop listening to", { signal: halfASignal("addEventListener") }, /AbortSignal/],
@@ -169,7 +177,13 @@ describe("options of a call", () => {
 
   test("what is right beside a fault is no fault", async () => {
     const { signal } = new AbortController();
-    const right = { operation: "bet", load: 5, signal, deadlineMs: 60_000 };
+    const right = {
+      operation: "bet",
+      load: 5,
+      criticality: "sheddable",
+      signal,
+      deadlineMs: 60_000,
+    } as const;
     assert.equal(await guard().execute(() => 5, right), 5);
     assert.equal(await guard().hold(() => 5, { ...right, idleMs: 60_000 }), 5);
     assert.match(
@@ -179,6 +193,7 @@ describe("options of a call", () => {
     for (const [key, value] of [
       ["operation", 5],
       ["load", "x"],
+      ["criticality", "crtical"],
       ["signal", true],
       ["deadlineMs", 0],
     ] as const) {

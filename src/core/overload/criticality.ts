@@ -10,3 +10,15 @@ export const CRITICALITY_DEFAULT: Criticality = "critical";
 
 /** A criticality as a number: 0 is the last to be refused. */
 export type Tier = 0 | 1 | 2 | 3;
+
+const TIER_DEFAULT: Tier = 1;
+
+export function isCriticality(value: unknown): value is Criticality {
+  return CRITICALITIES.includes(value as Criticality);
+}
+
+/** Undefined is the default. */
+export function tierOf(criticality: Criticality | undefined): Tier {
+  if (criticality === undefined) return TIER_DEFAULT;
+  return CRITICALITIES.indexOf(criticality) as Tier;
+}

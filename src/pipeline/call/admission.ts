@@ -2,6 +2,7 @@
 
 import type { RefusalReason } from "../../core/events.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import type { Criticality } from "../../core/overload/criticality.ts";
 import type { WatchedCall } from "./watcher.ts";
 
 /** One of an upstream's base URLs. */
@@ -16,6 +17,11 @@ export interface CallOptions {
   readonly operation?: string | undefined;
   /** How heavy the call is, 0–1000; outside values are clamped. Default 0: never shed. */
   readonly load?: number | undefined;
+  /**
+   * Who suffers when the call is not made; under overload the least critical are refused first. From the most to
+   * the least: `critical_plus`, `critical`, `sheddable_plus`, `sheddable`. Default `critical`.
+   */
+  readonly criticality?: Criticality | undefined;
   /** The caller's wish to stop. An abort is no evidence against the upstream. */
   readonly signal?: AbortSignal | null | undefined;
   /** What an adapter hands to whoever watches calls, such as the caller's trace context. */

@@ -5,10 +5,14 @@ import { errorText } from "../../core/classify.ts";
 import { InvalidOptionsError } from "../../core/errors.ts";
 import { didYouMean } from "../../core/nearest.ts";
 import { show } from "../../core/options.ts";
+import { CRITICALITIES, isCriticality } from "../../core/overload/criticality.ts";
 import type { CallOptions } from "./admission.ts";
 
 /** A caller's options, each read once. */
-export interface ReadOptions extends Pick<CallOptions, "operation" | "load" | "deadlineMs"> {
+export interface ReadOptions extends Pick<
+  CallOptions,
+  "operation" | "load" | "criticality" | "deadlineMs"
+> {
   readonly signal: AbortSignal | undefined;
   readonly parent: unknown;
 }
@@ -18,12 +22,14 @@ export function isNamedCall(
   fn: unknown,
   operation: unknown,
   load: unknown,
+  criticality: unknown,
   signal: unknown,
   deadlineMs: unknown,
 ): boolean {
   return (
     typeof operation === "string" &&
     load === undefined &&
+    criticality === undefined &&
     signal === undefined &&
     deadlineMs === undefined &&
     typeof fn === "function"
@@ -37,8 +43,9 @@ export function readOptions(
   given: CallOptions,
   idleMs?: unknown,
 ): ReadOptions {
-  const { operation, load, signal, parent, deadlineMs } = given;
-  return checkCall(upstream, fn, given, { operation, load, signal, parent, deadlineMs }, idleMs);
+  const { operation, load, criticality, signal, parent, deadlineMs } = given;
+  const read = { operation, load, criticality, signal, parent, deadlineMs };
+  return checkCall(upstream, fn, given, read, idleMs);
 }
 
 /**
@@ -50,20 +57,21 @@ export function checkCall(
   upstream: string,
   fn: unknown,
   given: unknown,
-  { operation, load, signal, parent, deadlineMs }: CallOptions,
+  { operation, load, criticality, signal, parent, deadlineMs }: CallOptions,
   idleMs?: unknown,
 ): ReadOptions {
   if (
-    (operation ?? load ?? signal ?? parent ?? deadlineMs) === undefined ||
+    (operation ?? load ?? criticality ?? signal ?? parent ?? deadlineMs) === undefined ||
     typeof given !== "object"
   )
     refuseOdd(upstream, given);
   // `fetch` takes null for none, and its options are handed on.
-  const read = { operation, load, signal: signal ?? undefined, parent, deadlineMs };
+  const read = { operation, load, criticality, signal: signal ?? undefined, parent, deadlineMs };
   if (
     typeof fn === "function" &&
     (operation === undefined || typeof operation === "string") &&
     (load === undefined || typeof load === "number") &&
+    (criticality === undefined || isCriticality(criticality)) &&
     (read.signal === undefined || isSignal(read.signal)) &&
     (deadlineMs === undefined || isTime(deadlineMs)) &&
     (idleMs === undefined || isTime(idleMs))
@@ -81,7 +89,15 @@ export function unreadable(upstream: string, error: unknown, given?: unknown): u
   return new InvalidOptionsError(`a call of ${upstream}`, [fault], { cause: error });
 }
 
-const OPTIONS = ["operation", "load", "deadlineMs", "signal", "parent", "idleMs"] as const;
+const OPTIONS = [
+  "operation",
+  "load",
+  "criticality",
+  "deadlineMs",
+  "signal",
+  "parent",
+  "idleMs",
+] as const;
 
 function noOptions(given: unknown): string {
   return `options must be an object, such as { operation: "odds" }, not ${show(given)}`;
@@ -105,7 +121,7 @@ export function refuseOdd(upstream: string, options: unknown): void {
 
 function faultsOf(
   fn: unknown,
-  { operation, load, signal, deadlineMs }: ReadOptions,
+  { operation, load, criticality, signal, deadlineMs }: ReadOptions,
   idleMs: unknown,
 ): string[] {
   const faults: string[] = [];
@@ -115,6 +131,11 @@ function faultsOf(
   must(typeof fn === "function", "what is to run", "a function", fn);
   must(operation === undefined || typeof operation === "string", "operation", "a text", operation);
   must(load === undefined || typeof load === "number", "load", "a number from 0 to 1000", load);
+  if (criticality !== undefined && !isCriticality(criticality)) {
+    const hint = typeof criticality === "string" ? didYouMean(criticality, CRITICALITIES) : "";
+    const names = CRITICALITIES.join(", ");
+    faults.push(`criticality must be one of ${names}, not ${show(criticality)}${hint}`);
+  }
   must(signal === undefined || isSignal(signal), "signal", "an AbortSignal", signal);
   for (const [name, value] of Object.entries({ deadlineMs, idleMs })) {
     must(value === undefined || isTime(value), name, "a number of milliseconds above 0", value);

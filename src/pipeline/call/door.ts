@@ -8,6 +8,7 @@ import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
 import type { RefusedError } from "../../core/errors.ts";
 import type { RefusalReason } from "../../core/events.ts";
 import { whenRejected } from "../../core/foreign.ts";
+import { CRITICALITIES, tierOf, type Tier } from "../../core/overload/criticality.ts";
 import {
   clampOperationLoad,
   clampSystemLoad,
@@ -61,24 +62,24 @@ export class Door {
   }
 
   /** Its ticket, or `REFUSED`; then `refusedFor` says why. */
-  admit(operation: OperationStats, load: number | undefined): Ticket {
-    if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load);
+  admit(operation: OperationStats, load: number | undefined, tier: Tier): Ticket {
+    if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load, tier);
     let ticket = this.#guard.admit();
     if (ticket === REFUSED) {
       const reason = this.#guard.refusalReason;
-      if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load);
+      if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load, tier);
       operation.shadowRefused += 1;
-      if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, true);
+      if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, tier, true);
       ticket = UNTRACKED;
     }
     if (load !== undefined && this.#isShed(load)) {
       // The breaker may have lent a probe.
       this.#guard.settleIgnored(ticket);
-      return this.#refuse(operation, "load_shed", load);
+      return this.#refuse(operation, "load_shed", load, tier);
     }
     if (this.endpoints !== undefined && !this.#choose(this.endpoints)) {
       this.#guard.settleIgnored(ticket);
-      return this.#refuse(operation, "no_endpoint", load);
+      return this.#refuse(operation, "no_endpoint", load, tier);
     }
     // What the last call had is not this one's.
     if (this.endpoints === undefined) this.extra = undefined;
@@ -95,12 +96,12 @@ export class Door {
   admitWatched(
     watcher: CallWatcher,
     operation: OperationStats,
-    { load, parent }: CallOptions,
+    { load, criticality, parent }: CallOptions,
   ): Ticket {
     const facts = { upstream: this.#guard.name, operation: operation.name, parent };
     const { watching } = this.#ports;
     const watched = watching.begin(watcher, facts);
-    const ticket = this.admit(operation, load);
+    const ticket = this.admit(operation, load, tierOf(criticality));
     if (watched === undefined) return ticket;
     if (ticket === REFUSED) {
       const { refusedFor } = this;
@@ -132,9 +133,14 @@ export class Door {
     return shouldShed(this.#shedAt, operationLoad, rule);
   }
 
-  #refuse(operation: OperationStats, reason: RefusalReason, load: number | undefined): Ticket {
+  #refuse(
+    operation: OperationStats,
+    reason: RefusalReason,
+    load: number | undefined,
+    tier: Tier,
+  ): Ticket {
     operation.countRefusal(reason);
-    if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, false);
+    if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, tier, false);
     // Last: a listener may have called back in, and been refused for another reason.
     this.refusedFor = reason;
     return REFUSED;
@@ -144,6 +150,7 @@ export class Door {
     operation: OperationStats,
     reason: RefusalReason,
     load: number | undefined,
+    tier: Tier,
     shadow: boolean,
   ): void {
     const refusal = this.refusal(operation, reason, load);
@@ -152,6 +159,7 @@ export class Door {
       type: "refused",
       upstream: this.#guard.name,
       operation: operation.name,
+      criticality: CRITICALITIES[tier],
       reason,
       retryAfterMs,
       remainingMs,

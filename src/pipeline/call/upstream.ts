@@ -9,6 +9,7 @@ import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import type { EventType, OperatorMode } from "../../core/events.ts";
 import { readOutcome, type Outcome } from "../../core/outcome.ts";
+import { tierOf, type Criticality } from "../../core/overload/criticality.ts";
 import type { BreakerCounters, BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter, Listener } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
@@ -59,7 +60,9 @@ export interface UpstreamSettings extends Classifiers {
   readonly operations: readonly string[];
 }
 
-const NO_OPTIONS = Object.freeze(readOptions("", noCall, {}));
+const NO_OPTIONS: CallOptions = Object.freeze({});
+/** What is read of those. */
+const DEFAULTS = Object.freeze(readOptions("", noCall, NO_OPTIONS));
 
 export class Upstream {
   readonly name: string;
@@ -112,15 +115,23 @@ export class Upstream {
     // In variables and not in an object, which every call that says anything would make.
     let name: string | undefined;
     let load: number | undefined;
+    let criticality: Criticality | undefined;
     let signal: AbortSignal | undefined;
     let parent: unknown;
     let ownMs: number | undefined;
     if (given !== NO_OPTIONS || typeof fn !== "function") {
       try {
-        ({ operation: name, load, parent, deadlineMs: ownMs } = given);
+        ({ operation: name, load, criticality, parent, deadlineMs: ownMs } = given);
         const wish = given.signal;
-        if (!isNamedCall(fn, name, load, wish, ownMs)) {
-          const read = { operation: name, load, signal: wish, parent, deadlineMs: ownMs };
+        if (!isNamedCall(fn, name, load, criticality, wish, ownMs)) {
+          const read = {
+            operation: name,
+            load,
+            criticality,
+            signal: wish,
+            parent,
+            deadlineMs: ownMs,
+          };
           ({ signal } = checkCall(this.name, fn, given, read));
           if (signal?.aborted === true) return Promise.reject(signal.reason);
         }
@@ -133,8 +144,8 @@ export class Upstream {
     const { watcher } = this.#ports.gate;
     const ticket =
       watcher === undefined
-        ? door.admit(operation, load)
-        : door.admitWatched(watcher, operation, { load, parent });
+        ? door.admit(operation, load, tierOf(criticality))
+        : door.admitWatched(watcher, operation, { load, criticality, parent });
     if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, load));
     this.#books.inFlight += 1;
     const deadlineMs = shorter(this.#deadlineMs, ownMs);
@@ -180,7 +191,7 @@ export class Upstream {
     fn: (context: CallContext, held: Held) => Result,
     given: CallOptions & { readonly idleMs?: number | undefined } = NO_OPTIONS,
   ): Promise<Awaited<Result>> {
-    let options = NO_OPTIONS;
+    let options = DEFAULTS;
     let idleMs: number | undefined;
     try {
       ({ idleMs } = given);
@@ -235,14 +246,14 @@ export class Upstream {
    * Throws `InvalidOptionsError` for options that are none.
    */
   tryAcquire(given: CallOptions = NO_OPTIONS): Admission {
-    let options = NO_OPTIONS;
+    let options = DEFAULTS;
     if (given !== NO_OPTIONS) options = this.#read(given, noCall);
     const operation = this.#operations.get(options.operation);
     const door = this.#door;
     const { watcher } = this.#ports.gate;
     const ticket =
       watcher === undefined
-        ? door.admit(operation, options.load)
+        ? door.admit(operation, options.load, tierOf(options.criticality))
         : door.admitWatched(watcher, operation, options);
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
     this.#books.inFlight += 1;
@@ -398,7 +409,7 @@ export class Upstream {
   #admit(operation: OperationStats, options: ReadOptions): Ticket {
     const { watcher } = this.#ports.gate;
     return watcher === undefined
-      ? this.#door.admit(operation, options.load)
+      ? this.#door.admit(operation, options.load, tierOf(options.criticality))
       : this.#door.admitWatched(watcher, operation, options);
   }
 

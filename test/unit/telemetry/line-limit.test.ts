@@ -39,6 +39,7 @@ function makeSubject(t: TestContext, options?: LoggingOptions): Subject {
         type: "refused",
         upstream: "dk",
         operation: "odds",
+        criticality: "critical",
         reason: "tripped",
         remainingMs: 5,
         retryAfterMs: undefined,

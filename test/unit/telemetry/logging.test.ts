@@ -197,6 +197,7 @@ describe("attachLogging", () => {
         type: "refused",
         upstream: "dk",
         operation: "odds",
+        criticality: "critical",
         reason: "tripped",
         remainingMs,
         retryAfterMs: undefined,
