@@ -26,6 +26,7 @@ export {
   InvalidOptionsError,
   LoadShedError,
   NoEndpointError,
+  RateLimitedError,
   RefusedError,
   ResetDeniedError,
   StoreError,
@@ -56,6 +57,8 @@ export type {
   RefusalReason,
   SwitchgearEvent,
 } from "./core/events.ts";
+export type { RateOptions } from "./core/overload/token-bucket.ts";
+export type { RateStatus } from "./pipeline/call/rate-limits.ts";
 export type { Criticality } from "./core/overload/criticality.ts";
 export type { CallOutcome, Outcome, OutcomeKind, Verdict } from "./core/outcome.ts";
 export type { Admission, Admitted, CallOptions, Refused } from "./pipeline/call/admission.ts";

@@ -57,7 +57,7 @@ export function statusPage(gear: Switchgear, version: string, summary: Summary):
 ${rows.map((status) => tableRow(status)).join("\n")}
 </tbody>
 </table>
-${endpointsTable(rows)}
+${endpointsTable(rows)}${ratesTable(rows)}
 ${left > 0 ? `<p>${left} more are in the JSON.</p>` : ""}
 <p><a href="api/circuit-breakers/status">Status as JSON</a> · <a href="api/circuit-breakers/history">History</a> · <a href="metrics">Metrics</a> · <a href="readyz">Readiness</a></p>
 <p>Version ${escapeHtml(version)}${Object.entries(summary)
@@ -102,6 +102,26 @@ function endpointRow(upstream: string, endpoint: EndpointStatus): string {
   const isOut = state === "cooling-down" || state === "half-open";
   const latency = endpoint.avgLatencyMs === null ? "–" : `${endpoint.avgLatencyMs.toFixed(1)} ms`;
   return `<tr${isOut ? ' class="tripped"' : ""}><td>${escapeHtml(upstream)}</td><td>${state}</td><td class="e">${escapeHtml(name)}</td><td class="n">${consecutiveFailures} / ${adaptiveThreshold}</td><td class="n">${healthScore.toFixed(2)}</td><td class="n">${latency}</td><td class="n">${endpoint.inFlight}</td><td>${when(endpoint.lastOpenedAt)}</td></tr>`;
+}
+
+function ratesTable(statuses: readonly UpstreamStatus[]): string {
+  const rows = statuses.flatMap(({ upstream, rates }) =>
+    rates.map((rate) => rateRow(upstream, rate)),
+  );
+  if (rows.length === 0) return "";
+  return `<h2>Rates</h2>
+<table>
+<thead><tr><th>Upstream</th><th>Operation</th><th>Calls a second</th><th>Burst</th><th>Left</th><th>Next in</th></tr></thead>
+<tbody>
+${rows.slice(0, ROWS_MAX).join("\n")}
+</tbody>
+</table>`;
+}
+
+function rateRow(upstream: string, rate: UpstreamStatus["rates"][number]): string {
+  const { operation, perSecond, burst, left, waitMs } = rate;
+  const wait = waitMs === 0 ? "–" : `${Math.ceil(waitMs)} ms`;
+  return `<tr><td>${escapeHtml(upstream)}</td><td>${operation === null ? "all" : escapeHtml(operation)}</td><td class="n">${perSecond}</td><td class="n">${burst}</td><td class="n">${left}</td><td class="n">${wait}</td></tr>`;
 }
 
 function when(at: number | null): string {

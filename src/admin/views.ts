@@ -38,6 +38,8 @@ export interface BookmakerView {
   readonly persisted: boolean;
   readonly inFlight: number;
   readonly abandoned: number;
+  /** Rate limits, the upstream's own first, and what is left of them. */
+  readonly rates: UpstreamStatus["rates"];
 }
 
 export function bookmakerView(status: UpstreamStatus): BookmakerView {
@@ -69,6 +71,7 @@ export function bookmakerView(status: UpstreamStatus): BookmakerView {
     persisted: status.persisted,
     inFlight: status.inFlight,
     abandoned: status.abandoned,
+    rates: status.rates,
   };
 }
 

@@ -34,6 +34,18 @@ const statusSchema = z.object({
     .object({ calls: z.number(), slow: z.number(), rampPercent: z.number().nullable() })
     .nullable(),
   health: z.object({ healthScore: z.number(), adaptiveThreshold: z.number() }).nullable(),
+  rates: z
+    .array(
+      z.object({
+        operation: z.string().nullable(),
+        perSecond: z.number(),
+        burst: z.number(),
+        left: z.number(),
+        waitMs: z.number(),
+      }),
+    )
+    // Of a server that knows none yet.
+    .default([]),
   endpoints: z.array(
     z.object({
       name: z.string(),
@@ -90,6 +102,7 @@ export async function statusCommand(
       statuses.map(statusRow),
     );
     printEndpoints(statuses);
+    printRates(statuses);
   }
   for (const status of statuses) for (const line of notes(status)) say(line);
   for (const line of await storeNotes(client)) say(line);
@@ -162,6 +175,21 @@ function printEndpoints(statuses: readonly Status[]): void {
     ["NAME", "ENDPOINT", "STATE", "IN A ROW", "HEALTH", "LATENCY", "IN FLIGHT", "COOLED DOWN"],
     rows,
   );
+}
+
+function printRates(statuses: readonly Status[]): void {
+  const rows = statuses.flatMap(({ bookmaker, rates }) =>
+    rates.map(({ operation, perSecond, burst, left, waitMs }) => [
+      bookmaker,
+      operation ?? "all",
+      `${perSecond}/s`,
+      `${left} of ${burst}`,
+      waitMs === 0 ? "-" : `${Math.ceil(waitMs)} ms`,
+    ]),
+  );
+  if (rows.length === 0) return;
+  say("");
+  printTable(["NAME", "OPERATION", "RATE", "LEFT", "NEXT IN"], rows);
 }
 
 function notes(status: Status): string[] {

@@ -31,19 +31,26 @@ type Once = <Made>(what: string, from: unknown, make: () => Made) => Made;
 
 function optionsOf(name: string, upstream: UpstreamConfig, once: Once): UpstreamOptions {
   // The gateway keeps the deadline itself, since it covers the body; it is what the upstream is judged by.
-  const { endpoints, endpointBreaker, mode, deadlineMs } = upstream;
+  const { endpoints, endpointBreaker, mode, deadlineMs, rate } = upstream;
   const operations = Object.keys(upstream.operations);
   const breaker = once("breaker", upstream.breaker, () => breakerOf(upstream.breaker));
+  const operationRates = Object.fromEntries(
+    Object.entries(upstream.operations).flatMap(([operation, { rate: own }]) =>
+      own === undefined ? [] : [[operation, own]],
+    ),
+  );
   const from = {
     breaker: upstream.breaker,
     mode,
     deadlineMs,
     operations,
+    rate,
+    operationRates,
     endpoints,
     endpointBreaker,
   };
   return once(`upstream ${name}`, from, () => {
-    const common = { breaker, mode, deadlineMs, operations };
+    const common = { breaker, mode, deadlineMs, operations, rate, operationRates };
     if (endpoints === undefined) return common;
     const policy = once("endpoints", endpointBreaker, () => adaptive(endpointBreaker));
     return { ...common, endpoints, endpointBreaker: policy };

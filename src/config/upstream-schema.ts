@@ -4,6 +4,7 @@ import { z } from "zod";
 
 import { OPERATOR_MODES } from "../core/events.ts";
 import { CRITICALITIES, CRITICALITY_DEFAULT } from "../core/overload/criticality.ts";
+import { RATE_RANGES } from "../core/overload/token-bucket.ts";
 import { breaker, endpointBreaker } from "./breaker-schema.ts";
 import {
   always,
@@ -13,8 +14,10 @@ import {
   flag,
   isControl,
   number,
+  numberOf,
   oneOf,
   optionalDuration,
+  optionalNumber,
   sentence,
 } from "./schema-parts.ts";
 
@@ -72,6 +75,36 @@ function isOperationPath(path: string): boolean {
   return /^\/[^?#\s\\]*$/.test(path) && !isControl(path) && !/\/\.{1,2}(?:\/|$)/.test(path);
 }
 
+function rate(meaning: string) {
+  const { perSecond, burst } = RATE_RANGES;
+  const calls = numberOf({
+    meaning: "",
+    unit: "calls",
+    min: perSecond.least,
+    max: perSecond.most,
+  });
+  return z
+    .exactOptional(
+      z.strictObject({
+        perSecond: calls.schema.describe(
+          describeOption({
+            meaning: "Calls a second on average; may be a fraction, such as 0.5.",
+            expects: calls.expects,
+          }),
+        ),
+        burst: optionalNumber({
+          meaning:
+            "Calls that may go at once after a pause, and after the start. Left out: those of a second, rounded up, and at least 1.",
+          unit: "calls",
+          min: burst.least,
+          max: burst.most,
+          isWhole: true,
+        }),
+      }),
+    )
+    .describe(meaning);
+}
+
 const operation = z.strictObject({
   path: z
     .exactOptional(
@@ -112,6 +145,9 @@ const operation = z.strictObject({
     min: 1,
   }),
   idleMs: optionalDuration({ meaning: "As the upstream's, for this operation alone.", min: 1 }),
+  rate: rate(
+    "How often this operation may be called, beside the upstream's rate. Default: no limit of its own.",
+  ),
 });
 
 const URL_EXPECTS = "an http:// or https:// URL without credentials, query or fragment";
@@ -264,6 +300,9 @@ const upstream = z
       byDefault: "normal",
     }),
     breaker,
+    rate: rate(
+      "How often the upstream may be called by this process, as the quota that it sells; what is over it is answered 429. Default: no limit.",
+    ),
     operations: z
       .record(z.string(), operation)
       .superRefine(checkNames(nameProblem), always)

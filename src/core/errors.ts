@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   SG_BREAKER_OPEN: "The breaker refuses calls: tripped, all probes taken, or on its way back.",
   SG_NO_ENDPOINT: "Every endpoint of the upstream cools down.",
   SG_LOAD_SHED: "This process is loaded and the operation is heavy, so the call was shed.",
+  SG_LIMITED: "The call is over a limit of the upstream; `reason` tells which: rate_limited.",
   SG_DEADLINE: "The call did not finish within its deadline.",
   SG_CLOSING: "The registry is closed or closing and admits nothing any more.",
   SG_RESET_DENIED: "A reset inside the cooldown needs force.",
@@ -144,6 +145,20 @@ export class LoadShedError extends RefusedError {
   }
 }
 
+/**
+ * The upstream, or this kind of call, has been called as often as its rate allows. The code is that of all limits;
+ * `reason` tells them apart. `retryAfterMs` is the time until the next call may go, as exact as the clock.
+ */
+export class RateLimitedError extends RefusedError {
+  constructor(facts: RefusalFacts) {
+    super(
+      "SG_LIMITED",
+      `${callOf(facts)} refused: its rate is used up; ${nextStep(facts.retryAfterMs, 0)}`,
+      facts,
+    );
+  }
+}
+
 /** 0.9 → `90.0%`. */
 export function percent(ratio: number): string {
   return `${(ratio * 100).toFixed(1)}%`;
@@ -255,6 +270,7 @@ for (const [type, name] of [
   [RefusedError, "RefusedError"],
   [BreakerOpenError, "BreakerOpenError"],
   [LoadShedError, "LoadShedError"],
+  [RateLimitedError, "RateLimitedError"],
   [DeadlineError, "DeadlineError"],
   [NoEndpointError, "NoEndpointError"],
   [ClosingError, "ClosingError"],

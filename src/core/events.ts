@@ -82,6 +82,7 @@ export const REFUSAL_REASONS = [
   "ramping",
   "no_endpoint",
   "load_shed",
+  "rate_limited",
   "closing",
 ] as const;
 

@@ -24,6 +24,8 @@ const REFUSALS: ReadonlySet<unknown> = new Set([...REFUSAL_REASONS, "loop", "out
 
 /** Whether the answer is another guard's refusal, by its status and its `x-switchgear-reason`. */
 export function isGuardsRefusal(status: number, reason: unknown): boolean {
+  // A 429 with any other reason is the upstream's own.
+  if (status === 429) return reason === "rate_limited";
   return (status === 503 || status === 508) && REFUSALS.has(reason);
 }
 

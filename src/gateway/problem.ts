@@ -26,6 +26,7 @@ export const PROBLEM_REASONS = [
   "ramping",
   "no_endpoint",
   "load_shed",
+  "rate_limited",
   "closing",
   "upstream_timeout",
   "upstream_error",
@@ -103,8 +104,8 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
     };
   }
   if (reason === "closing") return { ...closingProblem(), retryAfter: "1" };
-  const retryAfter =
-    refused.retryAfterMs === undefined ? undefined : String(Math.ceil(refused.retryAfterMs / 1000));
+  if (reason === "rate_limited") return rateProblem(destination, refused, who);
+  const retryAfter = wholeSeconds(refused.retryAfterMs);
   if (reason === "no_endpoint") {
     return {
       status: 503,
@@ -135,6 +136,29 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
   };
 }
 
+/** 429 and not 503: the quota is used up, and nothing is wrong. */
+function rateProblem({ upstream }: Destination, refused: Refused, who: string): Problem {
+  const { retryAfterMs } = refused;
+  const retryAfter = wholeSeconds(retryAfterMs);
+  return {
+    status: 429,
+    reason: "rate_limited",
+    retryAfter,
+    body: render(
+      429,
+      "rate_limited",
+      "Rate limited",
+      `${upstream.name} is called as often as its configured rate allows; it was not asked. Try again in ${retryAfter} s.`,
+      `,"error":"rate_limited"${who},"retryAfterMs":${numberJson(retryAfterMs)}`,
+    ),
+  };
+}
+
+/** Rounded up, since one who is early is refused again. */
+function wholeSeconds(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : String(Math.ceil(ms / 1000));
+}
+
 /** Operations are named by callers, too; beyond this the answers kept are forgotten. */
 const ANSWERS_KEPT_MAX = 64;
 
@@ -160,7 +184,10 @@ export class RefusalAnswers {
 
   of(refused: Refused): Problem {
     const { reason, operation } = refused;
-    if (reason === "load_shed") return refusalProblem(this.#destination, refused);
+    // Whose numbers are others at each call are not worth keeping.
+    if (reason === "load_shed" || reason === "rate_limited") {
+      return refusalProblem(this.#destination, refused);
+    }
     const { retryAfterMs, manual } = refused;
     const remainingMs = Math.ceil(refused.remainingMs);
     const kept = this.#kept.get(operation);

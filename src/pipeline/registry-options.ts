@@ -8,6 +8,7 @@ import { property } from "../core/foreign.ts";
 import { STATUS_429 } from "../core/http-status.ts";
 import { checkOptions, show, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
+import { rateOf, type RateOptions } from "../core/overload/token-bucket.ts";
 import type { EndpointTarget } from "./call/admission.ts";
 import type { Classifiers } from "./call/judge.ts";
 import type { UpstreamSettings } from "./call/upstream.ts";
@@ -31,6 +32,17 @@ export interface UpstreamOptions extends Classifiers {
    * `limits.operations` bounds the others. Default: none.
    */
   readonly operations?: readonly string[] | undefined;
+  /**
+   * How often it may be called, as the quota that a bookmaker sells: `{ perSecond, burst }`. What is over it is
+   * refused with the time to wait (`SG_LIMITED`, reason `rate_limited`) and tells the breaker nothing. For this process
+   * alone: give each of several its share. Default: no limit.
+   */
+  readonly rate?: RateOptions | undefined;
+  /**
+   * Further limits of single operations, by name, as in `{ odds: { perSecond: 5 } }`; a call then needs a token of
+   * both. Their names are listed as those of `operations` are. Default: none.
+   */
+  readonly operationRates?: Readonly<Record<string, RateOptions>> | undefined;
   /** Default `normal`. An operator's order, once stored, wins over it. */
   readonly mode?: OperatorMode | undefined;
 }
@@ -125,6 +137,8 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       endpoints: { is: "object" },
       endpointBreaker: { is: "object" },
       operations: { is: "object" },
+      rate: { is: "object" },
+      operationRates: { is: "object" },
       deadlineMs: { above: 0 },
       mode: { oneOf: OPERATOR_MODES },
       classifyError: { is: "function" },
@@ -137,6 +151,8 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   }
   const endpointFaults = faultsOfEndpoints(options.endpoints);
   if (endpointFaults.length > 0) throw new InvalidOptionsError("upstreams", endpointFaults.map(at));
+  const rateFaults = faultsOfRates(options);
+  if (rateFaults.length > 0) throw new InvalidOptionsError("upstreams", rateFaults.map(at));
   const { operations = [] } = options;
   const areNames =
     Array.isArray(operations) && operations.every((one) => typeof one === "string" && one !== "");
@@ -180,6 +196,29 @@ function faultsOfEndpoints(endpoints: unknown): string[] {
   });
 }
 
+function faultsOfRates({ rate, operationRates = {} }: UpstreamOptions): string[] {
+  if (Array.isArray(operationRates) || operationRates instanceof Map) {
+    return [
+      "operationRates must be an object of rates by operation, such as { odds: { perSecond: 5 } }",
+    ];
+  }
+  const named = Object.entries(operationRates).map(
+    ([name, one]) => [`operationRates[${show(name)}]`, name, one] as const,
+  );
+  const whole = rate === undefined ? [] : [["rate", "rate", rate] as const];
+  return [...whole, ...named].flatMap(([subject, name, one]) => {
+    if (name === "") return ["the name of an operation must not be empty"];
+    if (name.length > NAME_LENGTH_MAX) return [tooLong("the name of an operation", name)];
+    try {
+      rateOf(subject, one);
+      return [];
+    } catch (error) {
+      if (!(error instanceof InvalidOptionsError)) throw error;
+      return error.faults.map((fault) => `${subject}: ${fault}`);
+    }
+  });
+}
+
 function isText(value: unknown): boolean {
   return typeof value === "string" && value !== "";
 }
@@ -198,8 +237,20 @@ function tooLong(what: string, name: string): string {
 export function upstreamSettings(
   options: UpstreamOptions,
 ): Omit<UpstreamSettings, "operationsMax"> {
-  const { deadlineMs, operations = [], classifyError, classifyResult, status429 } = options;
-  return { deadlineMs, operations, classifyError, classifyResult, status429 };
+  const { deadlineMs, classifyError, classifyResult, status429, rate } = options;
+  const operationRates = new Map(
+    Object.entries(options.operationRates ?? {}).map(([name, one]) => [name, rateOf(name, one)]),
+  );
+  return {
+    deadlineMs,
+    // A name that is not listed may be counted as another, and would not find its bucket then.
+    operations: [...new Set([...(options.operations ?? []), ...operationRates.keys()])],
+    classifyError,
+    classifyResult,
+    status429,
+    rate: rate === undefined ? undefined : rateOf("rate", rate),
+    operationRates,
+  };
 }
 
 /** What a new configuration came to, by names of upstreams. */

@@ -153,6 +153,7 @@ describe("reads", () => {
       persisted: true,
       inFlight: 0,
       abandoned: 0,
+      rates: [],
     };
     assert.deepEqual(body["bookmakers"], [
       untouched,

@@ -383,6 +383,34 @@ export function gatewayContract(transport: "bun" | "node"): void {
         );
       });
 
+      test("answers a call over the rate with 429, whole seconds in the head and the exact wait in the body", async () => {
+        for (const [retryAfterMs, seconds] of [
+          [0.5, "1"],
+          [1000, "1"],
+          [1000.25, "2"],
+        ] as const) {
+          bench.guard.refusal = { reason: "rate_limited", retryAfterMs };
+
+          const answer = await ask(get("/draftkings/x", "x-switchgear-operation: odds"));
+
+          assert.equal(answer.status, 429);
+          assert.deepEqual(answer.headers.get("retry-after"), [seconds]);
+          assert.deepEqual(answer.headers.get("x-switchgear-reason"), ["rate_limited"]);
+          assert.deepEqual(answer.headers.get("content-type"), ["application/problem+json"]);
+          assert.deepEqual(problemOf(answer), {
+            type: "urn:switchgear:problem:rate_limited",
+            title: "Rate limited",
+            status: 429,
+            detail: `draftkings is called as often as its configured rate allows; it was not asked. Try again in ${seconds} s.`,
+            reason: "rate_limited",
+            error: "rate_limited",
+            bookmaker: "draftkings",
+            operation: "odds",
+            retryAfterMs,
+          });
+        }
+      });
+
       test("gives the whole answer again and again, also after a HEAD", async () => {
         bench.guard.refusal = { remainingMs: 0, manual: true };
 

@@ -63,6 +63,7 @@ test("the public names are these, and a change to them is deliberate", () => {
     "InvalidOptionsError",
     "LoadShedError",
     "NoEndpointError",
+    "RateLimitedError",
     "RefusedError",
     "ResetDeniedError",
     "StoreError",

@@ -8,6 +8,7 @@ import {
   InvalidOptionsError,
   LoadShedError,
   NoEndpointError,
+  RateLimitedError,
   withoutStack,
   type RefusedError,
 } from "../../core/errors.ts";
@@ -144,6 +145,27 @@ class StrandedCall implements Refused {
   }
 }
 
+class RateLimitedCall implements Refused {
+  readonly admitted = false;
+  readonly reason = "rate_limited";
+  readonly manual = false;
+  readonly systemLoad = undefined;
+  readonly operationLoad = undefined;
+  readonly upstream: string;
+  readonly operation: string;
+  readonly retryAfterMs: number;
+
+  constructor(upstream: string, operation: string, retryAfterMs: number) {
+    this.upstream = upstream;
+    this.operation = operation;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  get remainingMs(): number {
+    return this.retryAfterMs;
+  }
+}
+
 class ShedCall implements Refused {
   readonly admitted = false;
   readonly reason = "load_shed";
@@ -187,17 +209,20 @@ interface Circumstances {
   readonly operationLoad: number;
   /** Until an endpoint may take a call; undefined when only a person can help. */
   readonly endpointMs: number | undefined;
+  /** Until the rate lets the next call go: meaningful for a call over its rate only. */
+  readonly rateMs: number;
 }
 
 export function refusalOf(
   reason: RefusalReason,
   source: RefusalSource,
   operation: string,
-  { systemLoad, operationLoad, endpointMs }: Circumstances,
+  { systemLoad, operationLoad, endpointMs, rateMs }: Circumstances,
 ): Refused {
   if (reason === "load_shed") {
     return new ShedCall(source.name, operation, systemLoad, operationLoad);
   }
+  if (reason === "rate_limited") return new RateLimitedCall(source.name, operation, rateMs);
   if (reason === "no_endpoint") return new StrandedCall(source.name, operation, endpointMs);
   return reason === "closing"
     ? new ClosingCall(source.name, operation)
@@ -223,6 +248,10 @@ export function refusalError(
   if (reason === "no_endpoint") {
     const facts = { upstream, operation, reason, retryAfterMs: circumstances.endpointMs };
     return withoutStack(() => new NoEndpointError(facts));
+  }
+  if (reason === "rate_limited") {
+    const facts = { upstream, operation, reason, retryAfterMs: circumstances.rateMs };
+    return withoutStack(() => new RateLimitedError(facts));
   }
   const facts = { upstream, operation, reason, retryAfterMs: SHED_RETRY_MS };
   return withoutStack(() => new LoadShedError(facts, circumstances));

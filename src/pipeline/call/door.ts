@@ -1,6 +1,11 @@
 // The door of one upstream, and the one place where the order of admission is written down:
 //
-//   closing → operator's mode → breaker → load shedder → endpoint
+//   closing → operator's mode → breaker → load shedder → rate → endpoint
+//
+// A call that is refused before the rate takes no token, and one that is refused after it gives it back: what does
+// not go to the upstream costs nothing of its quota. An operator's mode is about the breaker. Forced-closed, the
+// rate is kept all the same, since a quota is the upstream's and no opinion of ours; in shadow mode what it would
+// refuse is told, and the call goes on.
 //
 // A refusal is a value, told to whoever listens; nothing in here throws or awaits.
 
@@ -23,6 +28,7 @@ import type { Clock, LoadSampler } from "../ports.ts";
 import type { CallOptions, Refused } from "./admission.ts";
 import { refusalError, refusalOf } from "./admissions.ts";
 import type { CallExtra } from "./extra.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import type { OperationStats } from "./stats.ts";
 import type { CallWatcher } from "./watcher.ts";
 import type { Watching } from "./watching.ts";
@@ -44,6 +50,8 @@ export class Door {
   extra: CallExtra | undefined = undefined;
   /** Undefined for an upstream that is one place. */
   endpoints: EndpointSet | undefined;
+  /** Undefined for an upstream without any. */
+  rates: RateLimits | undefined;
   readonly #guard: BreakerGuard;
   readonly #emitter: Emitter;
   readonly #ports: DoorPorts;
@@ -54,22 +62,25 @@ export class Door {
     emitter: Emitter,
     ports: DoorPorts,
     endpoints: EndpointSet | undefined,
+    rates: RateLimits | undefined,
   ) {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#ports = ports;
     this.endpoints = endpoints;
+    this.rates = rates;
   }
 
   /** Its ticket, or `REFUSED`; then `refusedFor` says why. */
   admit(operation: OperationStats, load: number | undefined, tier: Tier): Ticket {
     if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load, tier);
     let ticket = this.#guard.admit();
+    let isShadowed = false;
     if (ticket === REFUSED) {
       const reason = this.#guard.refusalReason;
       if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load, tier);
-      operation.shadowRefused += 1;
-      if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, tier, true);
+      this.#shadow(operation, reason, load, tier);
+      isShadowed = true;
       ticket = UNTRACKED;
     }
     if (load !== undefined && this.#isShed(load)) {
@@ -77,7 +88,19 @@ export class Door {
       this.#guard.settleIgnored(ticket);
       return this.#refuse(operation, "load_shed", load, tier);
     }
+    const { rates } = this;
+    const hasToken =
+      rates === undefined || rates.take(operation.name, this.#ports.clock.monotonic());
+    if (!hasToken) {
+      if (this.#guard.mode !== "shadow") {
+        this.#guard.settleIgnored(ticket);
+        return this.#refuse(operation, "rate_limited", load, tier);
+      }
+      // A call that would be refused twice is one call.
+      if (!isShadowed) this.#shadow(operation, "rate_limited", load, tier);
+    }
     if (this.endpoints !== undefined && !this.#choose(this.endpoints)) {
+      if (hasToken) rates?.giveBack(operation.name);
       this.#guard.settleIgnored(ticket);
       return this.#refuse(operation, "no_endpoint", load, tier);
     }
@@ -133,6 +156,17 @@ export class Door {
     return shouldShed(this.#shedAt, operationLoad, rule);
   }
 
+  /** It would be refused, and goes on. */
+  #shadow(
+    operation: OperationStats,
+    reason: RefusalReason,
+    load: number | undefined,
+    tier: Tier,
+  ): void {
+    operation.shadowRefused += 1;
+    if (this.#emitter.hears("refused")) this.#tellRefusal(operation, reason, load, tier, true);
+  }
+
   #refuse(
     operation: OperationStats,
     reason: RefusalReason,
@@ -177,6 +211,7 @@ export class Door {
       systemLoad: this.#shedAt,
       operationLoad: clampOperationLoad(load),
       endpointMs: this.endpoints?.soonestMs(),
+      rateMs: this.#rateMs(operation, reason),
     });
   }
 
@@ -187,6 +222,12 @@ export class Door {
       operationLoad: clampOperationLoad(load),
       threshold: this.#ports.loadShedding.threshold,
       endpointMs: this.endpoints?.soonestMs(),
+      rateMs: this.#rateMs(operation, this.refusedFor),
     });
+  }
+
+  #rateMs(operation: OperationStats, reason: RefusalReason): number {
+    if (reason !== "rate_limited" || this.rates === undefined) return 0;
+    return this.rates.waitMs(operation.name, this.#ports.clock.monotonic());
   }
 }

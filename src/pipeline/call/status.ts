@@ -12,6 +12,7 @@ import { RAMP_PERCENT } from "../../core/breaker/sliding-window/ramp.ts";
 import type { SlidingWindowSnapshot } from "../../core/breaker/sliding-window/snapshot.ts";
 import type { OperatorMode, TripEvent } from "../../core/events.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
+import type { RateStatus } from "./rate-limits.ts";
 
 /** What a sliding-window breaker judges by, as of now. */
 export interface WindowStatus {
@@ -66,6 +67,8 @@ export interface UpstreamStatus {
   readonly inFlight: number;
   /** Calls that timed out or were aborted, and still run. */
   readonly abandoned: number;
+  /** Its rate limits: its own first, then those of operations. */
+  readonly rates: readonly RateStatus[];
   /** Its base URLs, where it has several; each has a breaker of its own. */
   readonly endpoints: readonly EndpointStatus[];
 }
@@ -131,6 +134,7 @@ export function statusOf(
   | "persisted"
   | "inFlight"
   | "abandoned"
+  | "rates"
   | "endpoints"
 > {
   return {

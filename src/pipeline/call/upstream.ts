@@ -38,6 +38,7 @@ import { likeItsOriginal } from "./like-its-original.ts";
 import { rejectSoon } from "./reject-soon.ts";
 import { Settlement } from "./settlement.ts";
 import { HeldCall, type Held } from "./held-call.ts";
+import { rateLimitsOf, type RateSettings } from "./rate-limits.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
 import {
   endpointStatus,
@@ -54,7 +55,7 @@ export interface UpstreamPorts extends DoorPorts {
   readonly complaints: Complaints;
 }
 
-export interface UpstreamSettings extends Classifiers {
+export interface UpstreamSettings extends Classifiers, RateSettings {
   readonly deadlineMs: number | undefined;
   readonly operationsMax: number;
   readonly operations: readonly string[];
@@ -90,8 +91,9 @@ export class Upstream {
     this.#settlement = new Settlement(guard, emitter, ports, settings, endpoints);
     this.#books = this.#settlement.books;
     this.#ports = ports;
-    this.#door = new Door(guard, emitter, ports, endpoints);
     this.#clock = ports.clock;
+    const rates = rateLimitsOf(settings, this.#clock.monotonic(), true);
+    this.#door = new Door(guard, emitter, ports, endpoints, rates);
     this.#operations = new OperationTable(settings.operationsMax, settings.operations);
   }
 
@@ -99,6 +101,7 @@ export class Upstream {
   configure(settings: Omit<UpstreamSettings, "operationsMax">, endpoints?: EndpointSet): void {
     this.#deadlineMs = settings.deadlineMs;
     this.#door.endpoints = endpoints;
+    this.#configureRates(settings);
     this.#settlement.configure(settings, endpoints);
     this.#operations.list(settings.operations);
   }
@@ -341,6 +344,7 @@ export class Upstream {
       persisted: this.#guard.isSaved,
       inFlight: this.#books.inFlight,
       abandoned: this.#books.abandoned,
+      rates: this.#door.rates?.statuses(this.#clock.monotonic()) ?? [],
       endpoints:
         this.#door.endpoints === undefined
           ? []
@@ -395,7 +399,21 @@ export class Upstream {
 
   /** Whether forgetting this upstream would lose nothing. */
   get isIdle(): boolean {
-    return this.#guard.isIdle && this.#books.inFlight === 0 && this.#books.abandoned === 0;
+    const { rates } = this.#door;
+    return (
+      this.#guard.isIdle &&
+      this.#books.inFlight === 0 &&
+      this.#books.abandoned === 0 &&
+      (rates === undefined || rates.areFull(this.#clock.monotonic()))
+    );
+  }
+
+  #configureRates(settings: RateSettings): void {
+    const door = this.#door;
+    const nowMs = this.#clock.monotonic();
+    // Kept where they are emptied, too: limits that come back are not new ones.
+    if (door.rates === undefined) door.rates = rateLimitsOf(settings, nowMs, false);
+    else door.rates.change(settings, nowMs);
   }
 
   #read(given: CallOptions, fn: unknown): ReadOptions {

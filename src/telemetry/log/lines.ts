@@ -49,6 +49,7 @@ const REFUSED_WORDS = {
   half_open_limit: "circuit half-open, all probes lent",
   ramping: "circuit ramping up",
   no_endpoint: "every endpoint cools down",
+  rate_limited: "rate limit used up",
 } as const;
 
 const PREFIX = "[CIRCUIT_BREAKER]";

@@ -66,7 +66,7 @@ export const METRICS = {
   rejected: counter(
     "circuit_breaker_rejected_total",
     ["bookmaker", "operation", "reason"],
-    `Calls that were refused and never reached the upstream, by reason: tripped, half_open_limit, ramping, no_endpoint, load_shed or closing. ${SINCE_START}`,
+    `Calls that were refused and never reached the upstream, by reason: tripped, half_open_limit, ramping, no_endpoint, load_shed, rate_limited or closing. ${SINCE_START}`,
   ),
   loadShed: counter(
     "load_shed_rejected_total",

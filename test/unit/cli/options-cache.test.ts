@@ -22,6 +22,29 @@ test("what is written the same stays the same, and one change is one change", ()
   assert.notEqual(third["a"]?.breaker, first["a"]?.breaker);
 });
 
+test("rates are the upstream's and its operations', and another one is a change", () => {
+  const cache = new UpstreamOptionsCache();
+  const of = (rate: string, odds: string) =>
+    cache.of(upstreams(`a: { url: http://a, ${rate} operations: { odds: { ${odds} }, bet: {} } }`))[
+      "a"
+    ];
+  const first = of("rate: { perSecond: 5 },", "rate: { perSecond: 0.5, burst: 2 }");
+
+  assert.deepEqual(first?.rate, { perSecond: 5 });
+  assert.deepEqual(first.operationRates, { odds: { perSecond: 0.5, burst: 2 } });
+  assert.equal(of("rate: { perSecond: 5 },", "rate: { perSecond: 0.5, burst: 2 }"), first);
+  for (const [rate, odds] of [
+    ["rate: { perSecond: 6 },", "rate: { perSecond: 0.5, burst: 2 }"],
+    ["", "rate: { perSecond: 0.5, burst: 2 }"],
+    ["rate: { perSecond: 5 },", "rate: { perSecond: 0.5, burst: 3 }"],
+    ["rate: { perSecond: 5 },", ""],
+  ] as const) {
+    const other = of(rate, odds);
+    assert.notEqual(other, first);
+    assert.equal(other?.breaker, first.breaker);
+  }
+});
+
 test("endpoints keep their policy, too", () => {
   const cache = new UpstreamOptionsCache();
   const of = (urls: string) =>

@@ -41,6 +41,10 @@ test("only a refusal asks for fewer calls", () => {
 test("a refusal is another guard's when status and reason both say so", () => {
   assert.equal(isGuardsRefusal(503, "tripped"), true);
   assert.equal(isGuardsRefusal(508, "loop"), true);
+  assert.equal(isGuardsRefusal(429, "rate_limited"), true);
+  assert.equal(isGuardsRefusal(503, "rate_limited"), true);
+  assert.equal(isGuardsRefusal(429, "tripped"), false);
+  assert.equal(isGuardsRefusal(429, undefined), false);
   assert.equal(isGuardsRefusal(500, "tripped"), false);
   assert.equal(isGuardsRefusal(503, "upstream_error"), false);
   assert.equal(isGuardsRefusal(503, undefined), false);

@@ -60,6 +60,16 @@ describe("RefusalAnswers", () => {
     assert.match(answers.of({ ...shed, systemLoad: 0.9 }).body, /"systemLoad":0.9/);
   });
 
+  test("keeps no answer to a call over its rate: the next one waits for another time", () => {
+    const answers = new RefusalAnswers(DESTINATION);
+    const limited = { ...TRIPPED, reason: "rate_limited", retryAfterMs: 250.5 } as const;
+    const first = answers.of(limited);
+
+    assert.match(first.body, /"retryAfterMs":250.5/);
+    assert.equal(first.isShared, undefined);
+    assert.match(answers.of({ ...limited, retryAfterMs: 249 }).body, /"retryAfterMs":249/);
+  });
+
   test("keeps no more answers than the bound, whatever callers name their operations", () => {
     const answers = new RefusalAnswers(DESTINATION);
     const first = answers.of(TRIPPED);
