@@ -24,6 +24,7 @@ export {
   DeadlineError,
   ERROR_CODES,
   InvalidOptionsError,
+  LimitedError,
   LoadShedError,
   NoEndpointError,
   RateLimitedError,
@@ -34,6 +35,7 @@ export {
   UnknownUpstreamError,
   isRefused,
 } from "./core/errors.ts";
+export { adaptiveLimit, fixedLimit } from "./core/overload/limit-policy.ts";
 export { classifyError, classifyThrown } from "./core/classify.ts";
 export { CancellationToken } from "./pipeline/tasks/cancellation-token.ts";
 export { forgetShared, sharedSwitchgear } from "./pipeline/shared.ts";
@@ -57,6 +59,7 @@ export type {
   RefusalReason,
   SwitchgearEvent,
 } from "./core/events.ts";
+export type { AdaptiveLimitOptions, LimitPolicy } from "./core/overload/limit-policy.ts";
 export type { RateOptions } from "./core/overload/token-bucket.ts";
 export type { RateStatus } from "./pipeline/call/rate-limits.ts";
 export type { Criticality } from "./core/overload/criticality.ts";

@@ -11,7 +11,8 @@ export const ERROR_CODES = {
   SG_BREAKER_OPEN: "The breaker refuses calls: tripped, all probes taken, or on its way back.",
   SG_NO_ENDPOINT: "Every endpoint of the upstream cools down.",
   SG_LOAD_SHED: "This process is loaded and the operation is heavy, so the call was shed.",
-  SG_LIMITED: "The call is over a limit of the upstream; `reason` tells which: rate_limited.",
+  SG_LIMITED:
+    "The call is over a limit of the upstream; `reason` tells which: limit, priority, no_time or rate_limited.",
   SG_DEADLINE: "The call did not finish within its deadline.",
   SG_CLOSING: "The registry is closed or closing and admits nothing any more.",
   SG_RESET_DENIED: "A reset inside the cooldown needs force.",
@@ -190,6 +191,26 @@ export class NoEndpointError extends RefusedError {
   }
 }
 
+const LIMIT_WORDS: Readonly<Record<string, string>> = {
+  limit: "as many calls are in flight as the upstream can serve",
+  priority: "what room there is, is kept for more critical calls",
+  no_time: "the upstream would not answer within the deadline",
+};
+
+/**
+ * The upstream has as much to do as it can. `reason` is `limit`, `priority` (a more critical call would be let in)
+ * or `no_time`; `retryAfterMs` an estimate. It was not called, and its breaker hears nothing of it.
+ */
+export class LimitedError extends RefusedError {
+  constructor(facts: RefusalFacts) {
+    super(
+      "SG_LIMITED",
+      `${callOf(facts)} refused: ${LIMIT_WORDS[facts.reason] ?? "limited"}; ${nextStep(facts.retryAfterMs, 0)}`,
+      facts,
+    );
+  }
+}
+
 /** The registry was closed before the call. */
 export class ClosingError extends RefusedError {
   constructor(facts: RefusalFacts) {
@@ -273,6 +294,7 @@ for (const [type, name] of [
   [RateLimitedError, "RateLimitedError"],
   [DeadlineError, "DeadlineError"],
   [NoEndpointError, "NoEndpointError"],
+  [LimitedError, "LimitedError"],
   [ClosingError, "ClosingError"],
   [ResetDeniedError, "ResetDeniedError"],
   [UnknownUpstreamError, "UnknownUpstreamError"],

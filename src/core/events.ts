@@ -78,6 +78,9 @@ export type TripEvent = Extract<MachineEvent, { readonly type: "trip" }>;
 /** Why a call was turned away. Closed set: it becomes a metric label. */
 export const REFUSAL_REASONS = [
   "tripped",
+  "limit",
+  "priority",
+  "no_time",
   "half_open_limit",
   "ramping",
   "no_endpoint",

@@ -161,7 +161,7 @@ export class Call implements Expiring {
     this.#isStreaming = true;
     this.#isEvents = contentType?.startsWith("text/event-stream") === true;
     // A long body settles late, and its upstream is alive now.
-    this.#admitted.answering?.();
+    this.#admitted.answering?.(this.#latencyMs);
     if (this.#idleMs === undefined) return;
     const { deadlines, clock } = this.#book;
     deadlines.remove(this.#deadline);
@@ -283,7 +283,7 @@ export class Call implements Expiring {
       this.#innerReason !== undefined
         ? { outcome: "ignored", latencyMs }
         : outcomeOfAnswer(this.#answerStatus, status429, latencyMs);
-    if (outcome.outcome === "ignored") this.#admitted.answering?.();
+    if (outcome.outcome === "ignored") this.#admitted.answering?.(latencyMs);
     const waitMs = this.#retryAfterMs;
     return waitMs === undefined ? outcome : { ...outcome, retryAfterMs: waitMs };
   }

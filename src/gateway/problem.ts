@@ -22,6 +22,9 @@ export interface Problem {
 
 export const PROBLEM_REASONS = [
   "tripped",
+  "limit",
+  "priority",
+  "no_time",
   "half_open_limit",
   "ramping",
   "no_endpoint",
@@ -103,6 +106,9 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
       ),
     };
   }
+  if (reason === "limit" || reason === "priority" || reason === "no_time") {
+    return limitProblem(name, reason, wholeSeconds(refused.retryAfterMs), who);
+  }
   if (reason === "closing") return { ...closingProblem(), retryAfter: "1" };
   if (reason === "rate_limited") return rateProblem(destination, refused, who);
   const retryAfter = wholeSeconds(refused.retryAfterMs);
@@ -159,6 +165,33 @@ function wholeSeconds(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : String(Math.ceil(ms / 1000));
 }
 
+const LIMIT_DETAILS = {
+  limit: "has as much to do as it can",
+  priority: "has room for more critical calls only",
+  no_time: "would not answer within the deadline",
+} as const;
+
+/** 503 and not 429: it is the capacity that is used up, and nobody's quota. */
+function limitProblem(
+  name: string,
+  reason: keyof typeof LIMIT_DETAILS,
+  retryAfter: string | undefined,
+  who: string,
+): Problem {
+  return {
+    status: 503,
+    reason,
+    retryAfter,
+    body: render(
+      503,
+      reason,
+      "Limited",
+      `${name} ${LIMIT_DETAILS[reason]}; it was not asked.`,
+      `,"error":"limited"${who}`,
+    ),
+  };
+}
+
 /** Operations are named by callers, too; beyond this the answers kept are forgotten. */
 const ANSWERS_KEPT_MAX = 64;
 
@@ -188,9 +221,14 @@ export class RefusalAnswers {
     if (reason === "load_shed" || reason === "rate_limited") {
       return refusalProblem(this.#destination, refused);
     }
-    const { retryAfterMs, manual } = refused;
-    const remainingMs = Math.ceil(refused.remainingMs);
-    const kept = this.#kept.get(operation);
+    const { manual } = refused;
+    const isLimit = reason === "limit" || reason === "priority" || reason === "no_time";
+    // An estimate moves with each call, and only its whole seconds show.
+    const retryAfterMs = isLimit ? inSeconds(refused.retryAfterMs) : refused.retryAfterMs;
+    const remainingMs = isLimit ? 0 : Math.ceil(refused.remainingMs);
+    // More critical calls are refused beside less critical ones, for other reasons.
+    const key = isLimit ? `${reason} ${operation}` : operation;
+    const kept = this.#kept.get(key);
     if (
       kept !== undefined &&
       kept.remainingMs === remainingMs &&
@@ -202,9 +240,13 @@ export class RefusalAnswers {
     }
     const problem = { ...refusalProblem(this.#destination, refused), isShared: true };
     if (this.#kept.size >= ANSWERS_KEPT_MAX) this.#kept.clear();
-    this.#kept.set(operation, { reason, retryAfterMs, remainingMs, manual, problem });
+    this.#kept.set(key, { reason, retryAfterMs, remainingMs, manual, problem });
     return problem;
   }
+}
+
+function inSeconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.ceil(ms / 1000) * 1000;
 }
 
 /** JSON has no NaN, and a sampler's mistake must not make the answer unreadable. */

@@ -8,6 +8,7 @@ import { property } from "../core/foreign.ts";
 import { STATUS_429 } from "../core/http-status.ts";
 import { checkOptions, show, withoutUndefined } from "../core/options.ts";
 import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
+import type { LimitPolicy } from "../core/overload/limit-policy.ts";
 import { rateOf, type RateOptions } from "../core/overload/token-bucket.ts";
 import type { EndpointTarget } from "./call/admission.ts";
 import type { Classifiers } from "./call/judge.ts";
@@ -25,6 +26,11 @@ export interface UpstreamOptions extends Classifiers {
   readonly endpoints?: readonly (string | EndpointTarget)[] | undefined;
   /** What guards each endpoint. Default `adaptive()`. */
   readonly endpointBreaker?: AdaptivePolicy | undefined;
+  /**
+   * How many calls may be in flight: `adaptiveLimit({…})` or `fixedLimit(n)`, for each endpoint apart where
+   * there are several. Default: as many as come.
+   */
+  readonly limit?: LimitPolicy | undefined;
   /** Milliseconds above 0 until a call is given up and counted as a timeout. Default: none. */
   readonly deadlineMs?: number | undefined;
   /**
@@ -136,6 +142,7 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       breaker: { is: "object" },
       endpoints: { is: "object" },
       endpointBreaker: { is: "object" },
+      limit: { is: "object" },
       operations: { is: "object" },
       rate: { is: "object" },
       operationRates: { is: "object" },
@@ -171,6 +178,11 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   }
   if (options.endpointBreaker !== undefined && options.endpoints === undefined) {
     throw new InvalidOptionsError("upstreams", [at("endpointBreaker needs endpoints")]);
+  }
+  if (options.limit !== undefined && typeof options.limit.createLimiter !== "function") {
+    throw new InvalidOptionsError("upstreams", [
+      at("limit must be made by adaptiveLimit({…}) or fixedLimit(n)"),
+    ]);
   }
   if (typeof options.breaker?.createMachine === "function") return;
   throw new InvalidOptionsError("upstreams", [
@@ -236,7 +248,7 @@ function tooLong(what: string, name: string): string {
 /** What an upstream itself is made with, beside its breaker and its endpoints. */
 export function upstreamSettings(
   options: UpstreamOptions,
-): Omit<UpstreamSettings, "operationsMax"> {
+): Omit<UpstreamSettings, "operationsMax" | "limits"> {
   const { deadlineMs, classifyError, classifyResult, status429, rate } = options;
   const operationRates = new Map(
     Object.entries(options.operationRates ?? {}).map(([name, one]) => [name, rateOf(name, one)]),

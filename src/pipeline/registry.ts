@@ -13,6 +13,7 @@ import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker/guard.ts";
 import { Complaints } from "./call/complaints.ts";
 import { Watching } from "./call/watching.ts";
+import { LimitGuard } from "./overload/guard.ts";
 import { OVERFLOW_NAME } from "./call/stats.ts";
 import { DeadlineQueue } from "./call/deadline.ts";
 import { EndpointSet } from "./endpoints/set.ts";
@@ -350,7 +351,8 @@ export class Switchgear implements AsyncDisposable {
     if (guard.policy !== options.breaker) guard.changePolicy(options.breaker);
     if (before?.mode !== options.mode) guard.configureMode(options.mode ?? "normal");
     const endpoints = this.#endpointsOf(name, options, emitter, upstream.endpoints);
-    upstream.configure(upstreamSettings(options), endpoints);
+    const limits = this.#limitsOf(options, upstream.limits);
+    upstream.configure({ ...upstreamSettings(options), limits }, endpoints);
   }
 
   #create(name: string, options: UpstreamOptions): Upstream {
@@ -364,7 +366,11 @@ export class Switchgear implements AsyncDisposable {
     const upstream = new Upstream(
       guard,
       emitter,
-      { ...upstreamSettings(options), operationsMax: this.#limits.operations },
+      {
+        ...upstreamSettings(options),
+        operationsMax: this.#limits.operations,
+        limits: this.#limitsOf(options, undefined),
+      },
       this.#upstreamPorts,
       this.#endpointsOf(name, options, emitter),
     );
@@ -375,10 +381,11 @@ export class Switchgear implements AsyncDisposable {
 
   #endpointsOf(
     upstream: string,
-    { endpoints, endpointBreaker }: UpstreamOptions,
+    options: UpstreamOptions,
     emitter: Emitter,
     before?: EndpointSet,
   ): EndpointSet | undefined {
+    const { endpoints, endpointBreaker } = options;
     if (endpoints === undefined) return undefined;
     const { scheduler, random } = this.#ports;
     const set: EndpointSet = new EndpointSet(
@@ -388,6 +395,7 @@ export class Switchgear implements AsyncDisposable {
         ),
         policy: endpointBreaker ?? adaptive(),
         before,
+        limits: (known) => this.#limiterOf(options, known),
         onEvent: (endpoint, event) => {
           if (event.type !== "transition") return;
           const { from, to, cause } = event;
@@ -401,6 +409,21 @@ export class Switchgear implements AsyncDisposable {
       { clock: scheduler, random },
     );
     return set;
+  }
+
+  /** Of an upstream that is one place; where there are several, each has its own. */
+  #limitsOf(options: UpstreamOptions, before: LimitGuard | undefined): LimitGuard | undefined {
+    return options.endpoints === undefined ? this.#limiterOf(options, before) : undefined;
+  }
+
+  /** What was learnt stays, unless it was learnt under other options. */
+  #limiterOf(
+    { limit, deadlineMs }: UpstreamOptions,
+    before: LimitGuard | undefined,
+  ): LimitGuard | undefined {
+    if (limit === undefined) return undefined;
+    const isSame = before?.policy === limit && before.deadlineMs === deadlineMs;
+    return isSame ? before : new LimitGuard(limit, deadlineMs, this.#ports.scheduler);
   }
 
   #admitName(name: string, options: UpstreamOptions): Upstream {

@@ -25,14 +25,23 @@ const PROM_CLIENT = /^src\/telemetry\/prom-client\.ts$/;
 const RULES: readonly Rule[] = [
   { files: CORE, may: [CORE] },
   // From the top: the registry, `call`, what stands around a breaker, the ports. No arrow runs upward, and
-  // neighbours know each other through `call` only.
+  // neighbours know each other through `call` only; but an endpoint has a limiter of its own.
   { files: /^src\/pipeline\/(?:shared|registry|registry-options)\.ts$/, may: [CORE, PIPELINE] },
   {
     files: /^src\/pipeline\/call\//,
     // The one module of the runtime: a call keeps its async context.
-    may: [CORE, FOOT, /^src\/pipeline\/(?:call|endpoints|breaker)\//, /^node:async_hooks$/],
+    may: [
+      CORE,
+      FOOT,
+      /^src\/pipeline\/(?:call|endpoints|overload|breaker)\//,
+      /^node:async_hooks$/,
+    ],
   },
-  ...["endpoints", "breaker", "tasks"].map((room) => ({
+  {
+    files: /^src\/pipeline\/endpoints\//,
+    may: [CORE, FOOT, /^src\/pipeline\/(?:endpoints|overload)\//],
+  },
+  ...["overload", "breaker", "tasks"].map((room) => ({
     files: new RegExp(`^src/pipeline/${room}/`),
     may: [CORE, FOOT, new RegExp(`^src/pipeline/${room}/`)],
   })),

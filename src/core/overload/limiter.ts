@@ -177,26 +177,30 @@ export class Limiter {
    * A call has ended, and its permit is free. False, and nothing happens, for a permit that is not held:
    * given back before, left, or never handed out. After `outlived` only the permit is given back: the
    * timeout has been counted, and a latency that began under another limit is no evidence of this one;
-   * but that the upstream is alive is learnt.
+   * but that the upstream is alive is learnt. `latencyMs`: how long the upstream took, where that is less
+   * than the call did.
    */
-  settle(permit: Permit, ending: Ending, nowMs: number): boolean {
+  settle(permit: Permit, ending: Ending, nowMs: number, latencyMs?: number): boolean {
     const permits = this.#permits;
     if (!permits.isHeld(permit)) return false;
     const startMs = permits.startMs(permit);
     const isLate = permits.isOutlived(permit);
     permits.giveBack(permit);
     if (ending <= ENDED_FAILED) this.#progress(nowMs);
-    if (!isLate) this.#count(ending, startMs, nowMs);
+    if (!isLate) this.#count(ending, startMs, latencyMs ?? nowMs - startMs);
     if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
     return true;
   }
 
-  /** The deadline has passed and the call goes on: it counts until `settle` or `leave`. Once per permit. */
-  outlived(permit: Permit, nowMs: number): boolean {
+  /**
+   * Nobody waits for the call any more and it goes on: it counts until `settle` or `leave`. Once per permit.
+   * `ending`: `ENDED_TIMEOUT`, or `ENDED_IGNORED` when its caller left.
+   */
+  outlived(permit: Permit, ending: Ending): boolean {
     const permits = this.#permits;
     if (!permits.isHeld(permit) || permits.isOutlived(permit)) return false;
     permits.outlive(permit);
-    this.#count(ENDED_TIMEOUT, 0, nowMs);
+    this.#count(ending, 0, 0);
     return true;
   }
 
@@ -212,7 +216,7 @@ export class Limiter {
     const untilMs = nowMs + this.#restMs(permits.startMs(permit), nowMs);
     permits.leave(permit, untilMs);
     if (untilMs < this.#dueMs) this.#dueMs = untilMs;
-    if (!isLate) this.#count(ending, 0, nowMs);
+    if (!isLate) this.#count(ending, 0, 0);
     return true;
   }
 
@@ -263,12 +267,12 @@ export class Limiter {
     return permit;
   }
 
-  #count(ending: Ending, startMs: number, nowMs: number): void {
+  #count(ending: Ending, startMs: number, latencyMs: number): void {
     if (this.#isFrozen) return;
     const window = this.#window;
     if (ending === ENDED_OK) {
       window.oks += 1;
-      if (startMs >= this.#limit.evidenceFromMs) window.addLatency(nowMs - startMs);
+      if (startMs >= this.#limit.evidenceFromMs) window.addLatency(latencyMs);
     } else if (ending === ENDED_TIMEOUT) window.timeouts += 1;
     else if (ending === ENDED_FAILED) window.failures += 1;
   }

@@ -37,8 +37,12 @@ export interface Admitted {
   readonly endpoint?: EndpointTarget | undefined;
   /** The call as its watcher sees it; undefined when nobody watches. */
   readonly watched?: WatchedCall | undefined;
-  /** Tells that the answer has begun: an upstream that sends is not silent. May be left out. */
-  answering?(): void;
+  /**
+   * Tells that the answer has begun, after so many milliseconds: an upstream that sends is not silent, and
+   * what a limiter counts as in flight has ended; how fast the rest is read is its reader's affair. Default:
+   * the time since admission. May be left out.
+   */
+  answering?(latencyMs?: number): void;
   settle(outcome: Outcome): void;
 }
 

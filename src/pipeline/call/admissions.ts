@@ -6,6 +6,7 @@ import {
   BreakerOpenError,
   ClosingError,
   InvalidOptionsError,
+  LimitedError,
   LoadShedError,
   NoEndpointError,
   RateLimitedError,
@@ -24,7 +25,7 @@ const SHED_RETRY_MS = 1000;
 
 /** Who takes the outcome. */
 export interface Settler {
-  answering(): void;
+  answering(startMs: number, latencyMs: unknown, extra: CallExtra | undefined): void;
   settle(
     operation: OperationStats,
     ticket: Ticket,
@@ -65,9 +66,9 @@ export class AdmittedCall implements Admitted {
     return this.#extra?.watched;
   }
 
-  answering(): void {
+  answering(latencyMs?: number): void {
     checkOwner(this, "answering");
-    this.#settler.answering();
+    this.#settler.answering(this.#startMs, latencyMs, this.#extra);
   }
 
   settle(outcome: Outcome): void {
@@ -120,6 +121,43 @@ class TrippedCall implements Refused {
 
   get manual(): boolean {
     return this.#source.refusal().manual;
+  }
+}
+
+/** Where the time is read after which there may be room. */
+interface LimitSource {
+  readonly retryAfterMs: number;
+}
+
+/** As much is in flight as may be. */
+class LimitedCall implements Refused {
+  readonly admitted = false;
+  readonly reason: RefusalReason;
+  readonly manual = false;
+  readonly systemLoad = undefined;
+  readonly operationLoad = undefined;
+  readonly upstream: string;
+  readonly operation: string;
+  readonly #limits: LimitSource | undefined;
+
+  constructor(
+    upstream: string,
+    operation: string,
+    reason: RefusalReason,
+    limits: LimitSource | undefined,
+  ) {
+    this.upstream = upstream;
+    this.operation = operation;
+    this.reason = reason;
+    this.#limits = limits;
+  }
+
+  get retryAfterMs(): number {
+    return this.#limits?.retryAfterMs ?? 0;
+  }
+
+  get remainingMs(): number {
+    return this.retryAfterMs;
   }
 }
 
@@ -209,6 +247,8 @@ interface Circumstances {
   readonly operationLoad: number;
   /** Until an endpoint may take a call; undefined when only a person can help. */
   readonly endpointMs: number | undefined;
+  /** Who refused a call over a limit; meaningless for others. */
+  readonly limits: LimitSource | undefined;
   /** Until the rate lets the next call go: meaningful for a call over its rate only. */
   readonly rateMs: number;
 }
@@ -217,8 +257,11 @@ export function refusalOf(
   reason: RefusalReason,
   source: RefusalSource,
   operation: string,
-  { systemLoad, operationLoad, endpointMs, rateMs }: Circumstances,
+  { systemLoad, operationLoad, endpointMs, limits, rateMs }: Circumstances,
 ): Refused {
+  if (reason === "limit" || reason === "priority" || reason === "no_time") {
+    return new LimitedCall(source.name, operation, reason, limits);
+  }
   if (reason === "load_shed") {
     return new ShedCall(source.name, operation, systemLoad, operationLoad);
   }
@@ -236,6 +279,10 @@ export function refusalError(
   circumstances: Circumstances & { readonly threshold: number },
 ): RefusedError {
   const upstream = source.name;
+  if (reason === "limit" || reason === "priority" || reason === "no_time") {
+    const facts = { upstream, operation, reason, retryAfterMs: circumstances.limits?.retryAfterMs };
+    return withoutStack(() => new LimitedError(facts));
+  }
   if (reason === "tripped" || reason === "half_open_limit" || reason === "ramping") {
     const refusal = source.refusal();
     const facts = { upstream, operation, reason, retryAfterMs: refusal.retryAfterMs };

@@ -4,6 +4,12 @@
 import type { Failure, Ticket } from "../../core/breaker/machine.ts";
 import { errorText } from "../../core/classify.ts";
 import type { CallOutcome } from "../../core/outcome.ts";
+import {
+  ENDED_FAILED,
+  ENDED_IGNORED,
+  ENDED_OK,
+  ENDED_TIMEOUT,
+} from "../../core/overload/limiter.ts";
 import type { BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
@@ -48,6 +54,7 @@ export class CallBooks {
   ): void {
     this.inFlight -= 1;
     this.answeredMs = nowMs;
+    extra?.held?.end(ENDED_OK, nowMs, latencyMs);
     operation.ok += 1;
     operation.okDurations.add(latencyMs);
     if (extra?.watched === undefined) this.#settleOk(ticket, latencyMs, nowMs, extra);
@@ -66,6 +73,7 @@ export class CallBooks {
   ): void {
     this.inFlight -= 1;
     if (kind === "failed") this.answeredMs = nowMs;
+    extra?.held?.end(kind === "failed" ? ENDED_FAILED : ENDED_TIMEOUT, nowMs);
     operation[kind] += 1;
     operation.countBadDuration(kind, latencyMs);
     const settle = (): void => this.#settleFailed(ticket, failure, latencyMs, nowMs, extra);
@@ -114,6 +122,7 @@ export class CallBooks {
     settle: () => void,
   ): void {
     this.inFlight -= 1;
+    extra?.held?.end(ENDED_IGNORED, this.#ports.clock.monotonic());
     operation.ignored += 1;
     const settleBoth = (): void => {
       try {

@@ -27,8 +27,10 @@ export interface CallOwner {
   /** The deadline passed. Answers the error that the caller gets. */
   expired(call: CallRecord, stalled: boolean): Error;
   aborted(call: CallRecord, reason: unknown): void;
-  /** A call that had ended for its caller started (+1) or stopped (−1) running on. */
-  abandoned(change: 1 | -1): void;
+  /** A call ends for its caller while its function runs, or while nobody hears of its upstream any more. */
+  leaves(call: CallRecord, isRunning: boolean): void;
+  /** The function of a call that had ended for its caller has ended, too. */
+  stopped(call: CallRecord, isFulfilled: boolean): void;
 }
 
 export class BoundedCall<Result> implements Expiring {
@@ -105,8 +107,8 @@ export class BoundedCall<Result> implements Expiring {
 
   expire(stalled: boolean): void {
     this.#close();
+    this.#owner.leaves(this.#record, this.#isRunning);
     const error = this.#owner.expired(this.#record, stalled);
-    this.#leaveRunning();
     // Rejected first: a function that answers the abort with an error of its own comes second.
     this.#reject(error);
     this.#context.abort(error);
@@ -116,36 +118,32 @@ export class BoundedCall<Result> implements Expiring {
     if (this.#isOver) return;
     this.#close();
     const reason = property(this.#signal, "reason");
+    this.#owner.leaves(this.#record, this.#isRunning);
     this.#owner.aborted(this.#record, reason);
-    this.#leaveRunning();
     this.#reject(reason);
     this.#context.abort(reason);
   }
 
   #onOk(value: Result): void {
-    if (this.#stopped()) return;
+    if (this.#stopped(true)) return;
     this.#close();
     this.#owner.ok(this.#record, value);
     this.#resolve(value);
   }
 
   #onFailed(error: unknown): void {
-    if (this.#stopped()) return;
+    if (this.#stopped(false)) return;
     this.#close();
     this.#owner.failed(this.#record, error);
     this.#reject(error);
   }
 
   /** The function has settled; true when its call had ended before. */
-  #stopped(): boolean {
+  #stopped(isFulfilled: boolean): boolean {
     this.#isRunning = false;
     if (!this.#isOver) return false;
-    this.#owner.abandoned(-1);
+    this.#owner.stopped(this.#record, isFulfilled);
     return true;
-  }
-
-  #leaveRunning(): void {
-    if (this.#isRunning) this.#owner.abandoned(1);
   }
 
   #close(): void {

@@ -1,11 +1,11 @@
 // The door of one upstream, and the one place where the order of admission is written down:
 //
-//   closing → operator's mode → breaker → load shedder → rate → endpoint
+//   closing → operator's mode → breaker → load shedder → rate → limiter, with the endpoint
 //
 // A call that is refused before the rate takes no token, and one that is refused after it gives it back: what does
-// not go to the upstream costs nothing of its quota. An operator's mode is about the breaker. Forced-closed, the
-// rate is kept all the same, since a quota is the upstream's and no opinion of ours; in shadow mode what it would
-// refuse is told, and the call goes on.
+// not go to the upstream costs nothing of its quota. An operator's mode is about the breaker, and what we think of
+// the upstream: it overrules the limiter, too. Forced-closed, the rate is kept all the same, since a quota is the
+// upstream's and no opinion of ours; in shadow mode what it would refuse is told, and the call goes on.
 //
 // A refusal is a value, told to whoever listens; nothing in here throws or awaits.
 
@@ -23,6 +23,7 @@ import {
 import type { BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
+import type { LimitGuard, LimitReason } from "../overload/guard.ts";
 import { UNTRACKED } from "../orders.ts";
 import type { Clock, LoadSampler } from "../ports.ts";
 import type { CallOptions, Refused } from "./admission.ts";
@@ -30,7 +31,7 @@ import { refusalError, refusalOf } from "./admissions.ts";
 import type { CallExtra } from "./extra.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { OperationStats } from "./stats.ts";
-import type { CallWatcher } from "./watcher.ts";
+import type { CallWatcher, WatchedCall } from "./watcher.ts";
 import type { Watching } from "./watching.ts";
 
 /** What all doors of a registry share. */
@@ -43,6 +44,16 @@ export interface DoorPorts {
   readonly gate: { readonly isClosing: boolean; readonly watcher: CallWatcher | undefined };
 }
 
+/** What `admit` answers a call that may wait for room. */
+export const WAITS: Ticket = -3;
+
+/** What an upstream may have beside its breaker. */
+export interface DoorParts {
+  readonly endpoints: EndpointSet | undefined;
+  readonly limits: LimitGuard | undefined;
+  readonly rates: RateLimits | undefined;
+}
+
 export class Door {
   /** What the last refused admission was refused for; read at once by the one who asked. */
   refusedFor: RefusalReason = "tripped";
@@ -50,6 +61,11 @@ export class Door {
   extra: CallExtra | undefined = undefined;
   /** Undefined for an upstream that is one place. */
   endpoints: EndpointSet | undefined;
+  /** Undefined where nothing limits the calls in flight, or where each endpoint has its own. */
+  limits: LimitGuard | undefined;
+  /** Whose room the last call waits for, and who watches it; read at once by the one who asked. */
+  waitsFor: LimitGuard | undefined = undefined;
+  watched: WatchedCall | undefined = undefined;
   /** Undefined for an upstream without any. */
   rates: RateLimits | undefined;
   readonly #guard: BreakerGuard;
@@ -61,24 +77,36 @@ export class Door {
     guard: BreakerGuard,
     emitter: Emitter,
     ports: DoorPorts,
-    endpoints: EndpointSet | undefined,
-    rates: RateLimits | undefined,
+    { endpoints, limits, rates }: DoorParts,
   ) {
     this.#guard = guard;
     this.#emitter = emitter;
     this.#ports = ports;
     this.endpoints = endpoints;
+    this.limits = limits;
     this.rates = rates;
   }
 
-  /** Its ticket, or `REFUSED`; then `refusedFor` says why. */
-  admit(operation: OperationStats, load: number | undefined, tier: Tier): Ticket {
+  /**
+   * Its ticket, or `REFUSED`; then `refusedFor` says why. `remainingMs`: until its deadline. A call that
+   * `mayWait` may be answered `WAITS` instead: it is not refused, and asks again when `waitsFor` has room.
+   */
+  admit(
+    operation: OperationStats,
+    load: number | undefined,
+    tier: Tier,
+    remainingMs: number,
+    mayWait = false,
+  ): Ticket {
     if (this.#ports.gate.isClosing) return this.#refuse(operation, "closing", load, tier);
     let ticket = this.#guard.admit();
     let isShadowed = false;
     if (ticket === REFUSED) {
       const reason = this.#guard.refusalReason;
-      if (this.#guard.mode !== "shadow") return this.#refuse(operation, reason, load, tier);
+      if (this.#guard.mode !== "shadow") {
+        if (reason === "tripped") this.limits?.freeze();
+        return this.#refuse(operation, reason, load, tier);
+      }
       this.#shadow(operation, reason, load, tier);
       isShadowed = true;
       ticket = UNTRACKED;
@@ -98,45 +126,104 @@ export class Door {
       }
       // A call that would be refused twice is one call.
       if (!isShadowed) this.#shadow(operation, "rate_limited", load, tier);
-    }
-    if (this.endpoints !== undefined && !this.#choose(this.endpoints)) {
-      if (hasToken) rates?.giveBack(operation.name);
-      this.#guard.settleIgnored(ticket);
-      return this.#refuse(operation, "no_endpoint", load, tier);
+      isShadowed = true;
     }
     // What the last call had is not this one's.
-    if (this.endpoints === undefined) this.extra = undefined;
-    return ticket;
+    this.extra = undefined;
+    if (this.endpoints === undefined && this.limits === undefined) return ticket;
+    if (this.#findRoom(operation, load, tier, remainingMs, isShadowed)) return ticket;
+    if (hasToken) rates?.giveBack(operation.name);
+    this.#guard.settleIgnored(ticket);
+    return this.#refuseRoom(operation, load, tier, mayWait);
   }
 
-  #choose(endpoints: EndpointSet): boolean {
-    // Where the operator's mode overrules the breaker, it overrules those of the endpoints, too.
-    this.extra = endpoints.choose(this.#guard.mode !== "normal");
-    return this.extra !== undefined;
+  /** An endpoint where there are several, and a permit where the calls in flight are limited: both in `extra`. */
+  #findRoom(
+    operation: OperationStats,
+    load: number | undefined,
+    tier: Tier,
+    remainingMs: number,
+    isShadowed: boolean,
+  ): boolean {
+    // Where the operator's mode overrules the breaker, it overrules these, too.
+    const isForced = this.#guard.mode !== "normal";
+    const { endpoints, limits } = this;
+    let overruled: LimitReason | undefined;
+    let extra: CallExtra | undefined;
+    if (endpoints !== undefined) {
+      extra = endpoints.choose(isForced, tier, remainingMs);
+      ({ overruled } = endpoints);
+    } else if (limits !== undefined) {
+      const nowMs = this.#ports.clock.monotonic();
+      let held = limits.hold(tier, nowMs, remainingMs);
+      if (held === undefined && isForced) {
+        overruled = limits.refusedFor;
+        held = limits.holdAnyway(tier, nowMs);
+      }
+      if (held !== undefined) extra = { endpoint: undefined, ticket: UNTRACKED, held };
+    }
+    if (overruled !== undefined && !isShadowed) this.#shadow(operation, overruled, load, tier);
+    // Last: a listener may have called back in.
+    this.extra = extra;
+    return extra !== undefined;
   }
 
-  /** As `#admit`, with somebody told of it. */
+  #refuseRoom(
+    operation: OperationStats,
+    load: number | undefined,
+    tier: Tier,
+    mayWait: boolean,
+  ): Ticket {
+    const full = this.limits ?? this.endpoints?.full;
+    if (full === undefined) return this.#refuse(operation, "no_endpoint", load, tier);
+    const { refusedFor } = full;
+    this.waitsFor = full;
+    if (mayWait && refusedFor === "limit" && full.line.hasRoom) {
+      this.watched = undefined;
+      return WAITS;
+    }
+    full.countRefusal(tier, refusedFor);
+    return this.#refuse(operation, refusedFor, load, tier);
+  }
+
+  /** As `admit`, with somebody told of it. */
   admitWatched(
     watcher: CallWatcher,
     operation: OperationStats,
     { load, criticality, parent }: CallOptions,
+    remainingMs: number,
+    mayWait = false,
   ): Ticket {
     const facts = { upstream: this.#guard.name, operation: operation.name, parent };
+    const watched = this.#ports.watching.begin(watcher, facts);
+    return this.admitFor(watched, operation, load, tierOf(criticality), remainingMs, mayWait);
+  }
+
+  /** As `admit`, for a call that is watched already, where somebody watches. */
+  admitFor(
+    watched: WatchedCall | undefined,
+    operation: OperationStats,
+    load: number | undefined,
+    tier: Tier,
+    remainingMs: number,
+    mayWait = false,
+  ): Ticket {
+    const ticket = this.admit(operation, load, tier, remainingMs, mayWait);
+    this.watched = watched;
+    if (watched === undefined || ticket === WAITS) return ticket;
     const { watching } = this.#ports;
-    const watched = watching.begin(watcher, facts);
-    const ticket = this.admit(operation, load, tierOf(criticality));
-    if (watched === undefined) return ticket;
+    const { name } = this.#guard;
     if (ticket === REFUSED) {
       const { refusedFor } = this;
-      watching.refused(facts.upstream, watched, refusedFor);
+      watching.refused(name, watched, refusedFor);
       // It may have called back in, as above.
       this.refusedFor = refusedFor;
       return ticket;
     }
-    const extra = this.endpoints === undefined ? undefined : this.extra;
+    const { extra } = this;
     const endpoint = extra?.endpoint;
-    watching.admitted(facts.upstream, watched, endpoint?.name);
-    this.extra = { endpoint, ticket: extra?.ticket ?? UNTRACKED, watched };
+    watching.admitted(name, watched, endpoint?.name);
+    this.extra = { endpoint, ticket: extra?.ticket ?? UNTRACKED, held: extra?.held, watched };
     return ticket;
   }
 
@@ -211,6 +298,7 @@ export class Door {
       systemLoad: this.#shedAt,
       operationLoad: clampOperationLoad(load),
       endpointMs: this.endpoints?.soonestMs(),
+      limits: this.waitsFor,
       rateMs: this.#rateMs(operation, reason),
     });
   }
@@ -221,6 +309,7 @@ export class Door {
       systemLoad: this.#shedAt,
       operationLoad: clampOperationLoad(load),
       threshold: this.#ports.loadShedding.threshold,
+      limits: this.waitsFor,
       endpointMs: this.endpoints?.soonestMs(),
       rateMs: this.#rateMs(operation, this.refusedFor),
     });

@@ -1,7 +1,8 @@
-// What only some calls have: an endpoint of several, and somebody who watches.
+// What only some calls have: an endpoint of several, a permit of the limiter, and somebody who watches.
 
 import type { Ticket } from "../../core/breaker/machine.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
+import type { HeldPermit } from "../overload/guard.ts";
 import type { WatchedCall } from "./watcher.ts";
 
 export interface CallExtra {
@@ -9,6 +10,8 @@ export interface CallExtra {
   readonly endpoint: Endpoint | undefined;
   /** The endpoint's own; meaningless without one. */
   readonly ticket: Ticket;
+  /** Absent when nothing limits the calls in flight. */
+  readonly held?: HeldPermit | undefined;
   /** Absent when nobody watches. */
-  readonly watched?: WatchedCall;
+  readonly watched?: WatchedCall | undefined;
 }

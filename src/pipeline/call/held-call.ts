@@ -34,7 +34,9 @@ export interface HeldOwner {
   aborted(call: CallRecord, reason: unknown): void;
   /** What a caller is told whose deadline passed; with `idleMs` it was a pause, not the whole. */
   deadlineError(call: CallRecord, idleMs: number | undefined): Error;
-  abandoned(change: 1 | -1): void;
+  /** As of a call that is not held. */
+  leaves(call: CallRecord, isRunning: boolean): void;
+  stopped(call: CallRecord, isFulfilled: boolean): void;
 }
 
 export interface HeldParts {
@@ -118,6 +120,7 @@ export class HeldCall<Result> implements Expiring, Held {
     const { owner, record, idleMs } = this.#parts;
     const isWaitedFor = this.#sinceMs !== undefined;
     this.#close();
+    if (!this.#isSettled) owner.leaves(record, this.#isRunning);
     const error = owner.deadlineError(record, this.#isAnswered ? idleMs : undefined);
     this.#settle((_owner, call) => {
       if (isWaitedFor) owner.timedOut(call, stalled, error);
@@ -130,6 +133,7 @@ export class HeldCall<Result> implements Expiring, Held {
     if (this.#isOver) return;
     const isWaitedFor = this.#sinceMs !== undefined;
     this.#close();
+    if (!this.#isSettled) this.#parts.owner.leaves(this.#parts.record, this.#isRunning);
     const reason = property(this.#parts.signal, "reason");
     this.#settle((owner, call) => {
       if (isWaitedFor) owner.aborted(call, reason);
@@ -155,7 +159,7 @@ export class HeldCall<Result> implements Expiring, Held {
   }
 
   #onAnswer(value: Result): void {
-    if (this.#stopped()) return;
+    if (this.#stopped(true)) return;
     const { owner, idleMs, queue, monotonic } = this.#parts;
     this.#isAnswered = true;
     this.#pause(monotonic());
@@ -169,23 +173,22 @@ export class HeldCall<Result> implements Expiring, Held {
   }
 
   #onFailed(error: unknown): void {
-    if (this.#stopped()) return;
+    if (this.#stopped(false)) return;
     this.#close();
     this.#settle((owner, call) => owner.failed(call, error));
     this.#settlers?.reject(error);
   }
 
   /** The function has settled; true when its call had ended before. */
-  #stopped(): boolean {
+  #stopped(isFulfilled: boolean): boolean {
     this.#isRunning = false;
     if (!this.#isOver) return false;
-    this.#parts.owner.abandoned(-1);
+    this.#parts.owner.stopped(this.#parts.record, isFulfilled);
     return true;
   }
 
   /** It has ended for its caller, who is told before the function is. */
   #leave(reason: unknown): void {
-    if (this.#isRunning) this.#parts.owner.abandoned(1);
     this.#settlers?.reject(reason);
     this.#context.abort(reason);
   }

@@ -6,6 +6,7 @@ import type { Failure, Ticket } from "../../core/breaker/machine.ts";
 import { factsOf } from "../../core/error-facts.ts";
 import { DeadlineError, InvalidOptionsError, withoutStack } from "../../core/errors.ts";
 import { isLatency, readOutcome, toThousandths, type Outcome } from "../../core/outcome.ts";
+import { ENDED_OK } from "../../core/overload/limiter.ts";
 import { isImpatient, seenByLeaver, type Wait } from "../../core/patience.ts";
 import type { Settler } from "./admissions.ts";
 import type { CallOwner, CallRecord } from "./bounded-call.ts";
@@ -18,6 +19,11 @@ import type { EndpointSet } from "../endpoints/set.ts";
 import { CallBooks, type BooksPorts } from "./books.ts";
 import { Judge, type Classifiers, type Judgement } from "./judge.ts";
 import type { Clock } from "../ports.ts";
+
+/** An adapter's word, if it is one. */
+function readLatency(latencyMs: unknown): number | undefined {
+  return typeof latencyMs === "number" && isLatency(latencyMs) ? latencyMs : undefined;
+}
 
 interface SettlementSettings extends Classifiers {
   readonly deadlineMs: number | undefined;
@@ -115,6 +121,7 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     const nowMs = this.#clock.monotonic();
     const outcome = this.#read(given);
     const latencyMs = outcome.latencyMs ?? nowMs - startMs;
+    if (outcome.leftAfterMs !== undefined) extra?.held?.leaves(false);
     if (outcome.outcome === "ok") this.books.finishOk(operation, ticket, latencyMs, nowMs, extra);
     else this.#settleOther(operation, ticket, outcome, latencyMs, nowMs, extra);
   }
@@ -190,8 +197,10 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     }
   }
 
-  answering(): void {
-    this.books.answeredMs = this.#clock.monotonic();
+  answering(startMs: number, latencyMs: unknown, extra: CallExtra | undefined): void {
+    const nowMs = this.#clock.monotonic();
+    this.books.answeredMs = nowMs;
+    extra?.held?.end(ENDED_OK, nowMs, readLatency(latencyMs) ?? nowMs - startMs);
   }
 
   expired(call: CallRecord, stalled: boolean): Error {
@@ -227,8 +236,12 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     const nowMs = this.#clock.monotonic();
     const judgement = this.#judge.ofValue(value);
     if (judgement === "ok" || judgement === "ignored") this.books.answeredMs = nowMs;
-    if (judgement === "ok") return true;
     const { operation, ticket, startMs, extra } = call;
+    if (judgement === "ok") {
+      // How fast the rest is read is the reader's affair.
+      extra?.held?.end(ENDED_OK, nowMs, nowMs - startMs);
+      return true;
+    }
     this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);
     return false;
   }
@@ -281,8 +294,14 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     else this.books.finishIgnored(operation, ticket, waitedMs, extra);
   }
 
-  abandoned(change: 1 | -1): void {
-    this.books.abandoned += change;
+  leaves({ extra }: CallRecord, isRunning: boolean): void {
+    if (isRunning) this.books.abandoned += 1;
+    extra?.held?.leaves(isRunning);
+  }
+
+  stopped({ extra }: CallRecord, isFulfilled: boolean): void {
+    this.books.abandoned -= 1;
+    extra?.held?.stopped(isFulfilled, this.#clock.monotonic());
   }
 
   #failure(kind: "failed" | "timeout", error: unknown): Failure {

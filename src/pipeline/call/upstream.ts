@@ -6,6 +6,7 @@
 // breaker; our own refusals never do. Bookkeeping never replaces the result or the error of a call.
 
 import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
+import type { RefusedError } from "../../core/errors.ts";
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import type { EventType, OperatorMode } from "../../core/events.ts";
 import { readOutcome, type Outcome } from "../../core/outcome.ts";
@@ -22,7 +23,8 @@ import {
   type TripOrder,
 } from "../orders.ts";
 import type { Clock } from "../ports.ts";
-import type { Admission, CallOptions } from "./admission.ts";
+import type { LimitGuard } from "../overload/guard.ts";
+import type { Admission, CallOptions, Refused } from "./admission.ts";
 import { AdmittedCall } from "./admissions.ts";
 import { adopted } from "./adopt.ts";
 import type { CallBooks } from "./books.ts";
@@ -31,13 +33,14 @@ import { checkCall, isNamedCall, readOptions, unreadable, type ReadOptions } fro
 import type { Complaints } from "./complaints.ts";
 import { PlainContext, type CallContext } from "./context.ts";
 import type { DeadlineQueue } from "./deadline.ts";
-import { Door, type DoorPorts } from "./door.ts";
+import { Door, WAITS, type DoorPorts } from "./door.ts";
 import type { CallExtra } from "./extra.ts";
 import type { Classifiers } from "./judge.ts";
 import { likeItsOriginal } from "./like-its-original.ts";
 import { rejectSoon } from "./reject-soon.ts";
 import { Settlement } from "./settlement.ts";
 import { HeldCall, type Held } from "./held-call.ts";
+import { WaitingCall, type LetIn } from "./waiting-call.ts";
 import { rateLimitsOf, type RateSettings } from "./rate-limits.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
 import {
@@ -56,6 +59,8 @@ export interface UpstreamPorts extends DoorPorts {
 }
 
 export interface UpstreamSettings extends Classifiers, RateSettings {
+  /** Undefined where nothing limits the calls in flight, or each endpoint has its own. */
+  readonly limits: LimitGuard | undefined;
   readonly deadlineMs: number | undefined;
   readonly operationsMax: number;
   readonly operations: readonly string[];
@@ -93,7 +98,7 @@ export class Upstream {
     this.#ports = ports;
     this.#clock = ports.clock;
     const rates = rateLimitsOf(settings, this.#clock.monotonic(), true);
-    this.#door = new Door(guard, emitter, ports, endpoints, rates);
+    this.#door = new Door(guard, emitter, ports, { endpoints, rates, limits: settings.limits });
     this.#operations = new OperationTable(settings.operationsMax, settings.operations);
   }
 
@@ -101,6 +106,7 @@ export class Upstream {
   configure(settings: Omit<UpstreamSettings, "operationsMax">, endpoints?: EndpointSet): void {
     this.#deadlineMs = settings.deadlineMs;
     this.#door.endpoints = endpoints;
+    this.#door.limits = settings.limits;
     this.#configureRates(settings);
     this.#settlement.configure(settings, endpoints);
     this.#operations.list(settings.operations);
@@ -145,13 +151,20 @@ export class Upstream {
     const operation = this.#operations.get(name);
     const door = this.#door;
     const { watcher } = this.#ports.gate;
+    const deadlineMs = shorter(this.#deadlineMs, ownMs);
+    const leftMs = deadlineMs ?? Number.POSITIVE_INFINITY;
+    const tier = tierOf(criticality);
     const ticket =
       watcher === undefined
-        ? door.admit(operation, load, tierOf(criticality))
-        : door.admitWatched(watcher, operation, { load, criticality, parent });
+        ? door.admit(operation, load, tier, leftMs, tier === 0)
+        : door.admitWatched(watcher, operation, { load, criticality, parent }, leftMs, tier === 0);
     if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, load));
+    if (ticket === WAITS) {
+      return this.#whenLetIn(operation, load, deadlineMs, signal, (letIn, restMs) =>
+        this.#runBounded(fn, operation, letIn.ticket, restMs, signal, letIn.extra),
+      );
+    }
     this.#books.inFlight += 1;
-    const deadlineMs = shorter(this.#deadlineMs, ownMs);
     const { extra } = door;
     if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
       return this.#runBounded(fn, operation, ticket, deadlineMs, signal, extra);
@@ -204,23 +217,28 @@ export class Upstream {
       return Promise.reject(unreadable(this.name, error, given));
     }
     const operation = this.#operations.get(options.operation);
-    const ticket = this.#admit(operation, options);
-    if (ticket === REFUSED) return rejectSoon(this.#door.refusalError(operation, options.load));
-    this.#books.inFlight += 1;
-    const { extra } = this.#door;
     const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
-    const startMs = this.#clock.monotonic();
-    const call = new HeldCall<Awaited<Result>>({
-      owner: this.#settlement,
-      record: { operation, ticket, startMs, deadlineMs, extra },
-      queue: this.#ports.deadlines,
-      signal: options.signal,
-      idleMs,
-      monotonic: () => this.#clock.monotonic(),
-    });
-    return extra?.watched === undefined
-      ? call.start(fn)
-      : this.#ports.watching.within(this.name, extra.watched, () => call.start(fn));
+    const { load, signal } = options;
+    const ticket = this.#admit(operation, options, true);
+    if (ticket === REFUSED) return rejectSoon(this.#door.refusalError(operation, load));
+    const begin = (letIn: LetIn, leftMs: number | undefined): Promise<Awaited<Result>> => {
+      const { extra } = letIn;
+      const startMs = this.#clock.monotonic();
+      const call = new HeldCall<Awaited<Result>>({
+        owner: this.#settlement,
+        record: { operation, ticket: letIn.ticket, startMs, deadlineMs: leftMs, extra },
+        queue: this.#ports.deadlines,
+        signal,
+        idleMs,
+        monotonic: () => this.#clock.monotonic(),
+      });
+      return extra?.watched === undefined
+        ? call.start(fn)
+        : this.#ports.watching.within(this.name, extra.watched, () => call.start(fn));
+    };
+    if (ticket === WAITS) return this.#whenLetIn(operation, load, deadlineMs, signal, begin);
+    this.#books.inFlight += 1;
+    return begin({ ticket, extra: this.#door.extra }, deadlineMs);
   }
 
   /** The same function, guarded: same arguments, result, `this`, name, length and properties. */
@@ -252,16 +270,31 @@ export class Upstream {
     let options = DEFAULTS;
     if (given !== NO_OPTIONS) options = this.#read(given, noCall);
     const operation = this.#operations.get(options.operation);
+    const ticket = this.#admit(operation, options, false);
     const door = this.#door;
-    const { watcher } = this.#ports.gate;
-    const ticket =
-      watcher === undefined
-        ? door.admit(operation, options.load, tierOf(options.criticality))
-        : door.admitWatched(watcher, operation, options);
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
-    this.#books.inFlight += 1;
-    const startMs = this.#clock.monotonic();
-    return new AdmittedCall(this.#settlement, operation, ticket, startMs, door.extra);
+    return this.#admitted(operation, ticket, door.extra);
+  }
+
+  /**
+   * As `tryAcquire`, for adapters that can wait. Where the limiter has no room, a call of the most critical
+   * tier waits for it, a tenth of its deadline or 100 ms at most: only then is the answer a promise, which
+   * rejects with the reason of `signal` when that aborts.
+   */
+  acquire(given: CallOptions = NO_OPTIONS): Admission | Promise<Admission> {
+    let options = DEFAULTS;
+    if (given !== NO_OPTIONS) options = this.#read(given, noCall);
+    const { load, signal } = options;
+    const operation = this.#operations.get(options.operation);
+    const ticket = this.#admit(operation, options, true);
+    const door = this.#door;
+    if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, load);
+    if (ticket !== WAITS) return this.#admitted(operation, ticket, door.extra);
+    const refused = (): Refused => door.refusal(operation, door.refusedFor, load);
+    const waiting = this.#wait(operation, load, this.#deadlineMs, signal, refused);
+    return waiting.then((came) =>
+      "ticket" in came ? this.#admitted(operation, came.ticket, came.extra) : came,
+    );
   }
 
   /**
@@ -362,6 +395,11 @@ export class Upstream {
     return this.#operations.all();
   }
 
+  /** What limits the calls in flight to it; undefined where nothing does, or each endpoint has its own. */
+  get limits(): LimitGuard | undefined {
+    return this.#door.limits;
+  }
+
   /** Its base URLs, each with a breaker of its own; undefined for an upstream that has one. */
   get endpoints(): EndpointSet | undefined {
     return this.#door.endpoints;
@@ -424,11 +462,71 @@ export class Upstream {
     }
   }
 
-  #admit(operation: OperationStats, options: ReadOptions): Ticket {
+  #admit(operation: OperationStats, options: ReadOptions, canWait: boolean): Ticket {
     const { watcher } = this.#ports.gate;
+    const tier = tierOf(options.criticality);
+    const mayWait = canWait && tier === 0;
+    const leftMs = shorter(this.#deadlineMs, options.deadlineMs) ?? Number.POSITIVE_INFINITY;
     return watcher === undefined
-      ? this.#door.admit(operation, options.load, tierOf(options.criticality))
-      : this.#door.admitWatched(watcher, operation, options);
+      ? this.#door.admit(operation, options.load, tier, leftMs, mayWait)
+      : this.#door.admitWatched(watcher, operation, options, leftMs, mayWait);
+  }
+
+  #admitted(operation: OperationStats, ticket: Ticket, extra: CallExtra | undefined): AdmittedCall {
+    this.#books.inFlight += 1;
+    const startMs = this.#clock.monotonic();
+    return new AdmittedCall(this.#settlement, operation, ticket, startMs, extra);
+  }
+
+  /** For a call that the door has just told to wait. `run`: in the caller's own context, with the time left. */
+  async #whenLetIn<Result>(
+    operation: OperationStats,
+    load: number | undefined,
+    deadlineMs: number | undefined,
+    signal: AbortSignal | undefined,
+    run: (letIn: LetIn, leftMs: number | undefined) => Promise<Result>,
+  ): Promise<Result> {
+    const startMs = this.#clock.monotonic();
+    const refused = (): RefusedError => this.#door.refusalError(operation, load);
+    const came = await this.#wait(operation, load, deadlineMs, signal, refused);
+    if (!("ticket" in came)) throw came;
+    this.#books.inFlight += 1;
+    const waitedMs = this.#clock.monotonic() - startMs;
+    return run(came, deadlineMs === undefined ? undefined : Math.max(1, deadlineMs - waitedMs));
+  }
+
+  #wait<Refusal>(
+    operation: OperationStats,
+    load: number | undefined,
+    deadlineMs: number | undefined,
+    signal: AbortSignal | undefined,
+    refused: () => Refusal,
+  ): Promise<LetIn | Refusal> {
+    const door = this.#door;
+    const { waitsFor, watched } = door;
+    if (waitsFor === undefined) return Promise.resolve(refused());
+    const startMs = this.#clock.monotonic();
+    const waiting = new WaitingCall<Refusal>({
+      line: waitsFor.line,
+      queue: this.#ports.deadlines,
+      nowMs: startMs,
+      waitMs: waitsFor.waitMsMax,
+      signal,
+      ask: (isLast) => {
+        const leftMs =
+          deadlineMs === undefined
+            ? Number.POSITIVE_INFINITY
+            : deadlineMs - (this.#clock.monotonic() - startMs);
+        const ticket = door.admitFor(watched, operation, load, 0, leftMs, !isLast);
+        if (ticket === WAITS) return undefined;
+        return ticket === REFUSED ? refused() : { ticket, extra: door.extra };
+      },
+      left: () => {
+        if (watched === undefined) return;
+        this.#ports.watching.ended(this.name, watched, "ignored", undefined, () => {});
+      },
+    });
+    return waiting.promise;
   }
 
   #runBounded<Result>(

@@ -5,6 +5,7 @@
 import type { AdaptiveMachine, AdaptivePolicy } from "../../core/breaker/adaptive/machine.ts";
 import type { AdaptiveStats } from "../../core/breaker/adaptive/snapshot.ts";
 import type { MachinePorts, Ticket } from "../../core/breaker/machine.ts";
+import type { LimitGuard } from "../overload/guard.ts";
 
 export interface EndpointListing {
   readonly name: string;
@@ -42,6 +43,8 @@ export class Endpoint {
   lastOpenedAt: number | null = null;
   /** Counts up with every choice among all: the smallest has waited longest. */
   chosenAt = 0;
+  /** Undefined where nothing limits the calls that are on their way to it. */
+  limits: LimitGuard | undefined = undefined;
   /** Whether anybody asked for it since it was last considered for eviction. */
   wasUsed = false;
   #reserved: Ticket[] | undefined = undefined;

@@ -26,8 +26,10 @@ import type { Clock } from "../../core/clock.ts";
 import type { MachineEvent } from "../../core/events.ts";
 import { whenRejected } from "../../core/foreign.ts";
 import { isLatency, toThousandths } from "../../core/outcome.ts";
+import type { Tier } from "../../core/overload/criticality.ts";
 import type { Random } from "../../core/random.ts";
 import { readReset, readTrip, UNTRACKED, type OrderWords, type ResetOrder } from "../orders.ts";
+import type { HeldPermit, LimitGuard, LimitReason } from "../overload/guard.ts";
 import { leastBad, preferred } from "./preference.ts";
 import { ENDPOINTS_MAX_DEFAULT, EndpointTable } from "./table.ts";
 import type { Endpoint, EndpointListing, EndpointStats, Permit } from "./endpoint.ts";
@@ -54,6 +56,8 @@ export interface EndpointSetOptions {
    * as it is, of another one its state is. Default: all begin anew.
    */
   readonly before?: EndpointSet | undefined;
+  /** Makes the limiter of each that is listed, given the one it had before. Default: nothing limits them. */
+  readonly limits?: ((before: LimitGuard | undefined) => LimitGuard | undefined) | undefined;
   /** Hears every event once, after the state is final; may call back in. */
   readonly onEvent?: (endpoint: string, event: MachineEvent) => unknown;
 }
@@ -67,6 +71,7 @@ export interface EndpointPorts {
 export interface EndpointChoice {
   readonly endpoint: Endpoint;
   readonly ticket: Ticket;
+  readonly held?: HeldPermit | undefined;
 }
 
 const WEIGHT = toThousandths(1);
@@ -85,6 +90,10 @@ export class EndpointSet {
   readonly #table: EndpointTable;
   readonly #canaryTrickle: boolean;
   readonly #onEvent: EndpointSetOptions["onEvent"];
+  /** Whose limiter refused the last choice; undefined where it was no limiter. */
+  full: LimitGuard | undefined = undefined;
+  /** Why a limiter would have refused the last choice, which was forced. */
+  overruled: LimitReason | undefined = undefined;
   #choices = 0;
   #listenerErrors = 0;
 
@@ -103,6 +112,9 @@ export class EndpointSet {
       before: (name) => options.before?.find(name),
       at: () => this.#instant(),
     });
+    for (const endpoint of this.#table.listed) {
+      endpoint.limits = options.limits?.(endpoint.limits);
+    }
   }
 
   /** Those that were listed, in that order. */
@@ -132,15 +144,58 @@ export class EndpointSet {
   /**
    * The listed endpoint for the next call, which is thereby let in; undefined when none is. Forced, it
    * finds one whatever their states; what comes of a call that no machine let in is not counted.
+   * `remainingMs`: until the call's deadline.
    */
-  choose(isForced = false): EndpointChoice | undefined {
+  choose(
+    isForced = false,
+    tier: Tier = 0,
+    remainingMs = Number.POSITIVE_INFINITY,
+  ): EndpointChoice | undefined {
     const listed = this.#table.listed;
-    // Nobody who is well needs the time.
+    // Nobody who is well and unlimited needs the time.
     const nowMs = listed.some(needsTime) ? this.#clock.monotonic() : 0;
-    const endpoint = preferred(listed, nowMs, this.#choices, this.#canaryTrickle);
-    if (endpoint !== undefined) return this.#letIn(endpoint, endpoint.machine.admit(nowMs));
-    const least = isForced ? leastBad(listed) : undefined;
-    return least === undefined ? undefined : this.#letIn(least, UNTRACKED);
+    this.full = undefined;
+    this.overruled = undefined;
+    let endpoint = preferred(listed, nowMs, this.#choices, this.#canaryTrickle);
+    let isIn = true;
+    if (endpoint === undefined) {
+      endpoint = isForced ? leastBad(listed) : undefined;
+      isIn = false;
+    }
+    if (endpoint === undefined) return undefined;
+    const first = endpoint.limits;
+    let held = first?.hold(tier, nowMs, remainingMs);
+    if (first !== undefined && held === undefined) {
+      const refusedFor = first.refusedFor;
+      const other = isIn ? this.#withRoom(endpoint, tier, nowMs, remainingMs) : undefined;
+      if (other !== undefined) {
+        endpoint = other.endpoint;
+        held = other.held;
+      } else if (isForced) {
+        held = first.holdAnyway(tier, nowMs);
+        this.overruled = refusedFor;
+      } else {
+        first.refusedFor = refusedFor;
+        this.full = first;
+        return undefined;
+      }
+    }
+    return this.#letIn(endpoint, isIn ? endpoint.machine.admit(nowMs) : UNTRACKED, held);
+  }
+
+  /** Another one that is in use, and whose limiter lets the call in. */
+  #withRoom(
+    full: Endpoint,
+    tier: Tier,
+    nowMs: number,
+    remainingMs: number,
+  ): { readonly endpoint: Endpoint; readonly held: HeldPermit } | undefined {
+    for (const endpoint of this.#table.listed) {
+      if (endpoint === full || endpoint.machine.isTripped) continue;
+      const held = endpoint.limits?.hold(tier, nowMs, remainingMs);
+      if (held !== undefined) return { endpoint, held };
+    }
+    return undefined;
   }
 
   /**
@@ -301,12 +356,12 @@ export class EndpointSet {
     this.#announce(endpoint);
   }
 
-  #letIn(endpoint: Endpoint, ticket: Ticket): EndpointChoice {
+  #letIn(endpoint: Endpoint, ticket: Ticket, held?: HeldPermit): EndpointChoice {
     endpoint.inFlight += 1;
     this.#choices += 1;
     endpoint.chosenAt = this.#choices;
     this.#announce(endpoint);
-    return { endpoint, ticket };
+    return { endpoint, ticket, held };
   }
 
   #timeFor({ machine }: Endpoint): number {
@@ -331,6 +386,7 @@ export class EndpointSet {
     for (const event of events) {
       if (event.type === "transition" && event.to === "cooling-down") {
         endpoint.lastOpenedAt = this.#clock.now();
+        endpoint.limits?.freeze();
       }
     }
     for (const event of events) this.#tell(endpoint.name, event);
@@ -392,8 +448,8 @@ class EndpointPermit implements Permit {
   }
 }
 
-function needsTime({ machine }: Endpoint): boolean {
-  return machine.admitNeedsTime;
+function needsTime({ machine, limits }: Endpoint): boolean {
+  return limits !== undefined || machine.admitNeedsTime;
 }
 
 /** The latency for the machine, NaN for none; what is no latency is counted. */

@@ -46,6 +46,9 @@ export const LOG_CODES = {
 /** The mandated word for a trip; the other two are states that the source system has not. */
 const REFUSED_WORDS = {
   tripped: "circuit tripped",
+  limit: "as many calls in flight as it can serve",
+  priority: "room kept for more critical calls",
+  no_time: "no answer to be had within the deadline",
   half_open_limit: "circuit half-open, all probes lent",
   ramping: "circuit ramping up",
   no_endpoint: "every endpoint cools down",

@@ -1,0 +1,161 @@
+// The limiter around one place that calls go to: an upstream, or one of its endpoints. It hands out permits,
+// counts who was let in and who was not, and brings each permit home, whichever way its call ends.
+//
+// Nothing in here is evidence for a breaker: what the limiter refuses never reaches one.
+
+import { CRITICALITIES, type Tier } from "../../core/overload/criticality.ts";
+import type { LimitPolicy } from "../../core/overload/limit-policy.ts";
+import {
+  ENDED_IGNORED,
+  ENDED_OK,
+  ENDED_TIMEOUT,
+  REFUSED_DEADLINE,
+  REFUSED_PRIORITY,
+  type Ending,
+  type Limiter,
+} from "../../core/overload/limiter.ts";
+import type { Clock } from "../ports.ts";
+import { WaitingLine } from "./waiting-line.ts";
+
+/** Why the limiter refuses. Closed set: each is a `RefusalReason`. */
+export const LIMIT_REASONS = ["limit", "priority", "no_time"] as const;
+export type LimitReason = (typeof LIMIT_REASONS)[number];
+
+/** Calls of one tier. */
+export interface TierCounts {
+  admitted: number;
+  readonly refused: Record<LimitReason, number>;
+  /** Those that would have been refused and were let in, by an operator's order. */
+  wouldRefuse: number;
+}
+
+/** Its function has ended, or was never begun. */
+const ENDED_HERE = 0;
+/** Ended for its caller; its function runs on, and will say when it ends. */
+const RUNS_ON = 1;
+/** Ended for its caller; nobody will hear when the upstream is done with it. */
+const UNHEARD = 2;
+type Whereabouts = 0 | 1 | 2;
+
+export class LimitGuard {
+  readonly policy: LimitPolicy;
+  readonly deadlineMs: number | undefined;
+  /** Calls of the most critical tier that wait for room. */
+  readonly line: WaitingLine;
+  /** By tier. */
+  readonly counts: readonly TierCounts[] = CRITICALITIES.map(() => ({
+    admitted: 0,
+    refused: { limit: 0, priority: 0, no_time: 0 },
+    wouldRefuse: 0,
+  }));
+  /** Why the last call was refused; read at once by the one who asked. */
+  refusedFor: LimitReason = "limit";
+  readonly #limiter: Limiter;
+
+  constructor(policy: LimitPolicy, deadlineMs: number | undefined, clock: Clock) {
+    this.policy = policy;
+    this.deadlineMs = deadlineMs;
+    const nowMs = clock.monotonic();
+    this.#limiter = policy.createLimiter({ nowMs, phaseMs: clock.now() - nowMs, deadlineMs });
+    this.line = new WaitingLine(() => this.#limiter.queueMax);
+  }
+
+  /** What it measured, for reading. */
+  get limiter(): Readonly<Limiter> {
+    return this.#limiter;
+  }
+
+  /** A permit for one call, or undefined; then `refusedFor` says why. */
+  hold(tier: Tier, nowMs: number, remainingMs: number): HeldPermit | undefined {
+    const limiter = this.#limiter;
+    if (limiter.isFrozen) limiter.thaw(nowMs);
+    const verdict = limiter.admit(tier, nowMs, remainingMs);
+    if (verdict >= 0) {
+      (this.counts[tier] as TierCounts).admitted += 1;
+      return new HeldPermit(this, verdict);
+    }
+    this.refusedFor =
+      verdict === REFUSED_PRIORITY
+        ? "priority"
+        : verdict === REFUSED_DEADLINE
+          ? "no_time"
+          : "limit";
+    return undefined;
+  }
+
+  /** When a refused caller may come back, milliseconds; an estimate. */
+  get retryAfterMs(): number {
+    return this.#limiter.retryAfterMs();
+  }
+
+  /** Longest that a call may wait for room, milliseconds. */
+  get waitMsMax(): number {
+    return this.#limiter.queueMsMax;
+  }
+
+  /** Counts a refusal that stands: one that waits for room is none yet. */
+  countRefusal(tier: Tier, reason: LimitReason): void {
+    (this.counts[tier] as TierCounts).refused[reason] += 1;
+  }
+
+  /** For a call that `hold` has refused and an operator's order lets in. */
+  holdAnyway(tier: Tier, nowMs: number): HeldPermit {
+    const counts = this.counts[tier] as TierCounts;
+    counts.wouldRefuse += 1;
+    counts.admitted += 1;
+    return new HeldPermit(this, this.#limiter.admitAnyway(tier, nowMs));
+  }
+
+  /** Its breaker opened: what still comes back says nothing of the load. Ends with the next call let in. */
+  freeze(): void {
+    this.#limiter.freeze();
+  }
+
+  settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void {
+    this.#limiter.settle(permit, ending, nowMs, latencyMs);
+    if (this.line.length > 0) this.line.serve();
+  }
+
+  outlived(permit: number, ending: Ending): void {
+    this.#limiter.outlived(permit, ending);
+  }
+
+  leave(permit: number, ending: Ending, nowMs: number): void {
+    this.#limiter.leave(permit, ending, nowMs);
+  }
+}
+
+/** The right of one call to be in flight. */
+export class HeldPermit {
+  readonly guard: LimitGuard;
+  readonly #permit: number;
+  #whereabouts: Whereabouts = ENDED_HERE;
+
+  constructor(guard: LimitGuard, permit: number) {
+    this.guard = guard;
+    this.#permit = permit;
+  }
+
+  /** Told before the call ends for its caller, where its function may not have ended. */
+  leaves(isRunning: boolean): void {
+    this.#whereabouts = isRunning ? RUNS_ON : UNHEARD;
+  }
+
+  /** The call has ended for its caller, and took its upstream so long. */
+  end(ending: Ending, nowMs: number, latencyMs?: number): void {
+    const { guard } = this;
+    if (this.#whereabouts === RUNS_ON) guard.outlived(this.#permit, ending);
+    else if (this.#whereabouts === UNHEARD || ending === ENDED_TIMEOUT) {
+      guard.leave(this.#permit, ending, nowMs);
+    } else guard.settle(this.#permit, ending, nowMs, latencyMs);
+  }
+
+  /**
+   * The function of a call that had ended for its caller has ended. One that rejects has heeded the abort, and
+   * of its upstream nothing is known.
+   */
+  stopped(isFulfilled: boolean, nowMs: number): void {
+    if (isFulfilled) this.guard.settle(this.#permit, ENDED_OK, nowMs);
+    else this.guard.leave(this.#permit, ENDED_IGNORED, nowMs);
+  }
+}

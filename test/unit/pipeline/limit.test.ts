@@ -1,0 +1,372 @@
+import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { beforeEach, test } from "node:test";
+import {
+  adaptive,
+  adaptiveLimit,
+  createSwitchgear,
+  fixedLimit,
+  latching,
+  LimitedError,
+  slidingWindow,
+  type CallOptions,
+  type Upstream,
+} from "../../../src/index.ts";
+import { VirtualClock } from "../../../src/testing/index.ts";
+
+let clock: VirtualClock;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+});
+
+function limited(limit: number, more: object = {}): Upstream {
+  const gear = createSwitchgear({
+    upstreams: { dk: { breaker: latching(), limit: fixedLimit(limit), deadlineMs: 1000, ...more } },
+    clock,
+  });
+  return gear.upstream("dk");
+}
+
+/** A call that ends when it is told to. */
+function open(upstream: Upstream, options: CallOptions = {}, begun = (): unknown => undefined) {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let signal: AbortSignal | undefined;
+  const call = upstream.execute((context) => {
+    begun();
+    ({ signal } = context);
+    return promise;
+  }, options);
+  call.catch(() => {});
+  return { call, resolve, reject, signal: () => signal };
+}
+
+async function refusal(call: Promise<unknown>): Promise<LimitedError> {
+  try {
+    await call;
+  } catch (error) {
+    assert.ok(error instanceof LimitedError, String(error));
+    return error;
+  }
+  return assert.fail("it was let in");
+}
+
+const soon = (): Promise<void> => new Promise((done) => setImmediate(done));
+
+function inFlight(upstream: Upstream): number | undefined {
+  return upstream.limits?.limiter.inFlight;
+}
+
+test("what is over the limit is refused, says so, and reaches no breaker", async () => {
+  const upstream = limited(2);
+  const first = open(upstream);
+  open(upstream);
+  const before = upstream.snapshot();
+
+  const error = await refusal(upstream.execute(() => 1, { operation: "odds" }));
+
+  assert.equal(error.code, "SG_LIMITED");
+  assert.equal(error.reason, "limit");
+  assert.ok((error.retryAfterMs ?? 0) > 0);
+  assert.match(error.message, /^odds for dk refused: as many calls are in flight/);
+  const answer = upstream.tryAcquire();
+  assert.ok(!answer.admitted && answer.reason === "limit");
+  assert.deepEqual(upstream.snapshot(), before);
+  assert.equal(upstream.inFlight, 2);
+  first.resolve("a");
+  await first.call;
+  assert.equal(await upstream.execute(() => 2), 2);
+});
+
+for (const [name, end] of [
+  ["it succeeds", (call: ReturnType<typeof open>) => call.resolve("")],
+  ["it fails", (call: ReturnType<typeof open>) => call.reject(new Error("500"))],
+  [
+    "it is none of ours",
+    (call: ReturnType<typeof open>) => call.reject(new DOMException("", "AbortError")),
+  ],
+] as const) {
+  for (const options of [{}, { signal: new AbortController().signal }]) {
+    test(`a permit comes back when ${name}${"signal" in options ? ", with a signal" : ""}`, async () => {
+      const upstream = limited(1, { deadlineMs: undefined });
+      const call = open(upstream, options);
+      assert.equal(inFlight(upstream), 1);
+      end(call);
+      await call.call.catch(() => {});
+      assert.equal(inFlight(upstream), 0);
+    });
+  }
+}
+
+test("a call that outlives its deadline and runs on is in flight until it ends", async () => {
+  const upstream = limited(1);
+  const call = open(upstream);
+  clock.advance(1000);
+  await assert.rejects(call.call, { code: "SG_DEADLINE" });
+
+  assert.equal(inFlight(upstream), 1);
+  assert.equal(upstream.limits?.limiter.abandoned, 1);
+  clock.advance(60_000);
+  await refusal(upstream.execute(() => 1));
+
+  call.resolve("at last");
+  await soon();
+  assert.equal(inFlight(upstream), 0);
+  assert.equal(upstream.abandoned, 0);
+});
+
+test("one that heeds its abort leaves an upstream of which nobody knows: for an estimate, and not for ever", async () => {
+  const upstream = limited(1);
+  const call = open(upstream);
+  clock.advance(1000);
+  call.reject(call.signal()?.reason);
+  await soon();
+
+  assert.equal(inFlight(upstream), 1);
+  await refusal(upstream.execute(() => 1));
+  clock.advance(1000);
+  assert.equal(await upstream.execute(() => 1), 1);
+});
+
+test("so does one whose caller leaves, and an adapter's whose deadline passed", async () => {
+  const upstream = limited(1);
+  const leaver = new AbortController();
+  open(upstream, { signal: leaver.signal });
+  leaver.abort();
+  assert.equal(inFlight(upstream), 1);
+
+  for (const outcome of [
+    { outcome: "failed", timeout: true },
+    { outcome: "ignored", leftAfterMs: 5 },
+  ] as const) {
+    const other = limited(1);
+    const admission = other.tryAcquire();
+    assert.ok(admission.admitted);
+    admission.settle(outcome);
+    assert.equal(inFlight(other), 1);
+    clock.advance(1001);
+    assert.ok(other.tryAcquire().admitted);
+  }
+});
+
+test("an answer that has begun is in flight no longer, however slowly it is read", async () => {
+  const upstream = limited(1);
+  const admission = upstream.tryAcquire();
+  assert.ok(admission.admitted);
+  clock.advance(20);
+  admission.answering?.(15);
+  assert.equal(inFlight(upstream), 0);
+  const next = upstream.tryAcquire();
+  assert.ok(next.admitted);
+  admission.settle({ outcome: "ok" });
+  assert.equal(inFlight(upstream), 1);
+  next.settle({ outcome: "ok" });
+  assert.equal(inFlight(upstream), 0);
+
+  let end = (): void => {};
+  await upstream.hold((_context, held) => {
+    end = () => held.done();
+    return "head";
+  });
+  assert.equal(inFlight(upstream), 0);
+  end();
+  assert.equal(inFlight(upstream), 0);
+  assert.equal(upstream.inFlight, 0);
+});
+
+test("the most critical wait for room, a tenth of the limit, in their own context, and are let in in turn", async () => {
+  const upstream = limited(20);
+  const calls = Array.from({ length: 20 }, () => open(upstream));
+  const whose = new AsyncLocalStorage<string>();
+  const seen: (string | undefined)[] = [];
+  const ask = (name: string): ReturnType<typeof open> =>
+    whose.run(name, () =>
+      open(upstream, { criticality: "critical_plus" }, () => seen.push(whose.getStore())),
+    );
+  const first = ask("ann");
+  const second = ask("bob");
+  await refusal(ask("too many").call);
+  await refusal(upstream.execute(() => 1, { criticality: "critical" }));
+
+  calls[0]?.resolve("");
+  await soon();
+  assert.deepEqual(seen, ["ann"]);
+  first.resolve("");
+  await soon();
+  assert.deepEqual(seen, ["ann", "bob"]);
+  second.resolve("");
+  await soon();
+  assert.equal(upstream.inFlight, 19);
+  assert.equal(inFlight(upstream), 19);
+  assert.equal(upstream.limits?.counts[0]?.refused.limit, 1);
+});
+
+test("they wait a tenth of the deadline, and are then refused", async () => {
+  const upstream = limited(20, { deadlineMs: 500 });
+  for (let n = 0; n < 20; n += 1) open(upstream);
+  const came: { code?: string }[] = [];
+  upstream
+    .execute(() => 1, { criticality: "critical_plus" })
+    .catch((error: { code?: string }) => came.push(error));
+  clock.advance(49);
+  await soon();
+  assert.equal(came.length, 0);
+  clock.advance(1);
+  await soon();
+  assert.equal(came[0]?.code, "SG_LIMITED");
+  assert.equal(upstream.limits?.line.length, 0);
+});
+
+test("one that leaves while it waits was neither let in nor refused", async () => {
+  const upstream = limited(20);
+  const calls = Array.from({ length: 20 }, () => open(upstream));
+  const leaver = new AbortController();
+  const call = upstream.execute(() => assert.fail("it ran"), {
+    criticality: "critical_plus",
+    signal: leaver.signal,
+  });
+  leaver.abort(new Error("gone"));
+  await assert.rejects(call, { message: "gone" });
+  assert.equal(upstream.limits?.line.length, 0);
+  calls[0]?.resolve("");
+  await soon();
+  assert.equal(inFlight(upstream), 19);
+  assert.equal(upstream.inFlight, 19);
+});
+
+test("hold and acquire wait as well; tryAcquire does not", async () => {
+  const upstream = limited(20);
+  const calls = Array.from({ length: 20 }, () => open(upstream));
+  const critical = { criticality: "critical_plus" } as const;
+  assert.ok(!upstream.tryAcquire(critical).admitted);
+  const held = upstream.hold((_context, rest) => rest.done(), critical);
+  const acquired = upstream.acquire(critical);
+  assert.ok(acquired instanceof Promise);
+  calls[0]?.resolve("");
+  calls[1]?.resolve("");
+  await held;
+  const admission = await acquired;
+  assert.ok(admission.admitted);
+  admission.settle({ outcome: "ok" });
+  await soon();
+
+  // What need not wait is no promise.
+  assert.ok(!(upstream.acquire() instanceof Promise));
+  for (let n = 0; n < 2; n += 1) open(upstream);
+  const waiting = upstream.acquire(critical);
+  clock.advance(100);
+  const refused = await waiting;
+  assert.ok(!refused.admitted && refused.reason === "limit");
+});
+
+test("a deadline goes on while a call waits", async () => {
+  const upstream = limited(20);
+  const calls = Array.from({ length: 20 }, () => open(upstream));
+  const late = open(upstream, { criticality: "critical_plus", deadlineMs: 300 });
+  const came: { code?: string }[] = [];
+  late.call.catch((error: { code?: string }) => came.push(error));
+  clock.advance(90);
+  calls[0]?.resolve("");
+  await soon();
+  assert.equal(came.length, 0);
+  clock.advance(209);
+  await soon();
+  assert.equal(came.length, 0);
+  clock.advance(2);
+  await soon();
+  assert.equal(came[0]?.code, "SG_DEADLINE");
+});
+
+for (const mode of ["shadow", "forced-closed"] as const) {
+  test(`${mode} lets in, counts what it would have refused, and gives each permit back`, async () => {
+    const upstream = limited(1, { mode });
+    const told: (boolean | string)[] = [];
+    upstream.on("refused", ({ reason, shadow }) => void told.push(reason, shadow));
+    const first = open(upstream);
+    const second = open(upstream);
+    assert.equal(inFlight(upstream), 2);
+    assert.deepEqual(told, ["limit", true]);
+    assert.equal(upstream.limits?.counts[1]?.wouldRefuse, 1);
+    assert.deepEqual(upstream.limits?.counts[1]?.refused, { limit: 0, priority: 0, no_time: 0 });
+    first.resolve("");
+    second.resolve("");
+    await second.call;
+    assert.equal(inFlight(upstream), 0);
+  });
+}
+
+test("each endpoint has its own limit, and a call goes where there is room", async () => {
+  const upstream = limited(1, {
+    breaker: slidingWindow(),
+    endpoints: ["https://a.example", "https://b.example"],
+  });
+  assert.equal(upstream.limits, undefined);
+  const urls: (string | undefined)[] = [];
+  const calls = [0, 1].map(() => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const call = upstream.execute(({ endpoint }) => {
+      urls.push(endpoint?.url);
+      return promise;
+    });
+    return { call, resolve };
+  });
+  assert.deepEqual(new Set(urls), new Set(["https://a.example", "https://b.example"]));
+  assert.equal((await refusal(upstream.execute(() => 1))).reason, "limit");
+  calls[1]?.resolve();
+  await calls[1]?.call;
+  assert.equal(await upstream.execute(() => 1), 1);
+});
+
+test("while the breaker is open nothing is learnt, and after it the limit begins low", async () => {
+  const upstream = limited(1, { limit: adaptiveLimit({ initial: 40 }), breaker: latching() });
+  const limiter = upstream.limits?.limiter;
+  assert.equal(limiter?.limit, 40);
+  upstream.trip();
+  assert.ok(!upstream.tryAcquire().admitted);
+  assert.ok(limiter?.isFrozen);
+  upstream.reset({ force: true });
+  assert.ok(upstream.tryAcquire().admitted);
+  assert.ok(!limiter?.isFrozen);
+  assert.equal(limiter?.limit, 10);
+});
+
+test("an endpoint that was set aside begins low, too", async () => {
+  const upstream = limited(1, {
+    limit: adaptiveLimit({ initial: 40 }),
+    breaker: slidingWindow(),
+    endpoints: ["https://a.example"],
+    endpointBreaker: adaptive({ failureThreshold: 1, cooldownMs: 1000, adaptive: false }),
+  });
+  const limiter = upstream.endpoints?.endpoints[0]?.limits?.limiter;
+  for (let n = 0; n < 2; n += 1) {
+    await assert.rejects(upstream.execute(() => Promise.reject(new Error("500"))));
+  }
+  assert.ok(limiter?.isFrozen);
+  clock.advance(2000);
+  assert.equal(await upstream.execute(() => 1), 1);
+  assert.equal(limiter?.limit, 10);
+});
+
+test("a limit is made by adaptiveLimit or fixedLimit; anything else is said before it can limit", () => {
+  for (const limit of [5, null, {}, "adaptive", { kind: "fixed" }]) {
+    assert.throws(
+      () => createSwitchgear({ upstreams: { dk: { breaker: latching(), limit: limit as never } } }),
+      { code: "SG_OPTIONS_INVALID", message: /"dk".*limit must be/ },
+    );
+  }
+});
+
+test("other options begin anew, the same ones go on", () => {
+  const limit = fixedLimit(3);
+  const gear = createSwitchgear({ upstreams: { dk: { breaker: latching(), limit } }, clock });
+  const upstream = gear.upstream("dk");
+  const { limits } = upstream;
+  gear.configure({ dk: { breaker: latching(), limit } });
+  assert.equal(upstream.limits, limits);
+  gear.configure({ dk: { breaker: latching(), limit: fixedLimit(4) } });
+  assert.equal(upstream.limits?.limiter.limit, 4);
+  gear.configure({ dk: { breaker: latching(), limit: fixedLimit(4), deadlineMs: 5 } });
+  assert.notEqual(upstream.limits?.deadlineMs, undefined);
+  gear.configure({ dk: { breaker: latching() } });
+  assert.equal(upstream.limits, undefined);
+});
