@@ -48,6 +48,7 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
     ["acceptance/hyper-bun-docs.test.ts"],
   ],
   "docs/metrics.md": ["js js", ["contract/docs-pages.test.ts"]],
+  "docs/rates.md": ["yaml js yaml", ["contract/docs-pages.test.ts"]],
   // What PagerDuty received, written by `npm run page-proof`: no program.
   "docs/page-proof.md": ["json json", []],
 };
@@ -200,6 +201,34 @@ describe("docs/adaptive.md", () => {
     assert.ok(first.asked >= 3 && first.asked <= 4, `${first.asked}`);
     assert.equal(gear.upstream("feeds").isTripped, false);
     await gear.close();
+  });
+});
+
+describe("docs/rates.md", () => {
+  const [rates = "", replicas = ""] = programsOf("docs/rates.md", "yaml");
+  const admitted = (gear: Switchgear, operation: string): number =>
+    Array.from({ length: 100 }, () => gear.upstream("draftkings").tryAcquire({ operation })).filter(
+      (one) => one.admitted,
+    ).length;
+
+  test("its configuration and its program let the same bursts through", async () => {
+    assert.equal(await check(rates), "ok: 1 upstream: draftkings\n");
+    const [program = ""] = programsOf("docs/rates.md", "js");
+    const { gear: ofProgram } = await load<{ gear: Switchgear }>(program, "");
+    for (const gear of [gearOf(rates), ofProgram]) {
+      assert.equal(admitted(gear, "deepProbe"), 1);
+      assert.equal(admitted(gear, "odds"), 5);
+      // Those of the upstream that are left, and what comes in while this runs.
+      const others = admitted(gear, "anything");
+      assert.ok(others >= 34 && others < 100, `${others}`);
+      await gear.close();
+    }
+  });
+
+  test("its replica has a quarter of the quota", async () => {
+    assert.equal(await check(replicas), "ok: 1 upstream: draftkings\n");
+    const [rate] = gearOf(replicas).upstream("draftkings").status().rates;
+    assert.deepEqual([rate?.perSecond, rate?.burst], [100 / 4, 20 / 4]);
   });
 });
 

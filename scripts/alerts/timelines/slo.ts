@@ -309,6 +309,11 @@ function particular(values: Values, window: Window): TestCase[] {
       [],
     ),
     on(
+      "what is over its rate burns nothing: the quota was bought as it is",
+      [...load(values, "success", 0), ...refused("rate_limited", calls * 3)],
+      [],
+    ),
+    on(
       "what is shed does",
       [
         ...load(values, "success", 0),
@@ -498,6 +503,7 @@ function successRecorded(values: Values, window: string, parts: number): TestCas
       requests("refused", 100),
       rejected("load_shed", 11, {}, true),
       rejected("tripped", 100),
+      rejected("rate_limited", 100),
       requests("ok", 60, { instance: TWO }, true),
       requests("failed", 5, { instance: TWO }),
       rejected("load_shed", 13, { instance: TWO }),

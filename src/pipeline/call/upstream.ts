@@ -327,7 +327,7 @@ export class Upstream {
 
   /**
    * `shadow` lets the breaker work and report without refusing; `forced-closed` admits everything
-   * and feeds the breaker nothing; `normal` ends both.
+   * and feeds the breaker nothing; `normal` ends both. Load shedding and, but for `shadow`, rates hold in each.
    */
   setMode(order: ModeOrder): void {
     this.#guard.setMode(readMode(this.name, order));
