@@ -1,8 +1,8 @@
 // From a configuration to the breakers that it asks for.
 
-import type { BreakerConfig, UpstreamConfig } from "../config/schema.ts";
-import { adaptive, latching, slidingWindow } from "../index.ts";
-import type { BreakerPolicy, UpstreamOptions } from "../index.ts";
+import type { BreakerConfig, LimitConfig, UpstreamConfig } from "../config/schema.ts";
+import { adaptive, adaptiveLimit, fixedLimit, latching, slidingWindow } from "../index.ts";
+import type { BreakerPolicy, LimitPolicy, UpstreamOptions } from "../index.ts";
 
 /**
  * What the registry is given, made once for each text: at a reload it tells by identity what has changed,
@@ -32,6 +32,7 @@ type Once = <Made>(what: string, from: unknown, make: () => Made) => Made;
 function optionsOf(name: string, upstream: UpstreamConfig, once: Once): UpstreamOptions {
   // The gateway keeps the deadline itself, since it covers the body; it is what the upstream is judged by.
   const { endpoints, endpointBreaker, mode, deadlineMs, rate } = upstream;
+  const limit = once("limit", upstream.limit, () => limitOf(upstream.limit));
   const operations = Object.keys(upstream.operations);
   const breaker = once("breaker", upstream.breaker, () => breakerOf(upstream.breaker));
   const operationRates = Object.fromEntries(
@@ -41,6 +42,7 @@ function optionsOf(name: string, upstream: UpstreamConfig, once: Once): Upstream
   );
   const from = {
     breaker: upstream.breaker,
+    limit: upstream.limit,
     mode,
     deadlineMs,
     operations,
@@ -50,11 +52,26 @@ function optionsOf(name: string, upstream: UpstreamConfig, once: Once): Upstream
     endpointBreaker,
   };
   return once(`upstream ${name}`, from, () => {
-    const common = { breaker, mode, deadlineMs, operations, rate, operationRates };
+    const common = { breaker, limit, mode, deadlineMs, operations, rate, operationRates };
     if (endpoints === undefined) return common;
     const policy = once("endpoints", endpointBreaker, () => adaptive(endpointBreaker));
     return { ...common, endpoints, endpointBreaker: policy };
   });
+}
+
+function limitOf(config: LimitConfig): LimitPolicy | undefined {
+  switch (config.kind) {
+    case "adaptive": {
+      const { kind: _kind, ...options } = config;
+      return adaptiveLimit(options);
+    }
+    case "fixed":
+      return fixedLimit(config.max);
+    case "off":
+      return undefined;
+    default:
+      return config satisfies never;
+  }
 }
 
 function breakerOf(config: BreakerConfig): BreakerPolicy {

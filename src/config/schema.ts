@@ -329,3 +329,4 @@ export type SwitchgearConfigInput = DeepReadonly<z.input<typeof configSchema>>;
 export type UpstreamConfig = SwitchgearConfig["upstreams"][string];
 export type OperationConfig = UpstreamConfig["operations"][string];
 export type BreakerConfig = UpstreamConfig["breaker"];
+export type LimitConfig = UpstreamConfig["limit"];

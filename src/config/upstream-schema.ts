@@ -6,6 +6,7 @@ import { OPERATOR_MODES } from "../core/events.ts";
 import { CRITICALITIES, CRITICALITY_DEFAULT } from "../core/overload/criticality.ts";
 import { RATE_RANGES } from "../core/overload/token-bucket.ts";
 import { breaker, endpointBreaker } from "./breaker-schema.ts";
+import { limit } from "./limit-schema.ts";
 import {
   always,
   choice,
@@ -300,6 +301,7 @@ const upstream = z
       byDefault: "normal",
     }),
     breaker,
+    limit,
     rate: rate(
       "How often the upstream may be called by this process, as the quota that it sells; what is over it is answered 429. Default: no limit.",
     ),

@@ -71,13 +71,18 @@ export function readCallWishes(
   const timeout = header(TIMEOUT_HEADER) ?? undefined;
   const ownMs = matched?.deadlineMs ?? destination.upstream.deadlineMs;
   const idleMs = matched?.idleMs ?? destination.upstream.idleMs;
-  if (timeout === undefined) return { ok: true, options, deadlineMs: ownMs, ownMs, idleMs };
+  if (timeout === undefined) {
+    if (matched?.deadlineMs !== undefined) options.deadlineMs = ownMs;
+    return { ok: true, options, deadlineMs: ownMs, ownMs, idleMs };
+  }
   const timeoutMs = WHOLE_NUMBER.test(timeout) ? Number(timeout) : 0;
   if (timeoutMs === 0) {
     return wrong(TIMEOUT_HEADER, "must be a whole number of milliseconds above 0, such as 500");
   }
   // It may shorten the configured deadline, never lengthen it.
-  return { ok: true, options, deadlineMs: Math.min(timeoutMs, ownMs), ownMs, idleMs };
+  const deadlineMs = Math.min(timeoutMs, ownMs);
+  options.deadlineMs = deadlineMs;
+  return { ok: true, options, deadlineMs, ownMs, idleMs };
 }
 
 function wrong(header: string, detail: string): CallWishes {

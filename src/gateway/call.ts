@@ -9,7 +9,7 @@
 // Otherwise an upstream that hangs would never be found out by callers who leave before its deadline.
 
 import type { Outcome } from "../core/outcome.ts";
-import type { Admitted, CallOptions } from "../pipeline/call/admission.ts";
+import type { Admitted, CallOptions, Refused } from "../pipeline/call/admission.ts";
 import type { DeadlineEntry, Expiring } from "../pipeline/call/deadline.ts";
 import type { CallBook } from "./book.ts";
 import type { CallWishes } from "./call-options.ts";
@@ -134,6 +134,16 @@ export class Call implements Expiring {
     if (this.#callersSinceMs === undefined) return;
     this.#sinceMs += this.#book.clock.monotonic() - this.#callersSinceMs;
     this.#callersSinceMs = undefined;
+  }
+
+  /** The caller still sends what the upstream is asked with. */
+  awaitsBody(): void {
+    this.#admitted.pause?.();
+  }
+
+  /** All of it is here. A refusal when the upstream has no room any more. */
+  hasBody(): Refused | undefined {
+    return this.#admitted.resume?.();
   }
 
   /** Marks the arrival of the answer's headers: that is its latency. */

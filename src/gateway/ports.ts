@@ -65,7 +65,11 @@ export interface GatewayUpstream {
   /** How it is connected to. Default: HTTP/1.1, certificates as the system trusts them. */
   readonly connection?: GatewayConnection | undefined;
   readonly operations: readonly GatewayOperation[];
-  readonly guard: { tryAcquire(options: CallOptions): Admission };
+  readonly guard: {
+    tryAcquire(options: CallOptions): Admission;
+    /** As `tryAcquire`, for calls that may wait a moment for room: a promise only then. Default: none waits. */
+    acquire?(options: CallOptions): Admission | Promise<Admission>;
+  };
 }
 
 /** One answered or abandoned call. It holds no URL: paths and queries carry keys and names. */

@@ -2,7 +2,7 @@
 // written once. It ends in an answer of our own, or in an admitted call and its target.
 
 import { ownFault } from "../core/classify.ts";
-import type { Admitted } from "../pipeline/call/admission.ts";
+import type { Admission, Admitted, Refused } from "../pipeline/call/admission.ts";
 import { CallBook } from "./book.ts";
 import type { CallWishes, HeaderReader } from "./call-options.ts";
 import { readCallWishes } from "./call-options.ts";
@@ -52,7 +52,8 @@ export interface RequestHead {
   readonly anyHeader?: HeaderReader;
 }
 
-export type Reception =
+/** What was decided of a request. */
+export type Decided =
   | { readonly kind: "answer"; readonly problem: Problem }
   | {
       readonly kind: "forward";
@@ -61,6 +62,11 @@ export type Reception =
       readonly target: string;
       readonly added: AddedFields;
     };
+
+export type Forward = Extract<Decided, { readonly kind: "forward" }>;
+
+/** A promise for a call that waits for room; it is over in a moment, and never rejects. */
+export type Reception = Decided | { readonly kind: "waits"; readonly decided: Promise<Decided> };
 
 /** What an admitted call goes on with. */
 interface Pass {
@@ -107,7 +113,7 @@ export class FrontDesk {
     const junction = this.junctions.get(route.upstream);
     if (junction === undefined) return this.answer(method, unknownUpstreamProblem(route.upstream));
 
-    const { main, vigil } = junction;
+    const { main } = junction;
     const hops = hopsOf(header);
     if (hops > HOPS_MAX) return this.answer(method, loopProblem(hops), main);
     let wishes = readCallWishes(main.destination, route.path, method, header);
@@ -125,26 +131,34 @@ export class FrontDesk {
         options: { ...wishes.options, parent: this.#tracing.parentOf(head.anyHeader ?? header) },
       };
     }
-    if (junction.byEndpoint !== undefined) {
-      return this.#choose(method, junction, wishes, route, hops);
+    if (junction.byEndpoint === undefined && insideTarget(main.destination, route) === undefined) {
+      return this.answer(method, leavesProblem(), main);
     }
-    const target = insideTarget(main.destination, route);
-    if (target === undefined) return this.answer(method, leavesProblem(), main);
-    const admission = main.destination.upstream.guard.tryAcquire(wishes.options);
-    return admission.admitted
-      ? this.#forward(method, main, wishes, target, { admitted: admission, vigil, hops })
-      : this.answer(method, main.refusals.of(admission), main, admission.operation);
+    const { guard } = main.destination.upstream;
+    const { options } = wishes;
+    if (options.criticality !== "critical_plus") {
+      return this.#admitted(method, junction, wishes, route, hops, guard.tryAcquire(options));
+    }
+    const admission = guard.acquire?.(options) ?? guard.tryAcquire(options);
+    if (!(admission instanceof Promise)) {
+      return this.#admitted(method, junction, wishes, route, hops, admission);
+    }
+    const asked = wishes;
+    const decided = admission.then((late) =>
+      this.#admitted(method, junction, asked, route, hops, late),
+    );
+    return { kind: "waits", decided };
   }
 
   /** Which endpoint is known once the call is admitted; its prefix may not take every path. */
-  #choose(
+  #admitted(
     method: string,
     { main, byEndpoint, vigil }: Junction,
     wishes: Wishes,
     route: UpstreamRoute,
     hops: number,
-  ): Reception {
-    const admission = main.destination.upstream.guard.tryAcquire(wishes.options);
+    admission: Admission,
+  ): Decided {
     if (!admission.admitted) {
       return this.answer(method, main.refusals.of(admission), main, admission.operation);
     }
@@ -163,7 +177,7 @@ export class FrontDesk {
     wishes: Wishes,
     target: string,
     { admitted, vigil, hops }: Pass,
-  ): Reception {
+  ): Forward {
     const { options, deadlineMs, ownMs, idleMs } = wishes;
     const facts = { method, options, deadlineMs, ownMs, idleMs, admitted, vigil };
     const call = new Call(this.book, lane.destination, facts);
@@ -172,14 +186,16 @@ export class FrontDesk {
   }
 
   /** An answer of our own that no admitted call stands behind. */
-  answer(
-    method: string,
-    problem: Problem,
-    lane?: Lane,
-    operation: string | null = null,
-  ): Reception {
+  answer(method: string, problem: Problem, lane?: Lane, operation: string | null = null): Decided {
     this.book.refused(method, problem, lane?.destination, operation);
     return { kind: "answer", problem };
+  }
+
+  /** The caller has sent all, and there is no room any more: what it is told. */
+  refusedLate(call: Call, { refusals }: Lane, refused: Refused): Problem {
+    const problem = refusals.of(refused);
+    call.fault(problem);
+    return problem;
   }
 
   /** What a caller is told when its call ended early and nothing was sent yet. */

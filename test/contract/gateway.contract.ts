@@ -284,7 +284,7 @@ export function gatewayContract(transport: "bun" | "node"): void {
         );
 
         assert.deepEqual(bench.guard.asked, [
-          { operation: "line moves", load: 120.5, criticality: "critical_plus" },
+          { operation: "line moves", load: 120.5, criticality: "critical_plus", deadlineMs: 900 },
         ]);
         const { headers } = echoOf(answer);
         const ours = headers.filter((name) => name.toLowerCase().startsWith("x-switchgear"));

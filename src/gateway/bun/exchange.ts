@@ -71,16 +71,29 @@ export class Exchange implements Line, Expiring {
     if (request.body === null) this.#send(null);
     else if (fitsOnePiece(request.headers.get("content-length"))) {
       call.waitsForCaller();
+      call.awaitsBody();
       // Here whole before the upstream is asked: a slow caller holds nothing of the upstream's.
       request.bytes().then(
         (body) => {
           call.waitsForUpstream();
-          if (!call.isSettled) this.#send(body);
+          if (!call.isSettled) this.#begin(body);
         },
         (error: unknown) => this.#failed(error),
       );
     } else this.#send(counted(request.body, call, this.#front.desk.maxBodyBytes));
     return this.#promise;
+  }
+
+  #begin(body: Uint8Array<ArrayBuffer>): void {
+    const call = this.#call;
+    const refused = call.hasBody();
+    if (refused === undefined) {
+      this.#send(body);
+      return;
+    }
+    this.#release();
+    const { lane } = this.#incoming.reception;
+    this.#answer(toResponse(this.#front.desk.refusedLate(call, lane, refused), call.method));
   }
 
   /**

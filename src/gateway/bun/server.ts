@@ -3,7 +3,7 @@
 import { HeaderSurvey } from "../headers.ts";
 import type { GatewayOptions } from "../ports.ts";
 import { internalProblem, targetProblem } from "../problem.ts";
-import type { FrontDesk } from "../reception.ts";
+import type { Decided, FrontDesk } from "../reception.ts";
 import { reportFault, type Transport } from "../transport.ts";
 import { AgingTable } from "./aging.ts";
 import { toResponse } from "./answers.ts";
@@ -83,9 +83,11 @@ function handle(
         header: (name) => survey.get(name),
         anyHeader: (name) => request.headers.get(name),
       });
-  return reception.kind === "answer"
-    ? toResponse(reception.problem, method)
-    : new Exchange(front, { request, survey, reception, holdFor }).start();
+  const go = (decided: Decided): Response | Promise<Response> =>
+    decided.kind === "answer"
+      ? toResponse(decided.problem, method)
+      : new Exchange(front, { request, survey, reception: decided, holdFor }).start();
+  return reception.kind === "waits" ? reception.decided.then(go) : go(reception);
 }
 
 /** What Bun makes of bytes that are not UTF-8: passed on, it would name something else (1.4.5). */

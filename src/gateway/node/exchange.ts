@@ -65,15 +65,30 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     call.line = this;
     // Nothing, for a call that is over.
     this.#response.once("close", () => call.end("caller_left"));
+    // Gone while it waited for room.
+    if (this.#response.destroyed) {
+      call.end("caller_left");
+      return;
+    }
     if (!hasBody(this.#request)) this.#send();
     else if (isShort(this.#request)) {
+      call.awaitsBody();
       collect(this.#request, call, (body) => {
         this.#body = body;
-        if (!call.isSettled) this.#send();
+        if (!call.isSettled) this.#begin();
       });
     } else {
       this.#body = counted(this.#request, call, this.#desk.maxBodyBytes);
       this.#send();
+    }
+  }
+
+  #begin(): void {
+    const refused = this.#call.hasBody();
+    if (refused === undefined) this.#send();
+    else {
+      const problem = this.#desk.refusedLate(this.#call, this.#reception.lane, refused);
+      sendProblem(this.#request, this.#response, problem);
     }
   }
 

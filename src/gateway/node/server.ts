@@ -10,7 +10,7 @@ import {
   versionProblem,
   type Problem,
 } from "../problem.ts";
-import type { FrontDesk, Reception } from "../reception.ts";
+import type { Decided, FrontDesk, Reception } from "../reception.ts";
 import { ownAbsoluteTarget } from "../route.ts";
 import { reportFault, type Transport } from "../transport.ts";
 import { sendBare, sendProblem } from "./answers.ts";
@@ -45,17 +45,34 @@ export async function startNodeTransport(
       if (fault !== undefined) response.shouldKeepAlive = false;
       const reception =
         fault === undefined ? receive(desk, request) : desk.answer(request.method ?? "", fault);
-      if (reception.kind === "answer") {
-        sendProblem(request, response, reception.problem);
-        return;
+      if (reception.kind !== "waits") go(reception, request, response, expects);
+      else {
+        reception.decided.then(
+          (decided) => go(decided, request, response, expects),
+          (error: unknown) => fail(error, request, response),
+        );
       }
-      if (expects) response.writeContinue();
-      const { destination } = reception.lane;
-      new Exchange(desk, connections.of(destination), request, response, reception).start();
     } catch (error) {
-      reportFault(options.onError, error);
-      sendProblem(request, response, internalProblem());
+      fail(error, request, response);
     }
+  };
+  const go = (
+    decided: Decided,
+    request: IncomingMessage,
+    response: ServerResponse,
+    expects: boolean,
+  ): void => {
+    if (decided.kind === "answer") {
+      sendProblem(request, response, decided.problem);
+      return;
+    }
+    if (expects) response.writeContinue();
+    const { destination } = decided.lane;
+    new Exchange(desk, connections.of(destination), request, response, decided).start();
+  };
+  const fail = (error: unknown, request: IncomingMessage, response: ServerResponse): void => {
+    reportFault(options.onError, error);
+    sendProblem(request, response, internalProblem());
   };
   const server = createServer({
     maxHeaderSize: options.maxHeaderBytes,

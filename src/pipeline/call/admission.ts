@@ -43,6 +43,13 @@ export interface Admitted {
    * the time since admission. May be left out.
    */
   answering?(latencyMs?: number): void;
+  /** The caller is not ready yet, as one that still sends its request: nothing is in flight. May be left out. */
+  pause?(): void;
+  /**
+   * Ends `pause`. A refusal when there is no room for the call any more: it is then settled as `ignored`, and its
+   * caller is told.
+   */
+  resume?(): Refused | undefined;
   settle(outcome: Outcome): void;
 }
 

@@ -33,6 +33,8 @@ export interface Settler {
     outcome: Outcome,
     extra: CallExtra | undefined,
   ): void;
+  pause(extra: CallExtra | undefined): void;
+  resume(operation: OperationStats, extra: CallExtra | undefined): Refused | undefined;
 }
 
 export class AdmittedCall implements Admitted {
@@ -69,6 +71,16 @@ export class AdmittedCall implements Admitted {
   answering(latencyMs?: number): void {
     checkOwner(this, "answering");
     this.#settler.answering(this.#startMs, latencyMs, this.#extra);
+  }
+
+  pause(): void {
+    checkOwner(this, "pause");
+    if (!this.#isSettled) this.#settler.pause(this.#extra);
+  }
+
+  resume(): Refused | undefined {
+    checkOwner(this, "resume");
+    return this.#isSettled ? undefined : this.#settler.resume(this.#operation, this.#extra);
   }
 
   settle(outcome: Outcome): void {
@@ -130,7 +142,7 @@ interface LimitSource {
 }
 
 /** As much is in flight as may be. */
-class LimitedCall implements Refused {
+export class LimitedCall implements Refused {
   readonly admitted = false;
   readonly reason: RefusalReason;
   readonly manual = false;

@@ -8,7 +8,8 @@ import { DeadlineError, InvalidOptionsError, withoutStack } from "../../core/err
 import { isLatency, readOutcome, toThousandths, type Outcome } from "../../core/outcome.ts";
 import { ENDED_OK } from "../../core/overload/limiter.ts";
 import { isImpatient, seenByLeaver, type Wait } from "../../core/patience.ts";
-import type { Settler } from "./admissions.ts";
+import type { Refused } from "./admission.ts";
+import { LimitedCall, type Settler } from "./admissions.ts";
 import type { CallOwner, CallRecord } from "./bounded-call.ts";
 import type { CallExtra } from "./extra.ts";
 import type { HeldOwner } from "./held-call.ts";
@@ -201,6 +202,18 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     const nowMs = this.#clock.monotonic();
     this.books.answeredMs = nowMs;
     extra?.held?.end(ENDED_OK, nowMs, readLatency(latencyMs) ?? nowMs - startMs);
+  }
+
+  pause(extra: CallExtra | undefined): void {
+    extra?.held?.giveBack(this.#clock.monotonic());
+  }
+
+  resume(operation: OperationStats, extra: CallExtra | undefined): Refused | undefined {
+    const held = extra?.held;
+    if (held === undefined || held.takeAgain(this.#clock.monotonic())) return undefined;
+    const { guard } = held;
+    operation.countRefusal(guard.refusedFor);
+    return new LimitedCall(this.#guard.name, operation.name, guard.refusedFor, guard);
   }
 
   expired(call: CallRecord, stalled: boolean): Error {

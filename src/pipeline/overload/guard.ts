@@ -72,7 +72,7 @@ export class LimitGuard {
     const verdict = limiter.admit(tier, nowMs, remainingMs);
     if (verdict >= 0) {
       (this.counts[tier] as TierCounts).admitted += 1;
-      return new HeldPermit(this, verdict);
+      return new HeldPermit(this, tier, verdict);
     }
     this.refusedFor =
       verdict === REFUSED_PRIORITY
@@ -103,12 +103,21 @@ export class LimitGuard {
     const counts = this.counts[tier] as TierCounts;
     counts.wouldRefuse += 1;
     counts.admitted += 1;
-    return new HeldPermit(this, this.#limiter.admitAnyway(tier, nowMs));
+    return new HeldPermit(this, tier, this.#limiter.admitAnyway(tier, nowMs));
   }
 
   /** Its breaker opened: what still comes back says nothing of the load. Ends with the next call let in. */
   freeze(): void {
     this.#limiter.freeze();
+  }
+
+  /** A permit for a call that had one before, and gave it back; undefined when there is no room for it any more. */
+  holdAgain(tier: Tier, nowMs: number): number | undefined {
+    const limiter = this.#limiter;
+    if (limiter.inFlight < limiter.limit) return limiter.admitAnyway(tier, nowMs);
+    this.refusedFor = "limit";
+    this.countRefusal(tier, "limit");
+    return undefined;
   }
 
   settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void {
@@ -128,12 +137,26 @@ export class LimitGuard {
 /** The right of one call to be in flight. */
 export class HeldPermit {
   readonly guard: LimitGuard;
-  readonly #permit: number;
+  readonly #tier: Tier;
+  #permit: number;
   #whereabouts: Whereabouts = ENDED_HERE;
 
-  constructor(guard: LimitGuard, permit: number) {
+  constructor(guard: LimitGuard, tier: Tier, permit: number) {
     this.guard = guard;
+    this.#tier = tier;
     this.#permit = permit;
+  }
+
+  /** Its caller is not ready: nothing is in flight yet. */
+  giveBack(nowMs: number): void {
+    this.guard.settle(this.#permit, ENDED_IGNORED, nowMs);
+  }
+
+  /** Its caller is ready. False when there is no room any more. */
+  takeAgain(nowMs: number): boolean {
+    const permit = this.guard.holdAgain(this.#tier, nowMs);
+    if (permit !== undefined) this.#permit = permit;
+    return permit !== undefined;
   }
 
   /** Told before the call ends for its caller, where its function may not have ended. */

@@ -81,6 +81,7 @@ test("fills in every default of an upstream that has only a url", () => {
       resetTimeoutMs: 60_000,
       recovery: "manual",
     },
+    limit: { kind: "adaptive" },
     operations: { odds: { load: 0, criticality: "critical" } },
     status429: "neutral",
   });
