@@ -80,7 +80,11 @@ export type {
   StoreChange,
   StoredBreaker,
 } from "./pipeline/ports.ts";
-export type { RegistryLimits, UpstreamOptions } from "./pipeline/registry-options.ts";
+export type {
+  LoadSheddingOptions,
+  RegistryLimits,
+  UpstreamOptions,
+} from "./pipeline/registry-options.ts";
 export type { Switchgear } from "./pipeline/registry.ts";
 export type { UpstreamStatus } from "./pipeline/call/status.ts";
 export type { Upstream } from "./pipeline/call/upstream.ts";
@@ -100,15 +104,23 @@ export interface SwitchgearOptions extends RegistryOptions {
 export function createSwitchgear(options: SwitchgearOptions): Switchgear {
   const { store, sampler, clock, random, ...registry } = options ?? {};
   const faults = portFaults({ sampler, clock, random });
+  const mode = registry.loadShedding?.mode;
+  const hasSampler = sampler !== undefined && sampler !== null;
+  if (hasSampler && mode !== undefined) {
+    faults.push("loadShedding.mode is about the built-in sampler; leave it out beside a sampler");
+  }
   if (faults.length > 0) throw new InvalidOptionsError("createSwitchgear", faults);
-  return new Switchgear(registry, {
+  const own = hasSampler ? undefined : new SystemLoad({ mode });
+  const gear = new Switchgear(registry, {
     scheduler: clock === undefined || clock === null ? systemClock : containedClock(clock),
     store: store ?? memoryStore(),
-    sampler: sampler ?? new SystemLoad(),
+    sampler: own ?? (sampler as LoadSampler),
     random:
       random === undefined || random === null ? { next: Math.random } : containedRandom(random),
     warn: warnOfMisuse,
   });
+  if (own !== undefined) gear.onClose(() => own.stop());
+  return gear;
 }
 
 /**

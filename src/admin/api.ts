@@ -151,7 +151,9 @@ function addReads(app: Hono, gear: Switchgear): void {
     const bookmakers = gear.statuses().map(bookmakerView);
     const trippedCount = bookmakers.filter(({ tripped }) => tripped).length;
     const total = bookmakers.length;
-    return json(200, { bookmakers, total, trippedCount, healthyCount: total - trippedCount });
+    const systemLoad = { value: gear.systemLoad(), driver: gear.loadDriver() };
+    const healthyCount = total - trippedCount;
+    return json(200, { bookmakers, total, trippedCount, healthyCount, systemLoad });
   });
   app.get(`${API}/history`, (context) => history(context, gear, undefined));
   app.get(`${API}/:bookmaker/history`, (context) => {

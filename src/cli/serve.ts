@@ -157,13 +157,16 @@ function gearOf(
   pending: () => number,
 ): Switchgear {
   const { threshold, operationLoad, mode, maxPending } = config.loadShedding;
-  return createSwitchgear({
+  const sampler = new SystemLoad({ mode, maxPending, pending });
+  const gear = createSwitchgear({
     upstreams: cache.of(config.upstreams),
     store: storeOf(config.store),
     loadShedding: { threshold, operationLoad },
     limits: config.limits,
-    sampler: new SystemLoad({ mode, maxPending, pending }),
+    sampler,
   });
+  gear.onClose(() => sampler.stop());
+  return gear;
 }
 
 /** A place that cannot be listened on is a sentence, not a stack trace. */

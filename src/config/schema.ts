@@ -5,7 +5,7 @@
 
 import { z } from "zod";
 
-import { LOAD_SHEDDING_DEFAULTS } from "../core/overload/load-shedder.ts";
+import { LOAD_MODES, LOAD_SHEDDING_DEFAULTS } from "../core/overload/load-shedder.ts";
 import {
   always,
   choice,
@@ -213,8 +213,8 @@ const loadShedding = z
     }),
     mode: choice({
       meaning:
-        "How system load is made of its parts: weighted is 0.4 memory + 0.3 CPU + 0.3 pending requests, max is the highest of the three.",
-      values: ["weighted", "max"],
+        "How system load is made of its parts: weighted is 0.4 memory + 0.3 CPU + 0.3 pending requests, max is the highest of these and of the event loop's delay.",
+      values: LOAD_MODES,
       byDefault: "weighted",
     }),
     maxPending: number({

@@ -122,4 +122,10 @@ export interface HistoryQuery {
 export interface LoadSampler {
   /** 0 (idle) to 1 (saturated). Cheap enough to be asked by every heavy call. */
   systemLoad(): number;
+  /** What the last answer is made of most; null when nothing is. Left out by samplers that do not know. */
+  readonly driver?: LoadDriver | null;
 }
+
+/** The parts of a system load. */
+export const LOAD_DRIVERS = ["memory", "cpu", "pending", "event_loop"] as const;
+export type LoadDriver = (typeof LOAD_DRIVERS)[number];

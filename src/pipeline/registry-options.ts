@@ -7,8 +7,13 @@ import { OPERATOR_MODES, type OperatorMode } from "../core/events.ts";
 import { property } from "../core/foreign.ts";
 import { STATUS_429 } from "../core/http-status.ts";
 import { checkOptions, show, withoutUndefined } from "../core/options.ts";
-import { LOAD_SHEDDING_DEFAULTS, type LoadShedding } from "../core/overload/load-shedder.ts";
 import type { LimitPolicy } from "../core/overload/limit-policy.ts";
+import {
+  LOAD_MODES,
+  LOAD_SHEDDING_DEFAULTS,
+  type LoadMode,
+  type LoadShedding,
+} from "../core/overload/load-shedder.ts";
 import { rateOf, type RateOptions } from "../core/overload/token-bucket.ts";
 import type { EndpointTarget } from "./call/admission.ts";
 import type { Classifiers } from "./call/judge.ts";
@@ -71,8 +76,17 @@ export interface RegistryOptions {
    * handle that was kept of it then guards for itself alone.
    */
   readonly otherUpstreams?: UpstreamOptions | undefined;
-  readonly loadShedding?: Partial<LoadShedding> | undefined;
+  readonly loadShedding?: LoadSheddingOptions | undefined;
   readonly limits?: RegistryLimits | undefined;
+}
+
+export interface LoadSheddingOptions extends Partial<LoadShedding> {
+  /**
+   * How system load is made of its parts, where no `sampler` is given. `weighted` (default): 0.4 memory + 0.3 CPU +
+   * 0.3 pending requests. `max`: the highest of these and of the event loop's delay, for services that are bound
+   * by one of them: saturated CPU alone reaches no more than 0.6 of a weighted load.
+   */
+  readonly mode?: LoadMode | undefined;
 }
 
 /** Validated, with the defaults filled in. */
@@ -86,9 +100,10 @@ const LIMITS_DEFAULT = { upstreams: 100_000, operations: 200 } as const;
 /** Throws `InvalidOptionsError` with every fault of every upstream. */
 export function registrySettings(options: RegistryOptions): RegistrySettings {
   checkRegistryOptions(options);
+  const { mode: _mode, ...loadShedding } = options.loadShedding ?? {};
   return Object.freeze({
     limits: { ...LIMITS_DEFAULT, ...withoutUndefined(options.limits ?? {}) },
-    loadShedding: { ...LOAD_SHEDDING_DEFAULTS, ...withoutUndefined(options.loadShedding ?? {}) },
+    loadShedding: { ...LOAD_SHEDDING_DEFAULTS, ...withoutUndefined(loadShedding) },
   });
 }
 
@@ -124,6 +139,7 @@ function checkRegistryOptions(options: RegistryOptions): void {
     checkOptions("loadShedding", options.loadShedding ?? {}, {
       threshold: { least: 0, most: 1 },
       operationLoad: { least: 0 },
+      mode: { oneOf: LOAD_MODES },
     }),
   );
   collect(() =>

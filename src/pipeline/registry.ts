@@ -6,7 +6,7 @@
 import { adaptive } from "../core/breaker/adaptive/machine.ts";
 import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
 import type { EventType, StoreOperation } from "../core/events.ts";
-import { whenRejected } from "../core/foreign.ts";
+import { property, whenRejected } from "../core/foreign.ts";
 import { checkOptions, show } from "../core/options.ts";
 import { clampSystemLoad } from "../core/overload/load-shedder.ts";
 import type { Random } from "../core/random.ts";
@@ -22,10 +22,11 @@ import { readReset, type ResetOrder } from "./orders.ts";
 import { MonitorTasks, taskEvent } from "./tasks/monitor.ts";
 import { Persistence, type StoreHealth } from "./breaker/persistence.ts";
 import { boundedName } from "./names.ts";
-import { HISTORY_LIMIT_MAX } from "./ports.ts";
+import { HISTORY_LIMIT_MAX, LOAD_DRIVERS } from "./ports.ts";
 import type {
   AuditAction,
   AuditEntry,
+  LoadDriver,
   LoadSampler,
   Scheduler,
   Store,
@@ -262,6 +263,12 @@ export class Switchgear implements AsyncDisposable {
     } catch {
       return 0;
     }
+  }
+
+  /** What system load is made of most; null where nothing is, or where the sampler does not know. */
+  loadDriver(): LoadDriver | null {
+    const driver = property(this.#ports.sampler, "driver");
+    return LOAD_DRIVERS.find((one) => one === driver) ?? null;
   }
 
   /** Watches every call from now on, as a tracer does; undefined ends that. One at a time. */

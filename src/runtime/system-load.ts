@@ -1,17 +1,21 @@
 // How loaded this process is, 0 to 1: 0.4 × memory + 0.3 × CPU + 0.3 × pending requests, against
 // what the container allows. The weights are the source system's; note that saturated CPU and
-// requests reach only 0.6 without memory, so CPU-bound services want `mode: "max"`.
+// requests reach only 0.6 without memory, so CPU-bound services want `mode: "max"`: the largest of
+// the three, and of the event loop's delay.
 //
-// There is no timer. A sample is taken when somebody asks and the last one is older than 100 ms.
+// A sample is taken when somebody asks and the last one is older than 100 ms. Only what looks at the
+// event loop has a timer, in mode `max`, once somebody has asked.
 
 import { getHeapStatistics } from "node:v8";
 import { whenRejected } from "../core/foreign.ts";
-import type { LoadSampler } from "../pipeline/ports.ts";
+import { LOAD_SHEDDING_DEFAULTS, type LoadMode } from "../core/overload/load-shedder.ts";
+import type { LoadDriver, LoadSampler } from "../pipeline/ports.ts";
 import { readContainerLimits, type ContainerLimits } from "./container-limits.ts";
+import { LoopDelay } from "./loop-delay.ts";
 
 export interface SystemLoadOptions {
-  /** `weighted` (default): the formula above. `max`: the largest of the three. */
-  readonly mode?: "weighted" | "max" | undefined;
+  /** `weighted` (default): the formula above. `max`: the largest of the three, and of the event loop's delay. */
+  readonly mode?: LoadMode | undefined;
   /** Pending requests, for instance the gateway's. Absent: its weight goes to the others. */
   readonly pending?: (() => number) | undefined;
   /** Pending requests that count as saturated. Default 1,000; above 0. */
@@ -26,9 +30,16 @@ export interface LoadSources {
   heapRatio(): number;
   rssBytes(): number;
   limits(): ContainerLimits;
+  /** How late the event loop comes, 99th percentile in milliseconds; undefined when it is not known. */
+  loopDelayMs(): number | undefined;
+  /** Ends what the one before needs. */
+  stop(): void;
 }
 
 const WEIGHTS = { memory: 0.4, cpu: 0.3, pending: 0.3 } as const;
+
+/** The delay that is full load: at 40 ms, which nobody is answered sooner than, it is as high as the default threshold. */
+export const LOOP_DELAY_MS_FULL = 40 / LOAD_SHEDDING_DEFAULTS.threshold;
 
 /** A spike asks thousands of times a second; the answer need not be newer than this. */
 const CACHE_MS = 100;
@@ -46,13 +57,14 @@ export class SystemLoad implements LoadSampler {
   readonly #options: SystemLoadOptions;
   readonly #sources: LoadSources;
   #load = 0;
+  #driver: LoadDriver | null = null;
   #sampledMs = Number.NEGATIVE_INFINITY;
   #cpuShare: number | undefined = undefined;
   #cpuMark: { readonly atMs: number; readonly cpuMs: number } | undefined = undefined;
   #limits: ContainerLimits | undefined = undefined;
   #limitsMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: SystemLoadOptions = {}, sources: LoadSources = processSources) {
+  constructor(options: SystemLoadOptions = {}, sources: LoadSources = processSources()) {
     this.#options = options;
     this.#sources = sources;
   }
@@ -66,23 +78,43 @@ export class SystemLoad implements LoadSampler {
     return this.#load;
   }
 
+  /** What the last sample is made of most; null where nothing could be measured, or nothing is loaded. */
+  get driver(): LoadDriver | null {
+    return this.#driver;
+  }
+
+  /** Ends its timer. What it needs one for counts as missing from then on. */
+  stop(): void {
+    this.#sources.stop();
+  }
+
   #sample(nowMs: number): number {
-    const parts = [
-      [WEIGHTS.memory, attempt(() => this.#memory(nowMs))],
-      [WEIGHTS.cpu, attempt(() => this.#cpu(nowMs))],
-      [WEIGHTS.pending, attempt(() => this.#pending())],
-    ] as const;
+    const isMax = this.#options.mode === "max";
+    const parts: [LoadDriver, weight: number, value: number | undefined][] = [
+      ["memory", WEIGHTS.memory, attempt(() => this.#memory(nowMs))],
+      ["cpu", WEIGHTS.cpu, attempt(() => this.#cpu(nowMs))],
+      ["pending", WEIGHTS.pending, attempt(() => this.#pending())],
+    ];
+    if (isMax) parts.push(["event_loop", 0, attempt(() => this.#loopDelay())]);
     let sum = 0;
     let weights = 0;
     let largest = 0;
-    for (const [weight, value] of parts) {
+    this.#driver = null;
+    for (const [driver, weight, value] of parts) {
       if (value === undefined) continue;
+      const share = isMax ? value : weight * value;
+      if (share > largest) this.#driver = driver;
       sum += weight * value;
       weights += weight;
-      largest = Math.max(largest, value);
+      largest = Math.max(largest, share);
     }
-    if (this.#options.mode === "max") return largest;
+    if (isMax) return largest;
     return weights === 0 ? 0 : sum / weights;
+  }
+
+  #loopDelay(): number | undefined {
+    const delayMs = this.#sources.loopDelayMs();
+    return delayMs === undefined ? undefined : delayMs / LOOP_DELAY_MS_FULL;
   }
 
   #memory(nowMs: number): number {
@@ -122,19 +154,24 @@ export class SystemLoad implements LoadSampler {
   }
 }
 
-const processSources: LoadSources = {
-  monotonic: () => performance.now(),
-  cpuMs: () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  },
-  heapRatio: () => {
-    const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
-    return limit > 0 ? used / limit : 0;
-  },
-  rssBytes: () => process.memoryUsage.rss(),
-  limits: () => readContainerLimits(),
-};
+function processSources(): LoadSources {
+  const loop = new LoopDelay();
+  return {
+    monotonic: () => performance.now(),
+    cpuMs: () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1000;
+    },
+    heapRatio: () => {
+      const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+      return limit > 0 ? used / limit : 0;
+    },
+    rssBytes: () => process.memoryUsage.rss(),
+    limits: () => readContainerLimits(),
+    loopDelayMs: () => loop.p99Ms(),
+    stop: () => loop.stop(),
+  };
+}
 
 /** A source that throws or answers NaN counts as missing; everything else is brought into 0–1. */
 function attempt(read: () => number | undefined): number | undefined {

@@ -122,7 +122,14 @@ describe("reads", () => {
 
     assert.equal(status, 200);
     assert.match(headers.get("content-type") ?? "", /^application\/json/);
-    assert.deepEqual(Object.keys(body), ["bookmakers", "total", "trippedCount", "healthyCount"]);
+    assert.deepEqual(Object.keys(body), [
+      "bookmakers",
+      "total",
+      "trippedCount",
+      "healthyCount",
+      "systemLoad",
+    ]);
+    assert.deepEqual(body["systemLoad"], { value: 0, driver: null });
     assert.deepEqual([body["total"], body["trippedCount"], body["healthyCount"]], [2, 1, 1]);
     const at = Date.UTC(2026, 0, 1);
     const untouched = {

@@ -79,6 +79,16 @@ const REFUSED: readonly (readonly [what: string, work: () => unknown, sentence: 
     'lmit is not an option (limit, upstream); did you mean "limit"?',
   ],
   [
+    "a mode of load shedding that is none",
+    () => createSwitchgear({ loadShedding: { mode: "fastest" as Wild } }),
+    'mode must be one of weighted, max, not "fastest"',
+  ],
+  [
+    "a mode of load shedding beside a sampler",
+    () => createSwitchgear({ loadShedding: { mode: "max" }, sampler: { systemLoad: () => 0 } }),
+    "loadShedding.mode is about the built-in sampler; leave it out beside a sampler",
+  ],
+  [
     "endpoints: []",
     () => withEndpoints([]),
     '"dk": endpoints must be a list of at least one URL; an upstream that is one place has none',

@@ -16,6 +16,10 @@ export const LOAD_SHEDDING_DEFAULTS: LoadShedding = Object.freeze({
   operationLoad: 100,
 });
 
+/** How system load is made of its parts: by weight, or the highest. */
+export const LOAD_MODES = ["weighted", "max"] as const;
+export type LoadMode = (typeof LOAD_MODES)[number];
+
 /** Range of an operation's declared load; outside values are clamped, never rejected. */
 export const OPERATION_LOAD_MAX = 1000;
 

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
-import { totalmem } from "node:os";
 import { test } from "node:test";
-import { readContainerLimits } from "../../../src/runtime/container-limits.ts";
-import { SystemLoad, type LoadSources } from "../../../src/runtime/system-load.ts";
+import { LOAD_SHEDDING_DEFAULTS } from "../../../src/core/overload/load-shedder.ts";
+import {
+  LOOP_DELAY_MS_FULL,
+  SystemLoad,
+  type LoadSources,
+} from "../../../src/runtime/system-load.ts";
 
 interface Machine {
   nowMs: number;
@@ -11,10 +14,21 @@ interface Machine {
   rss: number;
   cores: number;
   memory: number;
+  loopMs: number | undefined;
+  stops: number;
 }
 
 function machine(): { state: Machine; sources: LoadSources; reads: { count: number } } {
-  const state = { nowMs: 0, cpuMs: 0, heap: 0, rss: 0, cores: 2, memory: 1000 };
+  const state: Machine = {
+    nowMs: 0,
+    cpuMs: 0,
+    heap: 0,
+    rss: 0,
+    cores: 2,
+    memory: 1000,
+    loopMs: undefined,
+    stops: 0,
+  };
   const reads = { count: 0 };
   return {
     state,
@@ -28,6 +42,8 @@ function machine(): { state: Machine; sources: LoadSources; reads: { count: numb
       },
       rssBytes: () => state.rss,
       limits: () => ({ memoryBytes: state.memory, cores: state.cores }),
+      loopDelayMs: () => state.loopMs,
+      stop: () => void (state.stops += 1),
     },
   };
 }
@@ -55,6 +71,83 @@ test("saturated CPU and requests without memory reach 0.6 only; max mode says 1"
     state.cpuMs = 9000;
     assert.equal(load.systemLoad(), expected);
   }
+});
+
+test("a loop that comes 40 ms late is at the default threshold, in max mode alone", () => {
+  const { state, sources } = machine();
+  state.heap = 0.5;
+  for (const [loopMs, expected] of [
+    [undefined, 0.5],
+    [0, 0.5],
+    [40, 0.85],
+    [41, 41 / LOOP_DELAY_MS_FULL],
+    [1000, 1],
+    [Number.NaN, 0.5],
+  ] as const) {
+    state.loopMs = loopMs;
+    assert.equal(new SystemLoad({ mode: "max" }, sources).systemLoad(), expected);
+    assert.equal(new SystemLoad({}, sources).systemLoad(), 0.5);
+  }
+  assert.ok(41 / LOOP_DELAY_MS_FULL > LOAD_SHEDDING_DEFAULTS.threshold);
+});
+
+test("in weighted mode the loop is not looked at", () => {
+  const { sources } = machine();
+  const loopDelayMs = (): number => assert.fail("looked at");
+  const counting = { ...sources, loopDelayMs: () => ((asked += 1), 0) };
+  let asked = 0;
+  new SystemLoad({}, counting).systemLoad();
+  assert.equal(asked, 0);
+  new SystemLoad({ mode: "max" }, counting).systemLoad();
+  assert.equal(asked, 1);
+  // What throws is missing.
+  assert.equal(new SystemLoad({ mode: "max" }, { ...sources, loopDelayMs }).systemLoad(), 0);
+});
+
+test("says which part drives the load: by its weight, or as it is", () => {
+  const { state, sources } = machine();
+  const both = { pending: () => 0 as number };
+  const asked = (mode: "weighted" | "max", pending: number): string | null => {
+    both.pending = () => pending;
+    const load = new SystemLoad({ mode, pending: () => both.pending() }, sources);
+    load.systemLoad();
+    state.nowMs += 1000;
+    state.cpuMs += cpuMs;
+    load.systemLoad();
+    return load.driver;
+  };
+  let cpuMs = 0;
+  assert.equal(new SystemLoad({}, sources).driver, null);
+  assert.equal(asked("weighted", 0), null);
+  assert.equal(asked("max", 0), null);
+  state.heap = 0.5;
+  assert.equal(asked("weighted", 600), "memory");
+  assert.equal(asked("max", 600), "pending");
+  cpuMs = 1400;
+  assert.equal(asked("weighted", 600), "cpu");
+  assert.equal(asked("max", 800), "pending");
+  assert.equal(asked("max", 600), "cpu");
+  state.loopMs = 40;
+  assert.equal(asked("max", 600), "event_loop");
+  assert.equal(asked("weighted", 600), "cpu");
+});
+
+test("a part that is no longer loaded drives nothing", () => {
+  const { state, sources } = machine();
+  const load = new SystemLoad({}, sources);
+  state.heap = 0.5;
+  load.systemLoad();
+  assert.equal(load.driver, "memory");
+  state.heap = 0;
+  state.nowMs = 100;
+  load.systemLoad();
+  assert.equal(load.driver, null);
+});
+
+test("ends its timer when it is stopped", () => {
+  const { state, sources } = machine();
+  new SystemLoad({ mode: "max" }, sources).stop();
+  assert.equal(state.stops, 1);
 });
 
 test("memory is the larger of heap and resident set, each against its own limit", () => {
@@ -130,43 +223,4 @@ test("what a source answers beyond 0 to 1 is brought into it", () => {
 test("the real process has a load between 0 and 1", () => {
   const load = new SystemLoad().systemLoad();
   assert.ok(load > 0 && load < 1, String(load));
-});
-
-function files(content: Readonly<Record<string, string>>): (path: string) => string | undefined {
-  return (path) => content[path];
-}
-
-test("the container's limits come from its control group", () => {
-  const limits = readContainerLimits(
-    files({
-      "/proc/self/cgroup": "0::/",
-      "/sys/fs/cgroup/memory.max": "268435456",
-      "/sys/fs/cgroup/cpu.max": "50000 100000",
-    }),
-  );
-  assert.deepEqual(limits, { memoryBytes: 268_435_456, cores: 0.5 });
-});
-
-test("a parent's smaller limit holds for its children", () => {
-  const limits = readContainerLimits(
-    files({
-      "/proc/self/cgroup": "1:name=systemd:/x\n0::/kubepods/pod1/box",
-      "/sys/fs/cgroup/kubepods/pod1/box/memory.max": "900",
-      "/sys/fs/cgroup/kubepods/pod1/memory.max": "400",
-      "/sys/fs/cgroup/kubepods/pod1/cpu.max": "25000 100000",
-      "/sys/fs/cgroup/kubepods/pod1/box/cpu.max": "max 100000",
-    }),
-  );
-  assert.deepEqual(limits, { memoryBytes: 400, cores: 0.25 });
-});
-
-test("without limits, or without control groups, the machine itself is the limit", () => {
-  for (const content of [
-    {},
-    { "/sys/fs/cgroup/memory.max": "max", "/sys/fs/cgroup/cpu.max": "max 100000" },
-  ]) {
-    const limits = readContainerLimits(files(content));
-    assert.equal(limits.memoryBytes, totalmem());
-    assert.ok(limits.cores >= 1);
-  }
 });
