@@ -1,7 +1,7 @@
 // What each tier asks for, and what is therefore kept free for it.
 //
 // Little's law: a tier whose calls arrive at λ and last W needs d = λ·W permits on average, and as
-// arrivals come in no order, d + 2·√d nearly always. So much is kept from the tiers below it, what it
+// arrivals come in no order, less than d + 2·√d nearly always. So much is kept from the tiers below it, what it
 // holds already deducted. A fixed share would starve a tier that needs more and idle in one that
 // needs less. λ counts refused calls too, or a tier once squeezed out would seem to want nothing.
 
@@ -14,8 +14,10 @@ const ATTACK = 0.5;
 const DECAY = 0.05;
 /** The weights are those of a measurement this long, in milliseconds. */
 const MEASURE_MS = 100;
-/** Most of the limit that is kept free beyond a tier's mean need: of a small one, two roots are all. */
-const MARGIN_SHARE_MAX = 0.25;
+/** Roots of the mean need that are kept free beyond it, for arrivals that come in no order. */
+const MARGIN_ROOTS = 1.8;
+/** But no more of the limit than this: of a small one, two roots are all. */
+const MARGIN_SHARE_MAX = 0.3;
 
 export class Demand {
   readonly #arrivals = new Int32Array(TIERS);
@@ -63,7 +65,7 @@ export class Demand {
   apportion(latencyMs: number, limit: number): void {
     for (let tier = 0; tier < TIERS; tier += 1) {
       const mean = (this.#rates[tier] ?? 0) * latencyMs;
-      const margin = Math.min(2 * Math.sqrt(mean), MARGIN_SHARE_MAX * limit);
+      const margin = Math.min(MARGIN_ROOTS * Math.sqrt(mean), MARGIN_SHARE_MAX * limit);
       this.#reserves[tier] = Math.min(limit, mean + margin);
     }
   }

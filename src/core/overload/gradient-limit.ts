@@ -2,12 +2,23 @@
 //
 // The intuition: below its capacity an upstream answers in the time the work takes; above it, calls wait
 // for each other, and every further one only makes all of them later. So the limit grows while calls come
-// back as fast as they ever did, and shrinks by the ratio once they take more than twice that.
-// Gradient limits are those of Netflix's concurrency-limits, Envoy and failsafe-go; this one differs where
-// theirs are known to fail, and each difference is told where it is made.
+// back nearly as fast as the work allows, and shrinks by the ratio once they take twice as long. Gradient
+// limits are those of Netflix's concurrency-limits, Envoy and failsafe-go. What is done otherwise, and why:
+//
+// - It grows only when it is needed, but then by up to twice in one and a half round trips: others float up
+//   while there is little to do, and let the first second of a spike through.
+// - A deadline bounds it absolutely, by Little's law. Ratios cannot see what is bad all the time.
+// - Every row of cuts is read as an experiment (`cut-experiment.ts`), and now and then the limit is halved to
+//   see what calls take without a queue (`drain-schedule.ts`): a baseline that drifts up with the load is
+//   what users of all of them report.
+// - The base latency rises slowly, and falls at once: calls may have waited for other replicas' calls.
+// - Cut or not, the square root of the limit is added: replicas whose base latencies differ then settle at
+//   shares that differ, where otherwise the one with the highest takes all.
 //
 // It does not count permits, and knows nothing of tiers: `limiter.ts`.
 
+import { CutExperiment } from "./cut-experiment.ts";
+import { DrainSchedule } from "./drain-schedule.ts";
 import type { Limit } from "./limit.ts";
 import type { LimitWindow } from "./limit-window.ts";
 
@@ -24,47 +35,76 @@ export interface GradientSettings {
   readonly phaseMs: number;
 }
 
-/** Share of the deadline that the median may use: of an upstream's tail, this leaves a half. */
+/** Share of the deadline that the median may use; the other half is for the tail. */
 export const DEADLINE_SHARE = 0.5;
+/** It does not grow while one call in twenty takes longer than this share. */
+const TAIL_SHARE = 0.7;
 /** A median below this share of the deadline is no overload, however it compares to the base. */
 const FREE_SHARE = 0.01;
-/** Without a deadline, in milliseconds. */
+/** The same without a deadline, in milliseconds. */
 const FREE_MS = 1;
 
-/** Growth per window while nothing suggests that the capacity is near, and beyond that. */
+/** Least growth per window while nothing has suggested that the capacity is near; the most is twice. */
 const SLOW_START = 1.25;
-const GROWTH_ROOTS = 0.5;
-const CUT_MIN = 0.6;
+/** Square roots of itself that it grows by once something has. */
+const ROOTS = 1.5;
+/** Multiple of the calls in flight that there is room for when the limit is not needed. */
+const HEADROOM = 2;
+/** Least that is left of it by one cut, and by a row of cuts until the first drain: by then all may be wrong. */
+const CUT_MIN = 0.7;
+const FIRST_CUTS_MIN = 1 / 3;
+/** Timeouts are no accident from so many on that are such a share of what came back. */
+const LATE_MIN = 3;
+const LATE_SHARE = 0.1;
+/** Least share of the limit that is taken to be in flight: the rest is kept free for higher tiers. */
+const USED_MIN = 0.6;
+/** How long the best rate counts, and how slowly the base rises while the limit is not needed. */
+const RATE_FADES_MS = 5000;
+const BASE_RISES_MS = 20_000;
 
-const DRAIN_EVERY_MS = 5000;
 const DRAIN_SHARE = 0.5;
+/** From this share of the median before it, a drained one shows that nothing had been waiting. */
+const DRAIN_SAME = 0.8;
+/** Otherwise half the calls may still have waited for each other: the work is less than what they took. */
+const DRAIN_LESS = 0.7;
+/** Most that a drain raises the base by, unless the upstream was seen to become slower. */
+const RAISE_MAX = 3;
 /** Windows with fewer samples have no median worth acting on. */
 const SAMPLES_MIN = 3;
+/** Of the limit before a restart, what is begun with. */
+const RESTART_SHARE = 0.25;
 
 export class GradientLimit implements Limit {
   readonly kind = "adaptive";
   readonly #settings: GradientSettings;
+  readonly #experiment = new CutExperiment();
+  readonly #drains: DrainSchedule;
   readonly #targetMsMax: number;
   readonly #freeMs: number;
   #limit: number;
   #value: number;
-  #baseMs = 0;
+  /** Below it, growth is fast. */
   #threshold = Number.POSITIVE_INFINITY;
   #evidenceFromMs = Number.NEGATIVE_INFINITY;
-  /** Best rate of late, a millisecond. */
+  #baseMs = 0;
+  /** The base as last seen while the limit was not needed: no drain makes it less. */
+  #healthyMs = 0;
+  /** Best rate of late, successes a millisecond. */
   #bestRate = 0;
   #rateAtMs = 0;
+  /** Share of the limit that is in flight on average. */
+  #used = 1;
   #isDraining = false;
-  #nextDrainMs = 0;
-  #rateBefore = 0;
-  #medianBefore = 0;
-  /** The limit and rate that a row of cuts began with; 0 when there is none. */
-  #limitAtCut = 0;
-  #rateAtCut = 0;
+  #isCollapsed = false;
+  #medianMsBeforeDrain = 0;
+  /** What it was when it first had to be cut, until a drain restores it; 0 when it was not. */
+  #limitAtFirst = 0;
+  #medianMsAtFirst = 0;
 
   constructor(settings: GradientSettings) {
-    const { initial, deadlineMs } = settings;
+    const { initial, deadlineMs, phaseMs } = settings;
     this.#settings = settings;
+    this.#drains = new DrainSchedule(phaseMs);
     this.#limit = initial;
     this.#value = initial;
     this.#targetMsMax =
@@ -80,31 +120,40 @@ export class GradientLimit implements Limit {
     return this.#baseMs;
   }
 
+  get share(): number {
+    return this.#isDraining ? DRAIN_SHARE : 1;
+  }
+
+  get nextProbeMs(): number {
+    return this.#drains.nextMs;
+  }
+
   get evidenceFromMs(): number {
     return this.#evidenceFromMs;
   }
 
   onWindow(window: LimitWindow, isFull: boolean, nowMs: number): void {
+    const windowMs = nowMs - window.startMs;
     if (this.#isDraining) this.#endDrain(window, nowMs);
-    else if (isFull) this.#update(window, nowMs);
-    else this.#relax(window, nowMs);
-    if (isFull && !this.#isDraining && nowMs >= this.#nextDrainMs) this.#startDrain(window, nowMs);
+    else if (isFull || isLate(window)) this.#update(window, nowMs);
+    else this.#relax(window, windowMs, nowMs);
+    if (this.#drains.isDue(isFull, windowMs, nowMs)) this.#startDrain(window, nowMs);
     this.#publish();
   }
 
   collapse(nowMs: number): void {
+    this.#isCollapsed = true;
     this.#isDraining = false;
-    this.#limit = this.#settings.min;
     this.#evidenceFromMs = nowMs;
     this.#publish();
   }
 
   restart(nowMs: number): void {
-    const { min } = this.#settings;
+    this.#isCollapsed = false;
     this.#isDraining = false;
-    this.#limit = Math.max(min, 0.25 * this.#limit);
+    this.#limit *= RESTART_SHARE;
     this.#threshold = Number.POSITIVE_INFINITY;
-    this.#limitAtCut = 0;
+    this.#experiment.end();
     this.#evidenceFromMs = nowMs;
     this.#publish();
   }
@@ -112,50 +161,106 @@ export class GradientLimit implements Limit {
   #publish(): void {
     const { min, max } = this.#settings;
     this.#limit = Math.min(max, Math.max(min, this.#limit));
-    const limit = this.#isDraining ? DRAIN_SHARE * this.#limit : this.#limit;
+    const limit = this.#isCollapsed ? min : this.#limit * this.share;
     this.#value = Math.max(min, Math.floor(limit));
   }
 
-  #relax(window: LimitWindow, nowMs: number): void {
-    const elapsed = nowMs - window.startMs;
-    const wanted = Math.max(this.#settings.initial, 2.5 * window.peak);
-    const share = 1 - (wanted > this.#limit ? 0.9 : 0.95) ** (elapsed / 100);
-    this.#limit += share * (wanted - this.#limit);
+  /** It was not needed: it follows what is, at a distance, and what calls take now is the base. */
+  #relax(window: LimitWindow, windowMs: number, nowMs: number): void {
+    const wanted = Math.max(this.#settings.initial, HEADROOM * window.peak);
+    const medianMs = window.quantileMs(0.5);
+    if (wanted < this.#limit || medianMs <= this.#targetMs) {
+      const weight = 1 - (wanted > this.#limit ? 0.9 : 0.95) ** (windowMs / 100);
+      this.#limit += weight * (wanted - this.#limit);
+    }
     this.#threshold = Number.POSITIVE_INFINITY;
-    this.#limitAtCut = 0;
+    this.#experiment.end();
+    if (this.#drains.isFirst) this.#limitAtFirst = 0;
     if (window.samples === 0) return;
-    const median = Math.min(window.quantileMs(0.5), this.#targetMsMax);
-    if (this.#baseMs === 0) this.#baseMs = median;
-    this.#baseMs += (median < this.#baseMs ? 0.5 : 0.25) * (median - this.#baseMs);
+    const baseMs = Math.min(medianMs, this.#targetMsMax);
+    if (this.#baseMs === 0) this.#baseMs = baseMs;
+    const weight = baseMs < this.#baseMs ? 0.5 : 1 - Math.exp(-windowMs / BASE_RISES_MS);
+    this.#baseMs += weight * (baseMs - this.#baseMs);
+    this.#healthyMs = this.#baseMs;
+    this.#experiment.rememberUsual(medianMs, window.okRate(nowMs));
   }
 
+  /** It was needed. */
   #update(window: LimitWindow, nowMs: number): void {
-    const rate = window.okRate(nowMs);
-    const { timeoutShare, timeouts } = window;
-    const isLate = timeouts >= 3 && timeoutShare > 0.1;
-    const enough = window.samples >= SAMPLES_MIN;
-    const median = enough ? window.quantileMs(0.5) : 0;
-    if (this.#baseMs === 0 && enough) this.#baseMs = Math.min(median, this.#targetMsMax);
     const before = this.#limit;
-    const target = this.#targetMs;
-    this.#rememberRate(rate, nowMs, isLate || median > this.#targetMsMax);
-    if (isLate) {
-      this.#noteCut(rate);
-      this.#limit = Math.max(CUT_MIN * before, Math.min(0.7 * before, this.#cap));
+    const { samples } = window;
+    const isSure = samples >= SAMPLES_MIN;
+    const medianMs = medianOf(window, nowMs);
+    const rate = window.okRate(nowMs);
+    const late = isLate(window);
+    if (this.#baseMs === 0 && isSure) this.#baseMs = Math.min(medianMs, this.#targetMsMax);
+    this.#rememberRate(rate, nowMs, late || medianMs > this.#targetMsMax);
+    this.#used = Math.min(1, Math.max(USED_MIN, window.meanInFlight / before));
+
+    const ratio = isSure ? this.#targetMs / medianMs : 1;
+    const experiment = this.#experiment;
+    if (isSure && experiment.sawSlowdown && experiment.showsWork(before, medianMs)) {
+      this.#accept(medianMs);
+    } else if (late || ratio < 1) {
+      this.#noteCut(medianMs, rate, samples);
+      this.#limit = late ? CUT_MIN * before : this.#cutTo(ratio, rate);
       this.#threshold = this.#limit;
-    } else if (enough && median > target) {
-      const gradient = target / median;
-      this.#noteCut(rate);
-      this.#limit = Math.max(gradient * before, CUT_MIN * before, 0.8 * rate * this.#baseMs);
-      this.#threshold = this.#limit;
-    } else if (enough) {
-      this.#limitAtCut = 0;
-      this.#limit =
-        before < this.#threshold ? SLOW_START * before : before + GROWTH_ROOTS * Math.sqrt(before);
+    } else if (isSure) {
+      this.#grow(ratio, window);
+      experiment.end();
+      experiment.rememberUsual(medianMs, rate);
     }
-    this.#limit = Math.min(this.#limit, Math.max(this.#cap, CUT_MIN * before));
-    if (enough) this.#regret(rate, median);
-    if (this.#limit < before) this.#evidenceFromMs = nowMs;
+
+    this.#limit = Math.max(CUT_MIN * before, Math.min(this.#limit, this.#cap));
+    if (this.#drains.isFirst && !late) {
+      this.#limit = Math.max(this.#limit, FIRST_CUTS_MIN * this.#limitAtFirst);
+    }
+    if (this.#limit < before) this.#awaitEvidence(this.#limit / before, medianMs, nowMs);
+  }
+
+  #grow(ratio: number, window: LimitWindow): void {
+    const before = this.#limit;
+    const { deadlineMs = Number.POSITIVE_INFINITY } = this.#settings;
+    if (window.quantileMs(0.95) > TAIL_SHARE * deadlineMs) return;
+    const steady = Math.max(1 + 0.5 * Math.max(0, ratio - 1.5), 1 + ROOTS / Math.sqrt(before));
+    const fast = Math.min(2, Math.max(SLOW_START, ratio));
+    let grown = steady * before;
+    if (before < this.#threshold) {
+      grown = Math.min(fast * before, Math.max(this.#threshold, before + 1));
+    }
+    // To what the deadline allows, and no further.
+    if (this.#isBoundByDeadline) grown = Math.min(grown, ratio * before);
+    // Nobody was refused: the usual headroom will do.
+    if (window.refusals === 0) grown = Math.max(before, Math.min(grown, HEADROOM * window.peak));
+    this.#limit = grown;
+  }
+
+  #cutTo(ratio: number, rate: number): number {
+    const before = this.#limit;
+    const added = this.#isBoundByDeadline ? 0 : ROOTS * Math.sqrt(before);
+    // Never below what is being worked on, four fifths of it to be safe.
+    return Math.max(Math.min(before, ratio * before + added), 0.8 * rate * this.#baseMs);
+  }
+
+  #noteCut(medianMs: number, rate: number, samples: number): void {
+    const before = this.#limit;
+    if (!this.#experiment.noteCut(before, medianMs, rate, samples)) return;
+    if (this.#limitAtFirst > 0 && medianMs <= 2 * this.#medianMsAtFirst) return;
+    this.#limitAtFirst = before;
+    this.#medianMsAtFirst = medianMs;
+  }
+
+  /** What calls take is the work: the limit goes back to what that allows. */
+  #accept(medianMs: number): void {
+    const experiment = this.#experiment;
+    this.#baseMs = Math.max(this.#baseMs, Math.min(0.9 * medianMs, this.#targetMsMax));
+    this.#restore(experiment.limitBefore, experiment.medianMsBefore);
+    this.#threshold = experiment.limitBefore;
+    experiment.end();
+  }
+
+  #restore(limit: number, medianMs: number): void {
+    this.#limit = Math.max(this.#limit, Math.min(1, this.#targetMs / medianMs) * limit);
   }
 
   get #targetMs(): number {
@@ -163,53 +268,72 @@ export class GradientLimit implements Limit {
     return Math.min(wanted, this.#targetMsMax);
   }
 
+  get #isBoundByDeadline(): boolean {
+    return this.#targetMs === this.#targetMsMax;
+  }
+
+  /** Little's law: with more in flight than rate × time, calls take longer than the time. */
   get #cap(): number {
-    return this.#bestRate > 0 ? this.#bestRate * this.#targetMsMax : Number.POSITIVE_INFINITY;
+    if (this.#bestRate === 0) return Number.POSITIVE_INFINITY;
+    return (this.#bestRate * this.#targetMsMax) / this.#used;
   }
 
   #rememberRate(rate: number, nowMs: number, isBad: boolean): void {
-    const faded = this.#bestRate * Math.exp(-(nowMs - this.#rateAtMs) / 5000);
+    const faded = this.#bestRate * Math.exp((this.#rateAtMs - nowMs) / RATE_FADES_MS);
     this.#rateAtMs = nowMs;
     this.#bestRate = isBad ? rate : Math.max(rate, faded);
   }
 
-  #noteCut(rate: number): void {
-    if (this.#limitAtCut > 0) return;
-    this.#limitAtCut = this.#limit;
-    this.#rateAtCut = rate;
-  }
-
-  #regret(rate: number, median: number): void {
-    if (this.#limitAtCut === 0 || this.#limit > 0.75 * this.#limitAtCut) return;
-    const loss = 1 - rate / this.#rateAtCut;
-    const cut = 1 - this.#limit / this.#limitAtCut;
-    if (loss <= 0.6 * cut) return;
-    this.#baseMs = Math.min(0.9 * median, this.#targetMsMax);
-    this.#limit = Math.min(this.#limitAtCut, 1.3 * this.#limit);
-    this.#limitAtCut = 0;
-  }
-
   #startDrain(window: LimitWindow, nowMs: number): void {
-    this.#nextDrainMs = this.#after(nowMs, DRAIN_EVERY_MS);
-    if (this.#limit <= this.#settings.min) return;
+    if (window.samples < SAMPLES_MIN) return;
     this.#isDraining = true;
-    this.#rateBefore = window.okRate(nowMs);
-    this.#medianBefore = window.quantileMs(0.5);
-    this.#evidenceFromMs = nowMs;
+    this.#medianMsBeforeDrain = window.quantileMs(0.5);
+    this.#awaitEvidence(DRAIN_SHARE, this.#medianMsBeforeDrain, nowMs);
   }
 
   #endDrain(window: LimitWindow, nowMs: number): void {
     this.#isDraining = false;
     if (window.samples < SAMPLES_MIN) return;
-    const median = Math.min(window.quantileMs(0.5), this.#targetMsMax);
-    if (median < this.#baseMs) this.#baseMs = median;
-    else if (window.okRate(nowMs) < 0.7 * this.#rateBefore && median > 0.8 * this.#medianBefore)
-      this.#baseMs = median;
+    const medianMs = Math.min(window.quantileMs(0.5), this.#targetMsMax);
+    const before = this.#baseMs;
+    const limit = this.#limit;
+    this.#experiment.end();
+    if (medianMs <= DRAIN_SAME * this.#medianMsBeforeDrain) {
+      this.#baseMs = Math.min(before, Math.max(this.#healthyMs, DRAIN_LESS * medianMs));
+    } else if (this.#drains.isTogether) this.#raise(medianMs);
+    const change = this.#baseMs / before;
+    this.#drains.ended(change < 0.8 || change > 1.25, change > 1, nowMs - window.startMs, nowMs);
+    if (change > 0.8) return;
+    const ratio = Math.max(DRAIN_SHARE, this.#targetMs / this.#medianMsBeforeDrain);
+    this.#limit = Math.min(1, ratio) * limit;
+    this.#threshold = this.#limit;
   }
 
-  /** The next multiple of a period of the wall clock. */
-  #after(nowMs: number, periodMs: number): number {
-    const { phaseMs } = this.#settings;
-    return (Math.floor((nowMs + phaseMs) / periodMs) + 1) * periodMs - phaseMs;
+  /** Nothing got quicker by the drain: that is what the work takes. */
+  #raise(medianMs: number): void {
+    const before = this.#baseMs;
+    const isBelieved = this.#drains.isFirst || this.#experiment.sawSlowdown;
+    this.#baseMs = Math.min(medianMs, isBelieved ? medianMs : RAISE_MAX * before);
+    this.#threshold = Math.max(this.#threshold, (this.#limit * this.#baseMs) / before);
+    if (!isBelieved || this.#limitAtFirst === 0) return;
+    this.#restore(this.#limitAtFirst, this.#medianMsAtFirst);
+    this.#limitAtFirst = 0;
   }
+
+  /** Calls that leave before the excess has come back still find it there: they are no evidence. */
+  #awaitEvidence(share: number, medianMs: number, nowMs: number): void {
+    this.#evidenceFromMs = nowMs + (1 - share) * Math.min(medianMs, this.#targetMsMax);
+  }
+}
+
+/** Timeouts are no accident any more. */
+function isLate(window: LimitWindow): boolean {
+  return window.timeouts >= LATE_MIN && window.timeoutShare > LATE_SHARE;
+}
+
+/** When fewer than half of those let in came back, the median has not been seen yet, and is no less than this. */
+function medianOf(window: LimitWindow, nowMs: number): number {
+  const seenMs = window.samples >= SAMPLES_MIN ? window.quantileMs(0.5) : 0;
+  const pilesUp = window.admitted >= 10 && 2 * window.ended < window.admitted;
+  return pilesUp ? Math.max(seenMs, (nowMs - window.startMs) / 2) : seenMs;
 }

@@ -15,6 +15,11 @@ export class LimitWindow {
   oks = 0;
   failures = 0;
   timeouts = 0;
+  admitted = 0;
+  /** Calls that asked to be let in, and what each found in flight, added up. */
+  #arrivals = 0;
+  #found = 0;
+  #sumMs = 0;
   /** Calls turned away for want of a permit. */
   refusals = 0;
 
@@ -29,12 +34,30 @@ export class LimitWindow {
 
   /** Share of the calls that came to an end here by their deadline, 0–1. */
   get timeoutShare(): number {
-    const ended = this.oks + this.failures + this.timeouts;
-    return ended === 0 ? 0 : this.timeouts / ended;
+    return this.ended === 0 ? 0 : this.timeouts / this.ended;
+  }
+
+  get ended(): number {
+    return this.oks + this.failures + this.timeouts;
+  }
+
+  /** Calls in flight on average: what calls that arrive in no order find is what there is. */
+  get meanInFlight(): number {
+    return this.#arrivals === 0 ? 0 : this.#found / this.#arrivals;
+  }
+
+  addArrival(inFlight: number): void {
+    this.#arrivals += 1;
+    this.#found += inFlight;
   }
 
   addLatency(latencyMs: number): void {
     this.#latencies.add(latencyMs);
+    this.#sumMs += latencyMs;
+  }
+
+  get meanMs(): number {
+    return this.samples === 0 ? 0 : this.#sumMs / this.samples;
   }
 
   quantileMs(quantile: number): number {
@@ -55,5 +78,9 @@ export class LimitWindow {
     this.failures = 0;
     this.timeouts = 0;
     this.refusals = 0;
+    this.#arrivals = 0;
+    this.#found = 0;
+    this.#sumMs = 0;
+    this.admitted = 0;
   }
 }

@@ -12,6 +12,10 @@ export interface Limit {
   readonly value: number;
   /** Milliseconds a call takes when nothing waits, as far as is known; 0 before the first sample. */
   readonly baseMs: number;
+  /** Share of the limit proper that `value` is at this moment: below 1 during an experiment. */
+  readonly share: number;
+  /** When it will make its next experiment, which a window should not straddle; 0 when none is due. */
+  readonly nextProbeMs: number;
   /** Calls that started earlier were served under another limit, and say nothing of this one. */
   readonly evidenceFromMs: number;
   /** Takes a closed window. `isFull`: its calls needed the limit, or were refused by it. */
@@ -26,6 +30,8 @@ export interface Limit {
 export class FixedLimit implements Limit {
   readonly kind = "fixed";
   readonly value: number;
+  readonly share = 1;
+  readonly nextProbeMs = 0;
   readonly evidenceFromMs = Number.NEGATIVE_INFINITY;
   #baseMs = 0;
 

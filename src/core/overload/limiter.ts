@@ -11,6 +11,7 @@ import { Demand, TIERS } from "./demand.ts";
 import { DEADLINE_SHARE } from "./gradient-limit.ts";
 import type { Limit } from "./limit.ts";
 import { LimitWindow } from "./limit-window.ts";
+import { Pace } from "./pace.ts";
 import { Permits, type Permit } from "./permits.ts";
 
 /** How a call ended. */
@@ -41,16 +42,20 @@ export interface LimiterPorts {
   readonly deadlineMs: number | undefined;
 }
 
-/** Windows are at least this long, and last a power of two of it. */
-const WINDOW_MS = 100;
-const WINDOW_MS_MAX = WINDOW_MS * 2 ** 7;
-const WINDOW_SAMPLES = 10;
-/** A limit is in use when this share of it is. */
+/** A window is judged with so many samples, or as many as the limit is, but no fewer than the least. */
+const SAMPLES = 10;
+const SAMPLES_MIN = 5;
+/** Timeouts judge it, too: so many, if they are such a share of what came back. */
+const TIMEOUTS = 3;
+const TIMEOUT_SHARE = 0.05;
+/** After so many window lengths it is judged by what it has, and after more it is no load to speak of. */
+const LENGTHS_MAX = 4;
+const LENGTHS_IDLE = 10;
+/** A limit is needed when so much of it is used, or somebody was refused. */
 const FULL_SHARE = 0.7;
-/** Weight of a window's median in the latency that calls are expected to have. */
-const LATENCY_WEIGHT = 0.5;
-/** Calls of which nothing was heard are not waited for longer, where there is no deadline. */
-const UNHEARD_MS_MAX = 30_000;
+/** Silence is a hang after half a deadline, unless so many usual gaps or latencies are longer. */
+const HUNG_GAPS = 4;
+const HUNG_LATENCIES = 2;
 const QUEUE_SHARE = 0.1;
 const QUEUE_MS_MAX = 100;
 const RETRY_MS_MIN = 50;
@@ -64,13 +69,11 @@ export class Limiter {
   readonly #permits = new Permits();
   readonly #demand: Demand;
   readonly #window: LimitWindow;
+  readonly #pace: Pace;
   #value: number;
   /** When something has to be looked at: a window's end, or an unheard call's. */
   #dueMs: number;
   #windowDueMs: number;
-  #latencyMs = 0;
-  /** Mean distance of successes, milliseconds. */
-  #gapMs = 0;
   /** When a call last came back, or the first of those in flight left. */
   #progressMs: number;
   #isHung = false;
@@ -80,6 +83,7 @@ export class Limiter {
     const { nowMs } = ports;
     this.#limit = limit;
     this.#ports = ports;
+    this.#pace = new Pace(ports.deadlineMs);
     this.#demand = new Demand(nowMs);
     this.#window = new LimitWindow(nowMs);
     this.#value = limit.value;
@@ -124,7 +128,7 @@ export class Limiter {
 
   /** Milliseconds that the median call takes at present; 0 before the first. */
   get latencyMs(): number {
-    return this.#latencyMs;
+    return this.#pace.latencyMs;
   }
 
   /** Whether calls are out, and for half a deadline or longer none has come back. */
@@ -146,6 +150,7 @@ export class Limiter {
     this.#demand.add(tier);
     const permits = this.#permits;
     const { inFlight } = permits;
+    this.#window.addArrival(inFlight);
     if (inFlight >= this.#value) {
       this.#window.refusals += 1;
       return REFUSED_LIMIT;
@@ -159,7 +164,7 @@ export class Limiter {
       this.#window.refusals += 1;
       return REFUSED_PRIORITY;
     }
-    if (remainingMs < this.#latencyMs && inFlight >= TRIALS) return REFUSED_DEADLINE;
+    if (remainingMs < this.#pace.latencyMs && inFlight >= TRIALS) return REFUSED_DEADLINE;
     return this.#take(tier, nowMs);
   }
 
@@ -213,7 +218,8 @@ export class Limiter {
     const permits = this.#permits;
     if (!permits.isHeld(permit)) return false;
     const isLate = permits.isOutlived(permit);
-    const untilMs = nowMs + this.#restMs(permits.startMs(permit), nowMs);
+    const ageMs = nowMs - permits.startMs(permit);
+    const untilMs = nowMs + this.#pace.restMs(ageMs, permits.inFlight, this.#limit.baseMs);
     permits.leave(permit, untilMs);
     if (untilMs < this.#dueMs) this.#dueMs = untilMs;
     if (!isLate) this.#count(ending, 0, 0);
@@ -253,8 +259,8 @@ export class Limiter {
   retryAfterMs(): number {
     let asked = 0;
     for (let tier = 0; tier < TIERS; tier += 1) asked += this.#demand.perSecond(tier as Tier);
-    const excess = Math.max(1, (asked * this.#latencyMs) / 1000 / this.#value);
-    return Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, Math.ceil(this.#latencyMs * excess)));
+    const excess = Math.max(1, (asked * this.#pace.latencyMs) / 1000 / this.#value);
+    return Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, Math.ceil(this.#pace.latencyMs * excess)));
   }
 
   #take(tier: Tier, nowMs: number): Verdict {
@@ -263,6 +269,7 @@ export class Limiter {
     const permit = permits.take(tier, nowMs);
     const { inFlight } = permits;
     if (inFlight === 1) this.#progressMs = nowMs;
+    this.#window.admitted += 1;
     if (inFlight > this.#window.peak) this.#window.peak = inFlight;
     return permit;
   }
@@ -272,36 +279,28 @@ export class Limiter {
     const window = this.#window;
     if (ending === ENDED_OK) {
       window.oks += 1;
-      if (startMs >= this.#limit.evidenceFromMs) window.addLatency(latencyMs);
+      // A clock that went back measures nothing.
+      if (latencyMs >= 0 && startMs >= this.#limit.evidenceFromMs) window.addLatency(latencyMs);
     } else if (ending === ENDED_TIMEOUT) window.timeouts += 1;
     else if (ending === ENDED_FAILED) window.failures += 1;
   }
 
   #progress(nowMs: number): void {
     this.#progressMs = nowMs;
-    if (!this.#isHung) return;
-    this.#isHung = false;
-    this.#restart(nowMs);
+    if (this.#isHung) this.#restart(nowMs);
   }
 
   #restart(nowMs: number): void {
-    this.#limit.restart(nowMs);
+    this.#isHung = false;
     this.#progressMs = nowMs;
+    this.#limit.restart(nowMs);
     this.#begin(nowMs);
-  }
-
-  /** How long a call that nobody will hear of is taken to go on. */
-  #restMs(startMs: number, nowMs: number): number {
-    const most = this.#ports.deadlineMs ?? UNHEARD_MS_MAX;
-    if (this.#gapMs === 0) return most;
-    const whole = this.#permits.inFlight * this.#gapMs;
-    return Math.min(most, Math.max(this.#limit.baseMs, whole - (nowMs - startMs)));
   }
 
   #evaluate(nowMs: number): void {
     this.#permits.expire(nowMs);
     if (nowMs >= this.#windowDueMs) {
-      this.#demand.measure(nowMs, this.#latencyMs, this.#value);
+      this.#demand.measure(nowMs, this.#heldMs(nowMs), this.#value);
       if (!this.#isFrozen) this.#judge(nowMs);
       this.#windowDueMs = this.#boundary(nowMs);
     }
@@ -309,51 +308,44 @@ export class Limiter {
   }
 
   #judge(nowMs: number): void {
-    const window = this.#window;
     this.#watch(nowMs);
-    const elapsed = nowMs - window.startMs;
-    const span = this.#spanMs;
-    const { samples, timeouts } = window;
+    const window = this.#window;
+    const lengths = (nowMs - window.startMs) / this.#pace.windowMs;
+    const enough = Math.min(SAMPLES, Math.max(SAMPLES_MIN, this.#value));
     const isSure =
-      samples >= WINDOW_SAMPLES ||
-      (timeouts >= 3 && window.timeoutShare >= 0.05) ||
-      elapsed >= 4 * span;
+      window.samples >= enough ||
+      (window.timeouts >= TIMEOUTS && window.timeoutShare >= TIMEOUT_SHARE) ||
+      lengths >= LENGTHS_MAX;
     if (!isSure || this.#isHung) return;
-    if (samples > 0) {
-      const median = window.quantileMs(0.5);
-      const weight = this.#latencyMs === 0 ? 1 : LATENCY_WEIGHT;
-      this.#latencyMs += weight * (median - this.#latencyMs);
-    }
-    const rate = window.okRate(nowMs);
-    if (rate > 0) this.#gapMs = 1 / rate;
-    const isFull =
-      (window.refusals > 0 || window.peak >= FULL_SHARE * this.#value) && elapsed < 10 * span;
-    this.#limit.onWindow(window, isFull, nowMs);
+    this.#pace.take(window, nowMs);
+    const isFull = window.refusals > 0 || window.peak >= FULL_SHARE * this.#value;
+    this.#limit.onWindow(window, isFull && lengths < LENGTHS_IDLE, nowMs);
     this.#begin(nowMs);
   }
 
-  /** Notices that nothing comes back. */
+  /** Notices that nothing comes back, where that is not usual. */
   #watch(nowMs: number): void {
     const { deadlineMs } = this.#ports;
-    if (deadlineMs === undefined || this.#isHung || this.#permits.inFlight < TRIALS) return;
-    const longest = Math.max(DEADLINE_SHARE * deadlineMs, 4 * this.#gapMs, 2 * this.#latencyMs);
-    if (nowMs - this.#progressMs < longest) return;
+    if (deadlineMs === undefined || this.#isHung) return;
+    if (this.#permits.inFlight < Math.min(TRIALS, this.#value)) return;
+    const { gapMs, latencyMs } = this.#pace;
+    const usualMs = Math.max(HUNG_GAPS * gapMs, HUNG_LATENCIES * latencyMs);
+    if (nowMs - this.#progressMs < Math.max(DEADLINE_SHARE * deadlineMs, usualMs)) return;
     this.#isHung = true;
     this.#limit.collapse(nowMs);
     this.#begin(nowMs);
   }
 
   #begin(nowMs: number): void {
+    const heldMs = this.#heldMs(nowMs);
     this.#value = this.#limit.value;
     this.#window.begin(nowMs, this.#permits.inFlight);
-    this.#demand.apportion(this.#latencyMs, this.#value);
+    this.#demand.apportion(heldMs, this.#value);
   }
 
-  /** Length of a window: long enough for calls that started in it to end in it. */
-  get #spanMs(): number {
-    let span = WINDOW_MS;
-    while (span < 1.5 * this.#latencyMs && span < WINDOW_MS_MAX) span *= 2;
-    return span;
+  /** Fewer at once are held less long, as far as they wait for each other. */
+  #heldMs(nowMs: number): number {
+    return this.#pace.heldMs(this.#window, nowMs) * this.#limit.share;
   }
 
   /**
@@ -361,8 +353,10 @@ export class Limiter {
    * change their limits together, and each sees what the change of all of them did.
    */
   #boundary(nowMs: number): number {
-    const span = this.#spanMs;
+    const { windowMs } = this.#pace;
     const { phaseMs } = this.#ports;
-    return Math.ceil((nowMs + phaseMs) / span + 0.25) * span - phaseMs;
+    const boundary = Math.ceil((nowMs + phaseMs) / windowMs + 0.75) * windowMs - phaseMs;
+    const { nextProbeMs } = this.#limit;
+    return nextProbeMs > nowMs && nextProbeMs < boundary ? nextProbeMs : boundary;
   }
 }

@@ -86,7 +86,7 @@ export class Permits {
     this.#tier[slot] = tier;
     this.#startMs[slot] = nowMs;
     this.#inFlight += 1;
-    this.#inFlightOf[tier] = (this.#inFlightOf[tier] ?? 0) + 1;
+    this.#countTier(slot, 1);
     return ((this.#generation[slot] ?? 0) << SLOT_BITS) | slot;
   }
 
@@ -122,7 +122,8 @@ export class Permits {
     const slot = permit & SLOT_MASK;
     if (this.#state[slot] === HELD) this.#abandoned += 1;
     this.#state[slot] = UNHEARD;
-    this.#untilMs[slot] = untilMs;
+    // NaN would never come.
+    this.#untilMs[slot] = untilMs > 0 ? untilMs : 0;
     this.#next[slot] = NONE;
     if (this.#lastUnheard === NONE) this.#firstUnheard = slot;
     else this.#next[this.#lastUnheard] = slot;
@@ -153,13 +154,18 @@ export class Permits {
   }
 
   #free(slot: number): void {
-    const tier = this.#tier[slot] ?? 0;
     this.#state[slot] = FREE;
     this.#generation[slot] = ((this.#generation[slot] ?? 0) + 1) & GENERATION_MASK;
     this.#next[slot] = this.#firstFree;
     this.#firstFree = slot;
     this.#inFlight -= 1;
-    this.#inFlightOf[tier] = (this.#inFlightOf[tier] ?? 0) - 1;
+    this.#countTier(slot, -1);
+  }
+
+  /** By the tier as kept: one out of range must not be counted up here and down there. */
+  #countTier(slot: number, by: number): void {
+    const tier = this.#tier[slot] ?? 0;
+    this.#inFlightOf[tier] = (this.#inFlightOf[tier] ?? 0) + by;
   }
 
   #grow(): void {
