@@ -8,8 +8,10 @@ export interface Guard {
   ok(proof: number, startMs: number, nowMs: number): void;
   /** The caller's deadline has passed. Nobody will hear how the call ends. */
   timedOut(proof: number, startMs: number, nowMs: number): void;
-  /** Faults of the guard's own books, against the model's count of calls that its callers wait for. */
-  check?(waitingFor: number, nowMs: number): void;
+  /** Throws when its own books differ from the model's: calls that their callers wait for. */
+  check?(waitingFor: number): void;
+  /** Everything has ended. Throws when it thinks otherwise. */
+  end?(nowMs: number): void;
 }
 
 export interface GuardSetting {

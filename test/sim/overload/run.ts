@@ -1,5 +1,6 @@
 // Plays a scenario before a guard, call by call on a virtual clock, and counts what came of it.
 
+import type { Random } from "../../../src/core/random.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";
 import { TURNED_AWAY, type Column, type Guard } from "./guard.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -99,15 +100,16 @@ export function play(scenario: Scenario, column: Column, seed: number): Tally {
         waiting[owner] = (waiting[owner] ?? 0) + 1;
         upstream.arrive(starts.length - 1, scenario.capability(nowMs), nowMs);
       }
-      const perMs = scenario.perSecond(nowMs) / 1000;
-      nextArrivalMs = nowMs - Math.log(1 - random.next()) / perMs;
-      if (nextArrivalMs >= endMs) nextArrivalMs = Number.POSITIVE_INFINITY;
+      nextArrivalMs = nextArrival(scenario, nowMs, random);
     }
-    guards[owner]?.check?.(waiting[owner] ?? 0, nowMs);
+    guards[owner]?.check?.(waiting[owner] ?? 0);
   }
 
+  const overMs = endMs + REST_DEADLINES * deadlineMs;
+  for (const guard of guards) guard.end?.(overMs);
+
   const sorted = Float64Array.from(latencies).toSorted();
-  const possible = Math.min(capacity(scenario), offered);
+  const possible = servable(scenario);
   return {
     goodput: sorted.length / possible,
     admitted: offered === 0 ? 1 : admitted / offered,
@@ -120,12 +122,26 @@ export function play(scenario: Scenario, column: Column, seed: number): Tally {
   };
 }
 
-/** Calls that the upstream can serve from the spike to the end. */
-function capacity({ spikeMs, endMs, capability }: Scenario): number {
+/** Waits that would be longer are drawn anew: the rate may have changed, and they have no memory. */
+const WAIT_MS_MAX = 10;
+
+function nextArrival({ perSecond, endMs }: Scenario, nowMs: number, random: Random): number {
+  let fromMs = nowMs;
+  while (fromMs < endMs) {
+    const waitMs = (-1000 * Math.log(1 - random.next())) / perSecond(fromMs);
+    if (waitMs <= WAIT_MS_MAX) return fromMs + waitMs;
+    fromMs += WAIT_MS_MAX;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** Calls that are asked for and could be served, from the spike to the end. */
+function servable({ spikeMs, endMs, capability, perSecond }: Scenario): number {
   let calls = 0;
   for (let nowMs = spikeMs; nowMs < endMs; nowMs += 10) {
     const { workers, meanMs, hangsUntilMs } = capability(nowMs);
-    if (nowMs >= hangsUntilMs) calls += (10 * workers) / meanMs;
+    const able = nowMs < hangsUntilMs ? 0 : workers / meanMs;
+    calls += 10 * Math.min(able, perSecond(nowMs) / 1000);
   }
   return calls;
 }

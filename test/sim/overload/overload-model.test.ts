@@ -1,0 +1,64 @@
+// Ours before every scenario, against the bars; and before others that it was not made for.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { COLUMNS } from "./columns.ts";
+import { average, BARS, COLUMN_NAMES, row, SEEDS } from "./model.ts";
+import { randomScenario } from "./random-scenario.ts";
+import { play } from "./run.ts";
+import { SCENARIOS } from "./scenarios.ts";
+
+const PAGE = resolve(join(import.meta.dirname, "../../../docs/overload-model.md"));
+
+for (const scenario of SCENARIOS) {
+  test(`${scenario.name} holds its bars: ${scenario.about}`, () => {
+    const bar = BARS[scenario.name];
+    assert.ok(bar);
+    const { goodput, timeouts, topServed, admitted, p99Ms } = average(scenario, "ours");
+
+    const { goodput: leastGoodput = 0, top = 0, admitted: leastAdmitted = 0 } = bar;
+    assert.ok(100 * goodput >= leastGoodput, `goodput ${100 * goodput}`);
+    assert.ok(100 * topServed >= top, `top tier served ${100 * topServed}`);
+    assert.ok(100 * admitted >= leastAdmitted, `admitted ${100 * admitted}`);
+    assert.ok(timeouts <= (bar.timeouts ?? Infinity), `${timeouts} timeouts`);
+    assert.ok(p99Ms <= (bar.p99Ms ?? Infinity), `p99 ${p99Ms} ms`);
+  });
+}
+
+/** Loose: some of these worlds are an upstream of one worker, with eight replicas before it. */
+test("does better than no guard and than its peers in scenarios that it was not made for", () => {
+  const seeds = Array.from({ length: 60 }, (_, index) => index + 1000);
+  const outcome = (column: keyof typeof COLUMNS): { goodput: number; late: number } => {
+    let goodput = 0;
+    let late = 0;
+    for (const seed of seeds) {
+      const scenario = randomScenario(seed);
+      const tally = play(scenario, COLUMNS[column], seed);
+      goodput += Math.min(1, tally.goodput) / seeds.length;
+      late += tally.timeouts / Math.max(1, tally.admitted * tally.offered) / seeds.length;
+    }
+    return { goodput, late };
+  };
+
+  const ours = outcome("ours");
+
+  assert.ok(ours.goodput >= 0.85, `goodput ${ours.goodput}`);
+  assert.ok(ours.late <= 0.06, `late ${ours.late}`);
+  for (const peer of ["none", "AIMD", "Gradient2"] as const) {
+    const { goodput, late } = outcome(peer);
+    assert.ok(ours.goodput > goodput, `${peer}: goodput ${goodput}, ours ${ours.goodput}`);
+    assert.ok(ours.late < late, `${peer}: late ${late}, ours ${ours.late}`);
+  }
+});
+
+test("the table in the documentation is what the model comes to", () => {
+  const text = readFileSync(PAGE, "utf8").replaceAll(/ +/g, " ");
+  const tiny = SCENARIOS.find(({ name }) => name === "S8");
+  assert.ok(tiny);
+  for (const column of COLUMN_NAMES) {
+    assert.ok(text.includes(row(column, average(tiny, column))), `S8, ${column}`);
+  }
+  assert.ok(text.includes(`seeds ${SEEDS.join(", ")}`));
+});
