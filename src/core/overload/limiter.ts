@@ -278,7 +278,6 @@ export class Limiter {
   }
 
   #count(ending: Ending, startMs: number, latencyMs: number): void {
-    if (this.#isFrozen) return;
     const window = this.#window;
     if (ending === ENDED_OK) {
       window.oks += 1;

@@ -289,3 +289,21 @@ test("a refused caller is asked to wait longer, the more ask for what there is",
   assert.ok(calm >= 50 && calm < 1000, `${calm}`);
   assert.ok(pressed > 10 * calm && pressed <= 30_000, `${pressed}`);
 });
+
+test("a short pause is no silence either, with calls known to come back quickly", () => {
+  const rig = fixedRig(10);
+  rig.run(5, 20, 1000);
+  rig.wait(450);
+  rig.admitAll(3);
+  rig.wait(300);
+  rig.admit();
+  assert.equal(rig.limiter.isHung, false);
+});
+
+test("a call let in against the limit finds the left ones gone whose time has come", () => {
+  const rig = fixedRig(1);
+  const [permit = -1] = rig.admitAll(1);
+  rig.limiter.leave(permit, ENDED_TIMEOUT, 0);
+  rig.limiter.admitAnyway(0, 1000);
+  assert.deepEqual([rig.limiter.inFlight, rig.limiter.abandoned], [1, 0]);
+});
