@@ -157,16 +157,13 @@ function gearOf(
   pending: () => number,
 ): Switchgear {
   const { threshold, operationLoad, mode, maxPending } = config.loadShedding;
-  const sampler = new SystemLoad({ mode, maxPending, pending });
-  const gear = createSwitchgear({
+  return createSwitchgear({
     upstreams: cache.of(config.upstreams),
     store: storeOf(config.store),
     loadShedding: { threshold, operationLoad },
     limits: config.limits,
-    sampler,
+    sampler: new SystemLoad({ mode, maxPending, pending }),
   });
-  gear.onClose(() => sampler.stop());
-  return gear;
 }
 
 /** A place that cannot be listened on is a sentence, not a stack trace. */

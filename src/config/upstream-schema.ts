@@ -95,7 +95,7 @@ function rate(meaning: string) {
         ),
         burst: optionalNumber({
           meaning:
-            "Calls that may go at once after a pause, and after the start. Left out: those of a second, rounded up, and at least 1.",
+            "Calls that may go at once after a pause, and after the start. Left out: those of a second, rounded up.",
           unit: "calls",
           min: burst.least,
           max: burst.most,

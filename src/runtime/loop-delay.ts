@@ -29,11 +29,11 @@ export class LateLooks {
   /** A look came so late, and stands for those that it kept from being. */
   add(lateMs: number): void {
     // Of more there is no room, and a process that was halted for a night must not count for one.
-    let leftMs = Math.min(Math.max(lateMs, 0), LOOKS * LOOK_MS);
+    let leftMs = Math.min(lateMs, LOOKS * LOOK_MS);
     do {
       this.#lateMs[this.#next] = leftMs;
       this.#next = (this.#next + 1) % LOOKS;
-      this.#count = Math.min(this.#count + 1, LOOKS);
+      this.#count += 1;
       leftMs -= LOOK_MS;
     } while (leftMs > 0);
   }

@@ -197,7 +197,7 @@ describe("options of a call", () => {
       ["signal", true],
       ["deadlineMs", 0],
     ] as const) {
-      for (const beside of [right, {}]) {
+      for (const beside of [right, { operation: "bet" }, {}]) {
         const error = await rejection(guard().execute(() => 5, { ...beside, [key]: value }));
         assert.deepEqual(
           (error as { readonly faults: string[] }).faults.map((fault) => fault.split(" ")[0]),

@@ -19,7 +19,7 @@ export interface RateOptions {
   readonly perSecond: number;
   /**
    * Calls that may go at once after a pause, and after the start: a whole number from 1 to 1,000,000. Default:
-   * those of a second, rounded up, and at least 1.
+   * those of a second, rounded up.
    */
   readonly burst?: number | undefined;
 }
@@ -52,7 +52,7 @@ export function rateOf(subject: string, given: RateOptions): Rate {
       "perSecond is missing; say how many calls a second may go, as in { perSecond: 5 }",
     ]);
   }
-  return Object.freeze({ perSecond, burst: burst ?? Math.ceil(Math.max(1, perSecond)) });
+  return { perSecond, burst: burst ?? Math.ceil(perSecond) };
 }
 
 function isPlain(given: unknown): boolean {
@@ -111,7 +111,7 @@ export class TokenBucket {
 
   /** The token that was just taken was not used. */
   giveBack(): void {
-    if (this.#takenSince > 0) this.#takenSince -= 1;
+    this.#takenSince -= 1;
   }
 
   /** Milliseconds until the next token; 0 when there is one. Changes nothing. */
@@ -123,8 +123,7 @@ export class TokenBucket {
 
   /** Whole tokens that are there, from 0 to `burst`. Changes nothing. */
   left(nowMs: number): number {
-    const left = Math.floor(this.#level(nowMs) + TOLERANCE_MS / this.#intervalMs);
-    return Math.min(left, this.#burst);
+    return Math.floor(this.#level(nowMs) + TOLERANCE_MS / this.#intervalMs);
   }
 
   /** Whether forgetting it would grant nothing. */
@@ -134,20 +133,19 @@ export class TokenBucket {
 
   /** Goes on at another rate with the tokens that are there, as far as they fit: a change is no burst. */
   change(rate: Rate, nowMs: number): void {
-    if (rate.perSecond === this.#perSecond && rate.burst === this.#burst) return;
     const level = this.#level(nowMs);
     this.#latestMs = this.#sinceMs + this.#elapsedMs(nowMs);
     this.#sinceMs = this.#latestMs;
     this.#perSecond = rate.perSecond;
     this.#burst = rate.burst;
     this.#intervalMs = 1000 / rate.perSecond;
-    this.#takenSince = rate.burst - Math.min(level, rate.burst);
+    this.#takenSince = rate.burst - level;
   }
 
   /** A fraction of a token is on its way. */
   #level(nowMs: number): number {
     const level = this.#burst - this.#takenSince + this.#elapsedMs(nowMs) / this.#intervalMs;
-    return Math.min(Math.max(level, 0), this.#burst);
+    return Math.min(level, this.#burst);
   }
 
   #elapsedMs(nowMs: number): number {

@@ -117,9 +117,7 @@ export class Door {
       return this.#refuse(operation, "load_shed", load, tier);
     }
     const { rates } = this;
-    const hasToken =
-      rates === undefined || rates.take(operation.name, this.#ports.clock.monotonic());
-    if (!hasToken) {
+    if (rates !== undefined && !rates.take(operation.name, this.#ports.clock.monotonic())) {
       if (this.#guard.mode !== "shadow") {
         this.#guard.settleIgnored(ticket);
         return this.#refuse(operation, "rate_limited", load, tier);
@@ -132,7 +130,8 @@ export class Door {
     this.extra = undefined;
     if (this.endpoints === undefined && this.limits === undefined) return ticket;
     if (this.#findRoom(operation, load, tier, remainingMs, isShadowed)) return ticket;
-    if (hasToken) rates?.giveBack(operation.name);
+    // It was taken: in shadow mode, in which it may not have been, there always is room.
+    rates?.giveBack(operation.name);
     this.#guard.settleIgnored(ticket);
     return this.#refuseRoom(operation, load, tier, mayWait);
   }

@@ -79,7 +79,7 @@ export class RateLimits {
   }
 
   #bucketOf(operation: string): TokenBucket | undefined {
-    return this.#byOperation.size === 0 ? undefined : this.#byOperation.get(operation);
+    return this.#byOperation.get(operation);
   }
 
   #set({ rate, operationRates }: RateSettings, nowMs: number, isFull: boolean): void {

@@ -359,7 +359,9 @@ describe("another configuration", () => {
     const { dk, gear } = scene({ rate });
     calls(dk, 4);
     gear.configure(at({ rate: { perSecond: 10, burst: 100 } }));
-    assert.deepEqual(left(dk), [[null, 1]]);
+    assert.deepEqual(dk.status().rates, [
+      { operation: null, perSecond: 10, burst: 100, left: 1, waitMs: 0 },
+    ]);
     gear.configure(at({ rate: { perSecond: 10, burst: 1 } }));
     assert.deepEqual(calls(dk, 2), ["admitted", "rate_limited"]);
   });
@@ -436,6 +438,18 @@ test("an upstream from traffic is not forgotten before its bucket is full again"
   assert.equal(gear.counters().evicted, 0);
   clock.advance(1);
   gear.upstream("d");
+  assert.equal(gear.counters().evicted, 1);
+});
+
+test("nor is one whose own rate alone is used", () => {
+  const clock = new VirtualClock();
+  const otherUpstreams = { breaker, rate: { perSecond: 1 } };
+  const gear = createSwitchgear({ otherUpstreams, limits: { upstreams: 1 }, clock });
+  call(gear.upstream("a"));
+  gear.upstream("b");
+  assert.equal(gear.counters().evicted, 0);
+  clock.advance(1000);
+  gear.upstream("c");
   assert.equal(gear.counters().evicted, 1);
 });
 

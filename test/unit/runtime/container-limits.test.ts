@@ -104,7 +104,7 @@ const TREES: readonly Tree[] = [
   {
     name: "both versions: the smaller limit of either holds",
     files: {
-      "/proc/self/cgroup": "4:memory:/box\n0::/box",
+      "/proc/self/cgroup": "0::/box\n4:memory:/box\n1:name=systemd:/",
       [`${CGROUP}/memory/box/memory.limit_in_bytes`]: "800",
       [`${CGROUP}/box/memory.max`]: "700",
       [`${CGROUP}/box/cpu.max`]: "100000 200000",
@@ -122,13 +122,15 @@ const TREES: readonly Tree[] = [
   {
     name: "a controller whose name holds another's: cpuacct is not cpu",
     files: {
-      "/proc/self/cgroup": "3:cpu:/right\n2:cpuacct,memory_recursiveprot:/wrong",
+      "/proc/self/cgroup": "4:memory:/right\n3:cpu:/right\n2:cpuacct,memory_more:/wrong",
+      [`${CGROUP}/memory/right/memory.limit_in_bytes`]: "500",
+      [`${CGROUP}/memory/wrong/memory.limit_in_bytes`]: "100",
       [`${CGROUP}/cpu/right/cpu.cfs_quota_us`]: "10000",
       [`${CGROUP}/cpu/right/cpu.cfs_period_us`]: "100000",
       [`${CGROUP}/cpu/wrong/cpu.cfs_quota_us`]: "1000",
       [`${CGROUP}/cpu/wrong/cpu.cfs_period_us`]: "100000",
     },
-    limits: { cores: 0.1 },
+    limits: { memoryBytes: 500, cores: 0.1 },
   },
   {
     name: "files that are empty, cut off or hold no number",

@@ -149,6 +149,7 @@ test("a real loop that is stuck shows in the system load, as what drives it, and
   assert.deepEqual(JSON.parse(stdout), {
     max: { load: 1, driver: "event_loop" },
     weighted: { isBelow: true, isLoop: false },
+    isLookedAt: false,
     refused: "load_shed",
   });
 });
