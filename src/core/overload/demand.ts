@@ -25,6 +25,8 @@ export class Demand {
   readonly #rates = new Float64Array(TIERS);
   readonly #reserves = new Float64Array(TIERS);
   #sinceMs: number;
+  /** The first tier for which anything is kept. */
+  firstReserved = TIERS;
 
   constructor(nowMs: number) {
     this.#sinceMs = nowMs;
@@ -63,10 +65,13 @@ export class Demand {
 
   /** Works out the reserves for another limit. */
   apportion(latencyMs: number, limit: number): void {
-    for (let tier = 0; tier < TIERS; tier += 1) {
+    this.firstReserved = TIERS;
+    for (let tier = TIERS - 1; tier >= 0; tier -= 1) {
       const mean = (this.#rates[tier] ?? 0) * latencyMs;
       const margin = Math.min(MARGIN_ROOTS * Math.sqrt(mean), MARGIN_SHARE_MAX * limit);
-      this.#reserves[tier] = Math.min(limit, mean + margin);
+      const reserve = Math.min(limit, mean + margin);
+      this.#reserves[tier] = reserve;
+      if (reserve > 0) this.firstReserved = tier;
     }
   }
 }

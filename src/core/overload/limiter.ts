@@ -12,7 +12,7 @@ import { DEADLINE_SHARE } from "./gradient-limit.ts";
 import type { Limit } from "./limit.ts";
 import { LimitWindow } from "./limit-window.ts";
 import { Pace } from "./pace.ts";
-import { Permits, type Permit } from "./permits.ts";
+import { FREE, HELD, Permits, type Permit } from "./permits.ts";
 
 /** How a call ended. */
 export const ENDED_OK = 0;
@@ -156,7 +156,7 @@ export class Limiter {
       return REFUSED_LIMIT;
     }
     let needed = inFlight;
-    for (let higher = 0; higher < tier; higher += 1) {
+    for (let higher = this.#demand.firstReserved; higher < tier; higher += 1) {
       const short = this.#demand.reserve(higher) - permits.inFlightOf(higher);
       if (short > 0) needed += short;
     }
@@ -169,13 +169,29 @@ export class Limiter {
   }
 
   /**
+   * Refuses a call without being told the time, as `REFUSED_LIMIT` does, where only the end of a call can make
+   * room: to read a clock costs more than the rest of a refusal. False, and nothing happens, in any other case.
+   * To be mixed with timed ones, by which the limiter notices that nothing ends.
+   */
+  refuseUntimed(tier: Tier): boolean {
+    const permits = this.#permits;
+    const { inFlight } = permits;
+    // Those of which nobody will hear end by the clock.
+    if (inFlight < this.#value || permits.abandoned > 0) return false;
+    this.#demand.add(tier);
+    this.#window.addArrival(inFlight);
+    this.#window.refusals += 1;
+    return true;
+  }
+
+  /**
    * A permit whatever the limit says, for a call that nothing can keep out: in shadow mode, after `admit`
    * has refused it and counted it as asked for; also for probes. It counts as any other from here on.
    * Below 0, and so not counted, only when 65,536 calls are in flight.
    */
   admitAnyway(tier: Tier, nowMs: number): Permit {
     if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
-    return this.#take(tier, nowMs);
+    return this.#permits.isExhausted ? REFUSED_LIMIT : this.#take(tier, nowMs);
   }
 
   /**
@@ -187,12 +203,11 @@ export class Limiter {
    */
   settle(permit: Permit, ending: Ending, nowMs: number, latencyMs?: number): boolean {
     const permits = this.#permits;
-    if (!permits.isHeld(permit)) return false;
-    const startMs = permits.startMs(permit);
-    const isLate = permits.isOutlived(permit);
-    permits.giveBack(permit);
+    const how = permits.end(permit);
+    if (how === FREE) return false;
+    const startMs = permits.endedStartMs;
     if (ending <= ENDED_FAILED) this.#progress(nowMs);
-    if (!isLate) this.#count(ending, startMs, latencyMs ?? nowMs - startMs);
+    if (how === HELD) this.#count(ending, startMs, latencyMs ?? nowMs - startMs);
     if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
     return true;
   }
@@ -268,7 +283,6 @@ export class Limiter {
 
   #take(tier: Tier, nowMs: number): Verdict {
     const permits = this.#permits;
-    if (permits.isExhausted) return REFUSED_LIMIT;
     const permit = permits.take(tier, nowMs);
     const { inFlight } = permits;
     if (inFlight === 1) this.#progressMs = nowMs;

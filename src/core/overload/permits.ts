@@ -18,23 +18,25 @@ export const PERMITS_MAX = 2 ** 16;
 const SLOT_BITS = 16;
 const SLOT_MASK = PERMITS_MAX - 1;
 /** Permits stay below 2^30, which both runtimes hold without a heap object. */
-const GENERATION_MASK = 2 ** 14 - 1;
+const GENERATION_MASK = (2 ** 14 - 1) << SLOT_BITS;
 const NONE = -1;
 
 /** How a slot is held. */
-const FREE = 0;
-const HELD = 1;
-/** Its deadline has passed, and its holder will say when it ends. */
-const OUTLIVED = 2;
+export const FREE = 0;
+export const HELD = 1;
+/** Nobody waits for it any more, and its holder will say when it ends. */
+export const OUTLIVED = 2;
 /** Nobody will say when it ends. */
 const UNHEARD = 3;
+const STATE_MASK = 3;
+const TIER_SHIFT = 2;
+const TIER_MASK = 3;
 
 export class Permits {
+  /** Of each slot its generation, its tier and how it is held, in one: read once for all three. */
+  #words: Int32Array;
   #startMs: Float64Array;
   #untilMs: Float64Array;
-  #generation: Int32Array;
-  #state: Uint8Array;
-  #tier: Uint8Array;
   /** Next free slot, or next unheard call. */
   #next: Int32Array;
   #firstFree = NONE;
@@ -43,33 +45,26 @@ export class Permits {
   #firstUnheard = NONE;
   #lastUnheard = NONE;
   readonly #inFlightOf = new Int32Array(TIERS);
-  #inFlight = 0;
-  #abandoned = 0;
+  /** Calls that hold one. */
+  inFlight = 0;
+  /** Those of them that nobody waits for any more. */
+  abandoned = 0;
+  /** When the call began that `end` has just ended. */
+  endedStartMs = 0;
 
   constructor(slots = 32) {
+    this.#words = new Int32Array(slots);
     this.#startMs = new Float64Array(slots);
     this.#untilMs = new Float64Array(slots);
-    this.#generation = new Int32Array(slots);
-    this.#state = new Uint8Array(slots);
-    this.#tier = new Uint8Array(slots);
     this.#next = new Int32Array(slots);
   }
 
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
   inFlightOf(tier: number): number {
-    return this.#inFlightOf[tier] ?? 0;
-  }
-
-  /** Calls in flight whose deadline has passed or whose caller has left. */
-  get abandoned(): number {
-    return this.#abandoned;
+    return this.#inFlightOf[tier] as number;
   }
 
   get isExhausted(): boolean {
-    return this.#inFlight >= PERMITS_MAX;
+    return this.inFlight >= PERMITS_MAX;
   }
 
   /** Not to be called when exhausted. */
@@ -77,23 +72,35 @@ export class Permits {
     let slot = this.#firstFree;
     if (slot === NONE) {
       slot = this.#used;
-      if (slot === this.#state.length) this.#grow();
+      if (slot === this.#words.length) this.#grow();
       this.#used += 1;
     } else {
-      this.#firstFree = this.#next[slot] ?? NONE;
+      this.#firstFree = this.#next[slot] as number;
     }
-    this.#state[slot] = HELD;
-    this.#tier[slot] = tier;
+    const generation = (this.#words[slot] as number) & GENERATION_MASK;
+    // As kept: one out of range must not be counted up here and down elsewhere.
+    const own = tier & TIER_MASK;
+    this.#words[slot] = generation | (own << TIER_SHIFT) | HELD;
     this.#startMs[slot] = nowMs;
-    this.#inFlight += 1;
-    this.#countTier(slot, 1);
-    return ((this.#generation[slot] ?? 0) << SLOT_BITS) | slot;
+    this.inFlight += 1;
+    this.#inFlightOf[own] = (this.#inFlightOf[own] as number) + 1;
+    return generation | slot;
+  }
+
+  /** Its holder gives it back. How it was held: `HELD`, `OUTLIVED`, or `FREE` for none that is held. */
+  end(permit: Permit): number {
+    const slot = permit & SLOT_MASK;
+    const state = this.#stateOf(permit);
+    if (state === FREE) return FREE;
+    if (state === OUTLIVED) this.abandoned -= 1;
+    this.endedStartMs = this.#startMs[slot] as number;
+    this.#free(slot);
+    return state;
   }
 
   /** Whether its holder may still give it back. */
   isHeld(permit: Permit): boolean {
-    const state = this.#stateOf(permit);
-    return state === HELD || state === OUTLIVED;
+    return this.#stateOf(permit) !== FREE;
   }
 
   isOutlived(permit: Permit): boolean {
@@ -101,27 +108,20 @@ export class Permits {
   }
 
   startMs(permit: Permit): number {
-    return this.#startMs[permit & SLOT_MASK] ?? 0;
-  }
-
-  /** Of one that is held. */
-  giveBack(permit: Permit): void {
-    const slot = permit & SLOT_MASK;
-    if (this.#state[slot] !== HELD) this.#abandoned -= 1;
-    this.#free(slot);
+    return this.#startMs[permit & SLOT_MASK] as number;
   }
 
   /** Of one that is held, and not outlived yet. */
   outlive(permit: Permit): void {
-    this.#state[permit & SLOT_MASK] = OUTLIVED;
-    this.#abandoned += 1;
+    this.#hold(permit & SLOT_MASK, OUTLIVED);
+    this.abandoned += 1;
   }
 
   /** Of one that is held: it counts until `untilMs`, and its holder has nothing more to say. */
   leave(permit: Permit, untilMs: number): void {
     const slot = permit & SLOT_MASK;
-    if (this.#state[slot] === HELD) this.#abandoned += 1;
-    this.#state[slot] = UNHEARD;
+    if (this.#stateOf(permit) === HELD) this.abandoned += 1;
+    this.#hold(slot, UNHEARD);
     // NaN would never come.
     this.#untilMs[slot] = untilMs > 0 ? untilMs : 0;
     this.#next[slot] = NONE;
@@ -133,48 +133,47 @@ export class Permits {
   /** When the next unheard call is taken to have ended; `Infinity` when there is none. */
   get nextEndMs(): number {
     const first = this.#firstUnheard;
-    return first === NONE ? Number.POSITIVE_INFINITY : (this.#untilMs[first] ?? 0);
+    return first === NONE ? Number.POSITIVE_INFINITY : (this.#untilMs[first] as number);
   }
 
   /** Frees the unheard calls whose time has come. */
   expire(nowMs: number): void {
     while (nowMs >= this.nextEndMs) {
       const slot = this.#firstUnheard;
-      this.#firstUnheard = this.#next[slot] ?? NONE;
+      this.#firstUnheard = this.#next[slot] as number;
       if (this.#firstUnheard === NONE) this.#lastUnheard = NONE;
-      this.#abandoned -= 1;
+      this.abandoned -= 1;
       this.#free(slot);
     }
   }
 
+  /** `FREE` also for a permit of another generation, and for one that nobody has to give back. */
   #stateOf(permit: Permit): number {
-    const slot = permit & SLOT_MASK;
-    if (permit !== (((this.#generation[slot] ?? 0) << SLOT_BITS) | slot)) return FREE;
-    return this.#state[slot] ?? FREE;
+    const word = this.#words[permit & SLOT_MASK] ?? 0;
+    if ((word & GENERATION_MASK) !== (permit & ~SLOT_MASK)) return FREE;
+    const state = word & STATE_MASK;
+    return state === UNHEARD ? FREE : state;
+  }
+
+  #hold(slot: number, state: number): void {
+    this.#words[slot] = ((this.#words[slot] as number) & ~STATE_MASK) | state;
   }
 
   #free(slot: number): void {
-    this.#state[slot] = FREE;
-    this.#generation[slot] = ((this.#generation[slot] ?? 0) + 1) & GENERATION_MASK;
+    const word = this.#words[slot] as number;
+    const tier = (word >> TIER_SHIFT) & TIER_MASK;
+    this.#words[slot] = (word + PERMITS_MAX) & GENERATION_MASK;
     this.#next[slot] = this.#firstFree;
     this.#firstFree = slot;
-    this.#inFlight -= 1;
-    this.#countTier(slot, -1);
-  }
-
-  /** By the tier as kept: one out of range must not be counted up here and down there. */
-  #countTier(slot: number, by: number): void {
-    const tier = this.#tier[slot] ?? 0;
-    this.#inFlightOf[tier] = (this.#inFlightOf[tier] ?? 0) + by;
+    this.inFlight -= 1;
+    this.#inFlightOf[tier] = (this.#inFlightOf[tier] as number) - 1;
   }
 
   #grow(): void {
-    const slots = Math.min(this.#state.length * 2, PERMITS_MAX);
+    const slots = Math.min(this.#words.length * 2, PERMITS_MAX);
+    this.#words = copied(this.#words, new Int32Array(slots));
     this.#startMs = copied(this.#startMs, new Float64Array(slots));
     this.#untilMs = copied(this.#untilMs, new Float64Array(slots));
-    this.#generation = copied(this.#generation, new Int32Array(slots));
-    this.#state = copied(this.#state, new Uint8Array(slots));
-    this.#tier = copied(this.#tier, new Uint8Array(slots));
     this.#next = copied(this.#next, new Int32Array(slots));
   }
 }

@@ -193,8 +193,10 @@ export class BreakerGuard implements Persisted {
 
   settleIgnored(ticket: Ticket): void {
     if (ticket < 0) return;
-    this.#machine.settleIgnored(ticket, this.#clock.monotonic());
-    if (this.#machine.events.length > 0) this.#announce();
+    const machine = this.#machine;
+    // Where no probe is lent there is nothing to give back, and no time to ask for.
+    machine.settleIgnored(ticket, machine.admitNeedsTime ? this.#clock.monotonic() : 0);
+    if (machine.events.length > 0) this.#announce();
   }
 
   /** Evidence without an admission, for the present epoch. */

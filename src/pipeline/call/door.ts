@@ -59,6 +59,8 @@ export class Door {
   refusedFor: RefusalReason = "tripped";
   /** Endpoint and watcher of the last admitted call; read at once, too. */
   extra: CallExtra | undefined = undefined;
+  /** When it was let in, where it has a permit of an upstream that is one place: to look once is enough. */
+  startMs = 0;
   /** Undefined for an upstream that is one place. */
   endpoints: EndpointSet | undefined;
   /** Undefined where nothing limits the calls in flight, or where each endpoint has its own. */
@@ -152,14 +154,14 @@ export class Door {
     if (endpoints !== undefined) {
       extra = endpoints.choose(isForced, tier, remainingMs);
       ({ overruled } = endpoints);
-    } else if (limits !== undefined) {
+    } else if (limits !== undefined && (isForced || !limits.refuseUntimed(tier))) {
       const nowMs = this.#ports.clock.monotonic();
-      let held = limits.hold(tier, nowMs, remainingMs);
-      if (held === undefined && isForced) {
+      this.startMs = nowMs;
+      extra = limits.hold(tier, nowMs, remainingMs);
+      if (extra === undefined && isForced) {
         overruled = limits.refusedFor;
-        held = limits.holdAnyway(tier, nowMs);
+        extra = limits.holdAnyway(tier, nowMs);
       }
-      if (held !== undefined) extra = { endpoint: undefined, ticket: UNTRACKED, held };
     }
     if (overruled !== undefined && !isShadowed) this.#shadow(operation, overruled, load, tier);
     // Last: a listener may have called back in.

@@ -28,7 +28,7 @@ import type { Admission, CallOptions, Refused } from "./admission.ts";
 import { AdmittedCall } from "./admissions.ts";
 import { adopted } from "./adopt.ts";
 import type { CallBooks } from "./books.ts";
-import { BoundedCall } from "./bounded-call.ts";
+import { BoundedCall, type CallRecord } from "./bounded-call.ts";
 import { checkCall, isNamedCall, readOptions, unreadable, type ReadOptions } from "./call-check.ts";
 import type { Complaints } from "./complaints.ts";
 import { PlainContext, type CallContext } from "./context.ts";
@@ -160,20 +160,22 @@ export class Upstream {
         : door.admitWatched(watcher, operation, { load, criticality, parent }, leftMs, tier === 0);
     if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, load));
     if (ticket === WAITS) {
-      return this.#whenLetIn(operation, load, deadlineMs, signal, (letIn, restMs) =>
-        this.#runBounded(fn, operation, letIn.ticket, restMs, signal, letIn.extra),
-      );
+      return this.#whenLetIn(operation, load, deadlineMs, signal, (letIn, restMs) => {
+        const startMs = this.#clock.monotonic();
+        return this.#runBounded(fn, { ...letIn, operation, startMs, deadlineMs: restMs }, signal);
+      });
     }
     this.#books.inFlight += 1;
     const { extra } = door;
     if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
-      return this.#runBounded(fn, operation, ticket, deadlineMs, signal, extra);
+      const startMs = this.#startOf(extra);
+      return this.#runBounded(fn, { operation, ticket, startMs, deadlineMs, extra }, signal);
     }
 
     // Here and not in a method of its own: an error's stack is walked frame by frame, and each frame
     // between the caller and `fn` costs a failing call a tenth of what the error costs anyway.
     const settlement = this.#settlement;
-    const startMs = this.#clock.monotonic();
+    const startMs = this.#startOf(extra);
     let answer: Result;
     try {
       answer = fn(new PlainContext(extra?.endpoint));
@@ -273,7 +275,8 @@ export class Upstream {
     const ticket = this.#admit(operation, options, false);
     const door = this.#door;
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
-    return this.#admitted(operation, ticket, door.extra);
+    const { extra } = door;
+    return this.#admitted(operation, ticket, extra, this.#startOf(extra));
   }
 
   /**
@@ -289,11 +292,16 @@ export class Upstream {
     const ticket = this.#admit(operation, options, true);
     const door = this.#door;
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, load);
-    if (ticket !== WAITS) return this.#admitted(operation, ticket, door.extra);
+    if (ticket !== WAITS) {
+      const { extra } = door;
+      return this.#admitted(operation, ticket, extra, this.#startOf(extra));
+    }
     const refused = (): Refused => door.refusal(operation, door.refusedFor, load);
     const waiting = this.#wait(operation, load, this.#deadlineMs, signal, refused);
     return waiting.then((came) =>
-      "ticket" in came ? this.#admitted(operation, came.ticket, came.extra) : came,
+      "ticket" in came
+        ? this.#admitted(operation, came.ticket, came.extra, this.#clock.monotonic())
+        : came,
     );
   }
 
@@ -472,9 +480,13 @@ export class Upstream {
       : this.#door.admitWatched(watcher, operation, options, leftMs, mayWait);
   }
 
-  #admitted(operation: OperationStats, ticket: Ticket, extra: CallExtra | undefined): AdmittedCall {
+  #admitted(
+    operation: OperationStats,
+    ticket: Ticket,
+    extra: CallExtra | undefined,
+    startMs: number,
+  ): AdmittedCall {
     this.#books.inFlight += 1;
-    const startMs = this.#clock.monotonic();
     return new AdmittedCall(this.#settlement, operation, ticket, startMs, extra);
   }
 
@@ -529,23 +541,23 @@ export class Upstream {
     return waiting.promise;
   }
 
+  /** When a call began that has just been let in: the door may have looked. */
+  #startOf(extra: CallExtra | undefined): number {
+    return extra?.held !== undefined && extra.endpoint === undefined
+      ? this.#door.startMs
+      : this.#clock.monotonic();
+  }
+
   #runBounded<Result>(
     fn: (context: CallContext) => Result,
-    operation: OperationStats,
-    ticket: Ticket,
-    deadlineMs: number | undefined,
+    record: CallRecord,
     signal: AbortSignal | undefined,
-    extra: CallExtra | undefined,
   ): Promise<Awaited<Result>> {
-    const startMs = this.#clock.monotonic();
-    const call = new BoundedCall<Awaited<Result>>(
-      this.#settlement,
-      { operation, ticket, startMs, deadlineMs, extra },
-      this.#ports.deadlines,
-      signal,
-    );
+    const { extra } = record;
+    const { deadlines, watching } = this.#ports;
+    const call = new BoundedCall<Awaited<Result>>(this.#settlement, record, deadlines, signal);
     if (extra?.watched === undefined) call.start(fn);
-    else this.#ports.watching.within(this.name, extra.watched, () => call.start(fn));
+    else watching.within(this.name, extra.watched, () => call.start(fn));
     return call.promise;
   }
 }

@@ -3,6 +3,7 @@
 //
 // Nothing in here is evidence for a breaker: what the limiter refuses never reaches one.
 
+import type { Ticket } from "../../core/breaker/machine.ts";
 import { CRITICALITIES, type Tier } from "../../core/overload/criticality.ts";
 import type { LimitPolicy } from "../../core/overload/limit-policy.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type Ending,
   type Limiter,
 } from "../../core/overload/limiter.ts";
+import { UNTRACKED } from "../orders.ts";
 import type { Clock } from "../ports.ts";
 import { WaitingLine } from "./waiting-line.ts";
 
@@ -37,6 +39,9 @@ const RUNS_ON = 1;
 const UNHEARD = 2;
 type Whereabouts = 0 | 1 | 2;
 
+/** Refusals between two looks at the clock, at most. */
+const UNTIMED_MAX = 15;
+
 export class LimitGuard {
   readonly policy: LimitPolicy;
   readonly deadlineMs: number | undefined;
@@ -51,6 +56,7 @@ export class LimitGuard {
   /** Why the last call was refused; read at once by the one who asked. */
   refusedFor: LimitReason = "limit";
   readonly #limiter: Limiter;
+  #untimedLeft = 0;
 
   constructor(policy: LimitPolicy, deadlineMs: number | undefined, clock: Clock) {
     this.policy = policy;
@@ -69,6 +75,7 @@ export class LimitGuard {
   hold(tier: Tier, nowMs: number, remainingMs: number): HeldPermit | undefined {
     const limiter = this.#limiter;
     if (limiter.isFrozen) limiter.thaw(nowMs);
+    this.#untimedLeft = UNTIMED_MAX;
     const verdict = limiter.admit(tier, nowMs, remainingMs);
     if (verdict >= 0) {
       (this.counts[tier] as TierCounts).admitted += 1;
@@ -91,6 +98,14 @@ export class LimitGuard {
   /** Longest that a call may wait for room, milliseconds. */
   get waitMsMax(): number {
     return this.#limiter.queueMsMax;
+  }
+
+  /** Refuses without a look at the clock, where that is sure, and at most so often in a row. */
+  refuseUntimed(tier: Tier): boolean {
+    if (this.#untimedLeft === 0 || !this.#limiter.refuseUntimed(tier)) return false;
+    this.#untimedLeft -= 1;
+    this.refusedFor = "limit";
+    return true;
   }
 
   /** Counts a refusal that stands: one that waits for room is none yet. */
@@ -134,7 +149,10 @@ export class LimitGuard {
   }
 }
 
-/** The right of one call to be in flight. */
+/**
+ * The right of one call to be in flight. It is also all that such a call has beside its breaker's ticket, where
+ * the upstream is one place: one object for both.
+ */
 export class HeldPermit {
   readonly guard: LimitGuard;
   readonly #tier: Tier;
@@ -145,6 +163,22 @@ export class HeldPermit {
     this.guard = guard;
     this.#tier = tier;
     this.#permit = permit;
+  }
+
+  get held(): this {
+    return this;
+  }
+
+  get endpoint(): undefined {
+    return undefined;
+  }
+
+  get ticket(): Ticket {
+    return UNTRACKED;
+  }
+
+  get watched(): undefined {
+    return undefined;
   }
 
   /** Its caller is not ready: nothing is in flight yet. */

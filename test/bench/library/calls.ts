@@ -33,6 +33,7 @@ import {
   type UpstreamOptions,
 } from "../../../src/index.ts";
 import { sqliteStore } from "../../../src/store/sqlite.ts";
+import { limitedSet } from "./limited.ts";
 import type { Case, CaseSet } from "./measure.ts";
 import { fetchOdds, raw, sink, type ODDS } from "./raw.ts";
 import { tracedSet } from "./traced.ts";
@@ -43,6 +44,7 @@ export const SET_NAMES = [
   "bounded",
   "traced",
   "durable",
+  "limited",
   "refusing",
   "failing",
   "held",
@@ -82,6 +84,8 @@ export function makeSet(name: SetName, heldCalls: number): Promise<CaseSet> | Ca
       return tracedSet();
     case "durable":
       return durableSet();
+    case "limited":
+      return limitedSet();
     case "refusing":
       return refusingSet();
     case "failing":
