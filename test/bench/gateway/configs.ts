@@ -89,18 +89,23 @@ backend upstream
 }
 
 /**
- * Every protection on: durable breakers, a deadline on each call, and an operation so heavy that
+ * Every protection on: durable breakers, a limit, a deadline on each call, and an operation so heavy that
  * the load of the process is measured for each of its calls.
  */
 export function switchgearYaml(
   folder: string,
-  { name, logLevel }: { readonly name: string; readonly logLevel: string },
+  {
+    name,
+    logLevel,
+    limit,
+  }: { readonly name: string; readonly logLevel: string; readonly limit: string },
   ports: { readonly gateway: number; readonly admin: number; readonly upstream: number },
 ): string {
   const upstream = (bookmaker: string): string => `  ${bookmaker}:
     url: http://127.0.0.1:${ports.upstream}/${bookmaker}
     deadlineMs: 2000
     breaker: { kind: latching, failureThreshold: 10, cooldownMs: 60000, recovery: manual }
+    limit: ${limit}
     operations:
       odds: { path: /small, load: 150, criticality: critical }
       markets: { path: /typical, load: 150, criticality: critical }

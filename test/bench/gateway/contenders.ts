@@ -5,14 +5,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, type Command } from "../support/processes.ts";
 import { ROOT, beside, runtimePath, type Runtime } from "../support/runtimes.ts";
-import { KINDS, type Kind } from "./load.ts";
+import { CONNECTIONS, KINDS, type Kind } from "./load.ts";
 import { proxyHaproxy, proxyNginx, switchgearYaml } from "./configs.ts";
 
 export const CONTENDERS = [
   "switchgear-node",
   "switchgear-node-silent",
+  "switchgear-node-unlimited",
   "bare-node",
   "switchgear-bun",
+  "switchgear-bun-unlimited",
   "bare-bun",
   "opossum-undici",
   "haproxy",
@@ -23,16 +25,22 @@ export type ContenderId = (typeof CONTENDERS)[number];
 export const LABELS: Readonly<Record<ContenderId, string>> = {
   "switchgear-node": "Switchgear on Node",
   "switchgear-node-silent": "Switchgear on Node, `logging.level: silent`",
+  "switchgear-node-unlimited": "Switchgear on Node, `limit: { kind: off }`",
   "bare-node": "bare `node:http` + undici",
   "switchgear-bun": "Switchgear on Bun",
+  "switchgear-bun-unlimited": "Switchgear on Bun, `limit: { kind: off }`",
   "bare-bun": "bare `Bun.serve` + `fetch`",
   "opossum-undici": "opossum over undici on Node",
   haproxy: "HAProxy",
   nginx: "nginx",
 };
 
-/** What each is asked. The silent one shows what part of a refusal is its log line. */
+/**
+ * What each is asked. The silent one shows what part of a refusal is its log line, the unlimited ones what part
+ * of a call is the limiter.
+ */
 export function kindsOf(id: ContenderId): readonly Kind[] {
+  if (id.endsWith("-unlimited")) return ["small", "typical"];
   return id === "switchgear-node-silent" ? ["refused"] : KINDS;
 }
 
@@ -57,7 +65,10 @@ export async function prepare(id: ContenderId, setting: Setting): Promise<Conten
       return switchgear(id, "node", port, setting, "info");
     case "switchgear-node-silent":
       return switchgear(id, "node", port, setting, "silent");
+    case "switchgear-node-unlimited":
+      return switchgear(id, "node", port, setting, "info");
     case "switchgear-bun":
+    case "switchgear-bun-unlimited":
       return switchgear(id, "bun", port, setting, "info");
     case "bare-node":
       return program(id, "node", "proxy-node.ts", port, setting);
@@ -105,6 +116,10 @@ function program(
   });
 }
 
+/** So far above what is sent that none is refused; it is moved and judged as any. */
+const LIMITED = `{ kind: adaptive, initial: ${4 * CONNECTIONS}, min: ${4 * CONNECTIONS} }`;
+const UNLIMITED = "{ kind: off }";
+
 async function switchgear(
   id: ContenderId,
   runtime: Runtime,
@@ -114,7 +129,8 @@ async function switchgear(
 ): Promise<Contender> {
   const ports = { gateway: port, admin: await freePort(), upstream: setting.upstreamPort };
   const file = join(setting.folder, `${id}.yaml`);
-  writeFileSync(file, switchgearYaml(setting.folder, { name: id, logLevel }, ports));
+  const limit = id.endsWith("-unlimited") ? UNLIMITED : LIMITED;
+  writeFileSync(file, switchgearYaml(setting.folder, { name: id, logLevel, limit }, ports));
   const main = join(ROOT, "src/cli/main.ts");
   const command = [runtimePath(runtime), main, "serve", "--config", file];
   return contender(id, port, command, setting, {

@@ -84,10 +84,16 @@ export function costTables(costs: Costs): string {
 }
 
 export function judge(costs: Costs): Target[] {
-  const against = (kind: Kind, other: ContenderId, max: number, what: string): Target[] => {
+  const against = (
+    kind: Kind,
+    other: ContenderId,
+    max: number,
+    what: string,
+    own: ContenderId = "switchgear-node",
+  ): Target[] => {
     const cpu = (id: ContenderId): number | undefined =>
       costs[kind].find(({ contender }) => contender === id)?.cpu;
-    const [ours, theirs] = [cpu("switchgear-node"), cpu(other)];
+    const [ours, theirs] = [cpu(own), cpu(other)];
     if (ours === undefined || theirs === undefined) return [];
     const ratio = ours / theirs;
     return [{ what, wanted: `≤ ${max} ×`, measured: `${figure(ratio)} ×`, reached: ratio <= max }];
@@ -97,6 +103,16 @@ export function judge(costs: Costs): Target[] {
     ...against("typical", "bare-node", 1.3, "typical, against the bare proxy of the same runtime"),
     ...against("small", "opossum-undici", 0.7, "small, against opossum over undici"),
     ...against("typical", "opossum-undici", 0.7, "typical, against opossum over undici"),
+    ...(["small", "typical"] as const).flatMap((kind) => [
+      ...against(kind, "switchgear-node-unlimited", 1.08, `${kind}, limiter on against off, Node`),
+      ...against(
+        kind,
+        "switchgear-bun-unlimited",
+        1.08,
+        `${kind}, limiter on against off, Bun`,
+        "switchgear-bun",
+      ),
+    ]),
     ...against("refused", "nginx", 2, "refusals with logging on, against nginx"),
   ];
 }
