@@ -203,6 +203,13 @@ export class Call implements Expiring {
     this.#settle({ outcome: "ignored", latencyMs: this.#elapsedMs() });
   }
 
+  /** The caller left before the upstream was asked, which therefore owes nothing. */
+  gone(): void {
+    this.ending = "caller_left";
+    this.#sentStatus = SENT_ON_ENDING.caller_left.status;
+    this.#settle({ outcome: "ignored", latencyMs: this.#elapsedMs() });
+  }
+
   /** Ends the call early: settles it, then lets go of the connections. */
   end(ending: Ending): void {
     if (this.#isSettled) return;

@@ -64,6 +64,11 @@ export class Exchange implements Line, Expiring {
   start(): Promise<Response> {
     const call = this.#call;
     const { request } = this.#incoming;
+    // It waited for room. Nobody sees the answer.
+    if (request.signal.aborted) {
+      call.gone();
+      return Promise.resolve(new Response(null, { status: 499 }));
+    }
     call.line = this;
     const { deadlines } = this.#front.desk.book;
     this.#watch = deadlines.add(this, CALLER_WATCH_MS, call.startedMs);

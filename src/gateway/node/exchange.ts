@@ -62,14 +62,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
 
   start(): void {
     const call = this.#call;
+    // It waited for room.
+    if (this.#response.destroyed) {
+      call.gone();
+      return;
+    }
     call.line = this;
     // Nothing, for a call that is over.
     this.#response.once("close", () => call.end("caller_left"));
-    // Gone while it waited for room.
-    if (this.#response.destroyed) {
-      call.end("caller_left");
-      return;
-    }
     if (!hasBody(this.#request)) this.#send();
     else if (isShort(this.#request)) {
       call.awaitsBody();

@@ -83,6 +83,8 @@ export function costTables(costs: Costs): string {
     .join("\n\n");
 }
 
+const LIMITER_MAX = 1.08;
+
 export function judge(costs: Costs): Target[] {
   const against = (
     kind: Kind,
@@ -98,21 +100,22 @@ export function judge(costs: Costs): Target[] {
     const ratio = ours / theirs;
     return [{ what, wanted: `≤ ${max} ×`, measured: `${figure(ratio)} ×`, reached: ratio <= max }];
   };
+  const bun = (kind: Kind, what: string): Target[] =>
+    against(kind, "switchgear-bun-unlimited", LIMITER_MAX, what, "switchgear-bun");
   return [
     ...against("small", "bare-node", 1.3, "small, against the bare proxy of the same runtime"),
     ...against("typical", "bare-node", 1.3, "typical, against the bare proxy of the same runtime"),
     ...against("small", "opossum-undici", 0.7, "small, against opossum over undici"),
     ...against("typical", "opossum-undici", 0.7, "typical, against opossum over undici"),
-    ...(["small", "typical"] as const).flatMap((kind) => [
-      ...against(kind, "switchgear-node-unlimited", 1.08, `${kind}, limiter on against off, Node`),
-      ...against(
-        kind,
-        "switchgear-bun-unlimited",
-        1.08,
-        `${kind}, limiter on against off, Bun`,
-        "switchgear-bun",
-      ),
-    ]),
+    ...against("small", "switchgear-node-unlimited", LIMITER_MAX, "small, limiter on against off"),
+    ...against(
+      "typical",
+      "switchgear-node-unlimited",
+      LIMITER_MAX,
+      "typical, limiter on against off",
+    ),
+    ...bun("small", "small, limiter on against off, Bun"),
+    ...bun("typical", "typical, limiter on against off, Bun"),
     ...against("refused", "nginx", 2, "refusals with logging on, against nginx"),
   ];
 }

@@ -1,0 +1,3 @@
+import { limitsContract } from "./gateway-limits.contract.ts";
+
+limitsContract("Bun" in globalThis ? "bun" : "node");
