@@ -26,11 +26,15 @@ const STEP_MS_MAX = 20 * 60_000;
 const folder = mkdtempSync(join(tmpdir(), "switchgear-test-"));
 const nodeReport = join(folder, "node.xml");
 const stacksReport = join(folder, "stacks.xml");
+const loneReport = join(folder, "lone.xml");
 const bunReport = join(folder, "bun.xml");
 
 /** Each starts a gateway, Prometheus and Alertmanager of its own, and mostly waits: side by side they do. */
 const STACKS = /^test\/(?:runbooks\/|e2e\/page-proof)/;
 const STACKS_AT_ONCE = 4;
+
+/** Sends a thousand requests a second: beside others it would show what this machine cannot do. */
+const LONE = /^test\/e2e\/shedding/;
 
 const files = globSync("test/**/*.test.ts").toSorted();
 
@@ -63,9 +67,17 @@ const STEPS: readonly Step[] = [
     name: "tests on Node",
     command: onNode(
       nodeReport,
-      files.filter((file) => !STACKS.test(file)),
+      files.filter((file) => !STACKS.test(file) && !LONE.test(file)),
     ),
     report: nodeReport,
+  },
+  {
+    name: "a spike",
+    command: onNode(
+      loneReport,
+      files.filter((file) => LONE.test(file)),
+    ),
+    report: loneReport,
   },
   {
     name: "pages and runbooks",
