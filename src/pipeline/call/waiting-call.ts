@@ -32,7 +32,7 @@ export class WaitingCall<Refusal> implements Waiting, Expiring {
   readonly #resolve: (came: LetIn | Refusal) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #entry: DeadlineEntry;
-  #onAbort: (() => void) | undefined = undefined;
+  readonly #onAbort = (): void => this.#abort();
 
   constructor(parts: WaitingParts<Refusal>) {
     this.#parts = parts;
@@ -42,10 +42,7 @@ export class WaitingCall<Refusal> implements Waiting, Expiring {
     this.#reject = reject;
     this.#entry = parts.queue.add(this, parts.waitMs, parts.nowMs);
     parts.line.add(this);
-    const { signal } = parts;
-    if (signal === undefined) return;
-    this.#onAbort = () => this.#abort();
-    ask(signal, "addEventListener", "abort", this.#onAbort);
+    ask(parts.signal, "addEventListener", "abort", this.#onAbort);
   }
 
   retry(): boolean {
@@ -77,7 +74,6 @@ export class WaitingCall<Refusal> implements Waiting, Expiring {
   }
 
   #stopListening(): void {
-    if (this.#onAbort === undefined) return;
     ask(this.#parts.signal, "removeEventListener", "abort", this.#onAbort);
   }
 }

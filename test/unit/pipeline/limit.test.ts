@@ -234,6 +234,158 @@ test("one that leaves while it waits was neither let in nor refused", async () =
   assert.equal(upstream.inFlight, 19);
 });
 
+test("its wait leaves nothing behind: no timer that lets it in again, no listener, and no open span", async () => {
+  const gear = createSwitchgear({
+    upstreams: { dk: { breaker: latching(), limit: fixedLimit(20), deadlineMs: 1000 } },
+    clock,
+  });
+  const upstream = gear.upstream("dk");
+  const calls = Array.from({ length: 20 }, () => open(upstream));
+  const ended: string[] = [];
+  gear.watchCalls({
+    begin: () => ({
+      refused: () => {},
+      admitted: () => {},
+      within: (run: () => unknown) => run(),
+      ended(outcome: string, _error: unknown, settle: () => void) {
+        ended.push(outcome);
+        settle();
+      },
+    }),
+  } as never);
+  const listeners = new Set<unknown>();
+  const leaver = new AbortController();
+  const signal = new Proxy(leaver.signal, {
+    get(target, name) {
+      if (name === "addEventListener") {
+        return (type: string, what: EventListener) => {
+          listeners.add(what);
+          target.addEventListener(type, what);
+        };
+      }
+      if (name === "removeEventListener") {
+        return (type: string, what: EventListener) => {
+          listeners.delete(what);
+          target.removeEventListener(type, what);
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const first = open(upstream, { criticality: "critical_plus", signal });
+  const second = open(upstream, { criticality: "critical_plus", signal });
+  assert.equal(listeners.size, 2);
+  calls[0]?.resolve("");
+  await soon();
+  clock.advance(200);
+  assert.equal(inFlight(upstream), 20);
+  await assert.rejects(second.call, { code: "SG_LIMITED" });
+  first.resolve("");
+  await first.call;
+  assert.equal(listeners.size, 0);
+  assert.deepEqual(ended, ["ok"]);
+
+  open(upstream);
+  const third = open(upstream, { criticality: "critical_plus", signal });
+  leaver.abort(new Error("gone"));
+  await assert.rejects(third.call, { message: "gone" });
+  assert.equal(listeners.size, 0);
+  assert.deepEqual(ended, ["ok", "ignored"]);
+  calls[1]?.resolve("");
+  await soon();
+  clock.advance(200);
+  assert.equal(inFlight(upstream), 19);
+});
+
+test("those who wait stay in line while there is no room, however full it is", async () => {
+  const upstream = limited(20, { mode: "forced-closed" });
+  const calls = Array.from({ length: 22 }, () => open(upstream));
+  upstream.setMode({ mode: "normal" });
+  const came: unknown[] = [];
+  for (let n = 0; n < 2; n += 1) {
+    const one = open(upstream, { criticality: "critical_plus" });
+    one.call.catch((error: unknown) => came.push(error));
+  }
+  calls[0]?.resolve("");
+  await soon();
+  assert.equal(upstream.limits?.line.length, 2);
+  assert.deepEqual(came, []);
+});
+
+test("a caller that is not ready holds nothing; when it is, there may be no room", async () => {
+  const upstream = limited(2);
+  const slow = upstream.tryAcquire({ operation: "odds" });
+  const other = upstream.tryAcquire({ operation: "odds" });
+  assert.ok(slow.admitted && other.admitted);
+  slow.pause?.();
+  other.pause?.();
+  assert.equal(inFlight(upstream), 0);
+  assert.equal(slow.resume?.(), undefined);
+  assert.equal(inFlight(upstream), 1);
+  open(upstream);
+
+  const refused = other.resume?.();
+  assert.equal(refused?.reason, "limit");
+  assert.equal(refused?.operation, "odds");
+  assert.equal(refused?.upstream, "dk");
+  other.settle({ outcome: "ignored" });
+  assert.equal(inFlight(upstream), 2);
+  assert.equal(upstream.limits?.counts[1]?.refused.limit, 1);
+  const odds = Array.from(upstream.operations).find(({ name }) => name === "odds");
+  assert.deepEqual(odds?.refused, { limit: 1 });
+
+  slow.settle({ outcome: "ok" });
+  slow.pause?.();
+  assert.equal(slow.resume?.(), undefined);
+  assert.equal(inFlight(upstream), 1);
+});
+
+test("what is refused for want of time, and then for want of room, says each", async () => {
+  const upstream = limited(3);
+  for (let n = 0; n < 30; n += 1) {
+    const call = open(upstream);
+    clock.advance(100);
+    call.resolve("");
+    await call.call;
+  }
+  open(upstream);
+  open(upstream);
+  const hasty = upstream.tryAcquire({ deadlineMs: 10 });
+  assert.ok(!hasty.admitted && hasty.reason === "no_time");
+  open(upstream);
+  for (let n = 0; n < 40; n += 1) {
+    const answer = upstream.tryAcquire();
+    assert.ok(!answer.admitted && answer.reason === "limit");
+  }
+});
+
+test("a flood of refusals looks at the clock now and then: seldom, and often enough to see a hung upstream", () => {
+  let looks = 0;
+  const counting = {
+    now: () => clock.now(),
+    monotonic: () => {
+      looks += 1;
+      return clock.monotonic();
+    },
+    setTimer: clock.setTimer.bind(clock),
+  };
+  const gear = createSwitchgear({
+    upstreams: { dk: { breaker: latching(), limit: adaptiveLimit(), deadlineMs: 1000 } },
+    clock: counting,
+  });
+  const upstream = gear.upstream("dk");
+  for (let n = 0; n < 20; n += 1) upstream.tryAcquire();
+  looks = 0;
+  for (let n = 0; n < 160; n += 1) assert.ok(!upstream.tryAcquire().admitted);
+  assert.ok(looks > 0 && looks <= 20, `${looks}`);
+  for (let ms = 0; ms < 1000; ms += 1) {
+    clock.advance(1);
+    upstream.tryAcquire();
+  }
+  assert.ok(upstream.limits?.limiter.isHung);
+});
+
 test("hold and acquire wait as well; tryAcquire does not", async () => {
   const upstream = limited(20);
   const calls = Array.from({ length: 20 }, () => open(upstream));
@@ -287,6 +439,7 @@ for (const mode of ["shadow", "forced-closed"] as const) {
     assert.equal(inFlight(upstream), 2);
     assert.deepEqual(told, ["limit", true]);
     assert.equal(upstream.limits?.counts[1]?.wouldRefuse, 1);
+    assert.equal(upstream.limits?.counts[1]?.admitted, 2);
     assert.deepEqual(upstream.limits?.counts[1]?.refused, { limit: 0, priority: 0, no_time: 0 });
     first.resolve("");
     second.resolve("");
