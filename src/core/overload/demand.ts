@@ -36,6 +36,11 @@ export class Demand {
     this.#arrivals[tier] = (this.#arrivals[tier] ?? 0) + 1;
   }
 
+  /** Takes one `add` back: of a call that will ask again. */
+  remove(tier: Tier): void {
+    this.#arrivals[tier] = (this.#arrivals[tier] ?? 0) - 1;
+  }
+
   /** Calls of a tier that arrive in a second, as far as measured. */
   perSecond(tier: Tier): number {
     return (this.#rates[tier] ?? 0) * 1000;

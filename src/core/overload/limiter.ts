@@ -168,6 +168,11 @@ export class Limiter {
     return this.#take(tier, nowMs);
   }
 
+  /** The call that was just refused waits, and asks again: it is one call, however often it asks. */
+  asksAgain(tier: Tier): void {
+    this.#demand.remove(tier);
+  }
+
   /**
    * Refuses a call without being told the time, as `REFUSED_LIMIT` does, where only the end of a call can make
    * room: to read a clock costs more than the rest of a refusal. False, and nothing happens, in any other case.

@@ -181,6 +181,7 @@ export class Door {
     this.waitsFor = full;
     if (mayWait && refusedFor === "limit" && full.line.hasRoom) {
       this.watched = undefined;
+      full.asksAgain(tier);
       return WAITS;
     }
     full.countRefusal(tier, refusedFor);

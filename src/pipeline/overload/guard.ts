@@ -108,6 +108,11 @@ export class LimitGuard {
     return true;
   }
 
+  /** The call that `hold` has just refused waits for room, and asks again. */
+  asksAgain(tier: Tier): void {
+    this.#limiter.asksAgain(tier);
+  }
+
   /** Counts a refusal that stands: one that waits for room is none yet. */
   countRefusal(tier: Tier, reason: LimitReason): void {
     (this.counts[tier] as TierCounts).refused[reason] += 1;

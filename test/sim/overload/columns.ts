@@ -9,13 +9,10 @@ import {
   fixedLimit,
   type LimitPolicy,
 } from "../../../src/core/overload/limit-policy.ts";
-import {
-  ENDED_IGNORED,
-  ENDED_OK,
-  ENDED_TIMEOUT,
-  type Limiter,
-} from "../../../src/core/overload/limiter.ts";
-import { TURNED_AWAY, type Column, type Guard, type GuardSetting } from "./guard.ts";
+import { ENDED_OK, ENDED_TIMEOUT, type Limiter } from "../../../src/core/overload/limiter.ts";
+import { LimitGuard, type HeldPermit } from "../../../src/pipeline/overload/guard.ts";
+import type { Waiting } from "../../../src/pipeline/overload/waiting-line.ts";
+import { TURNED_AWAY, WAITS, type Column, type Guard, type GuardSetting } from "./guard.ts";
 import { Aimd, Gradient2 } from "./peers.ts";
 
 const WALL_MS = 1_700_000_000_000;
@@ -40,40 +37,82 @@ const breaker: Column = () => {
   };
 };
 
-const fixed: Column = (setting) => limiterOf(fixedLimit(40), setting);
+const fixed: Column = (setting) => limited(fixedLimit(40), setting);
 
-/** The limiter as shipped, with its defaults. */
-export const ours: Column = (setting) => limiterOf(adaptiveLimit(), setting);
+/** As shipped, with its defaults: the limiter, its guard, and the line in which the most critical calls wait. */
+export const ours: Column = (setting) => limited(adaptiveLimit(), setting);
 
-function limiterOf(policy: LimitPolicy, { startMs, deadlineMs }: GuardSetting): Guard {
-  const limiter = policy.createLimiter({ nowMs: startMs, phaseMs: WALL_MS, deadlineMs });
+function limited(policy: LimitPolicy, { startMs, deadlineMs, decided }: GuardSetting): Guard {
+  let nowMs = startMs;
+  const clock = { monotonic: () => nowMs, now: () => WALL_MS + nowMs };
+  const guard = new LimitGuard(policy, deadlineMs, clock);
+  const { limiter, line } = guard;
+  const permits: HeldPermit[] = [];
+  const waiting = new Map<number, { readonly one: Waiting; readonly sinceMs: number }>();
+
+  const hold = (tier: Tier, leftMs: number): number => {
+    const held = guard.hold(tier, nowMs, leftMs);
+    if (held === undefined) return TURNED_AWAY;
+    checkReserves(limiter, tier);
+    return permits.push(held) - 1;
+  };
+  /** True when that decided it. */
+  const askAgain = (call: number, isLast: boolean): boolean => {
+    const proof = hold(0, deadlineMs - (nowMs - (waiting.get(call)?.sinceMs ?? 0)));
+    if (proof === TURNED_AWAY && guard.refusedFor === "limit" && !isLast) {
+      guard.asksAgain(0);
+      return false;
+    }
+    assert.ok(waiting.delete(call));
+    decided(call, proof);
+    return true;
+  };
+
   return {
-    admit: (tier, nowMs) => {
-      const verdict = limiter.admit(tier as Tier, nowMs, deadlineMs);
-      if (verdict < 0) return TURNED_AWAY;
-      checkReserves(limiter, tier);
-      return verdict;
+    waitMs: guard.waitMsMax,
+    admit: (tier, atMs, call) => {
+      nowMs = atMs;
+      const proof = hold(tier as Tier, deadlineMs);
+      // As the door has it.
+      const waits = tier === 0 && guard.refusedFor === "limit" && line.hasRoom;
+      if (proof !== TURNED_AWAY || !waits) return proof;
+      guard.asksAgain(0);
+      const one: Waiting = { retry: () => askAgain(call, false) };
+      line.add(one);
+      waiting.set(call, { one, sinceMs: nowMs });
+      return WAITS;
     },
-    ok: (permit, _startMs, nowMs) => {
-      assert.ok(limiter.settle(permit, ENDED_OK, nowMs));
+    waited: (call, atMs) => {
+      nowMs = atMs;
+      const { one } = waiting.get(call) ?? {};
+      assert.ok(one);
+      line.leave(one);
+      askAgain(call, true);
     },
-    timedOut: (permit, _startMs, nowMs) => {
-      assert.ok(limiter.leave(permit, ENDED_TIMEOUT, nowMs));
+    ok: (proof, _startMs, atMs) => {
+      nowMs = atMs;
+      permits[proof]?.end(ENDED_OK, nowMs);
     },
-    check: (waitingFor) => {
-      assert.equal(limiter.inFlight - limiter.abandoned, waitingFor);
+    timedOut: (proof, _startMs, atMs) => {
+      nowMs = atMs;
+      permits[proof]?.end(ENDED_TIMEOUT, nowMs);
+    },
+    check: (inFlight, waits) => {
+      assert.equal(limiter.inFlight - limiter.abandoned, inFlight);
       assert.ok(limiter.abandoned >= 0);
+      assert.equal(line.length, waits);
     },
-    end: (nowMs) => {
+    end: (atMs) => {
       // A deadline later at most, nothing is taken to be in flight any more.
-      limiter.settle(limiter.admitAnyway(0, nowMs + deadlineMs), ENDED_IGNORED, nowMs + deadlineMs);
+      nowMs = atMs + deadlineMs;
+      guard.holdAnyway(0, nowMs).giveBack(nowMs);
       assert.equal(limiter.inFlight, 0);
     },
   };
 }
 
 /** With the call of this tier let in, what is kept for the tiers above must still be there. */
-function checkReserves(limiter: Limiter, tier: number): void {
+function checkReserves(limiter: Readonly<Limiter>, tier: number): void {
   let kept = 0;
   for (let higher = 0; higher < tier; higher += 1) {
     const reserve = limiter.reserveOf(higher as Tier);

@@ -1,8 +1,9 @@
 // Plays a scenario before a guard, call by call on a virtual clock, and counts what came of it.
 
+import assert from "node:assert/strict";
 import type { Random } from "../../../src/core/random.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";
-import { TURNED_AWAY, type Column, type Guard } from "./guard.ts";
+import { TURNED_AWAY, WAITS, type Column, type Guard } from "./guard.ts";
 import type { Scenario } from "./scenarios.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -26,23 +27,27 @@ export interface Tally {
 /** Calls still waiting are given this many deadlines to end. */
 const REST_DEADLINES = 3;
 
+/** What has become of a call so far. */
+const WAITING = 0;
+const IN_FLIGHT = 1;
+const OVER = 2;
+
 export function play(scenario: Scenario, column: Column, seed: number): Tally {
   const random = new SeededRandom(seed);
   const { spikeMs, endMs, deadlineMs, replicas, shares } = scenario;
   const upstream = new Upstream(new SeededRandom(seed + 1000));
-  const guards: Guard[] = [];
-  for (let replica = 0; replica < replicas; replica += 1) {
-    guards.push(column({ deadlineMs, startMs: 0 }));
-  }
+  const inFlight = new Int32Array(replicas);
   const waiting = new Int32Array(replicas);
 
-  // Calls in order of arrival; their deadlines come in the same order.
+  // Calls in order of arrival; their deadlines, and the ends of their waits, come in the same order.
   const starts: number[] = [];
   const proofs: number[] = [];
   const tiers: number[] = [];
   const owners: number[] = [];
-  const isOver: boolean[] = [];
+  const states: number[] = [];
   let oldest = 0;
+  const line: number[] = [];
+  let firstInLine = 0;
   const latencies: number[] = [];
   let offered = 0;
   let offeredTop = 0;
@@ -51,21 +56,52 @@ export function play(scenario: Scenario, column: Column, seed: number): Tally {
   let timeouts = 0;
   let timeoutsAtFirst = 0;
   let nextArrivalMs = 0;
+  let nowMs = 0;
+
+  const letIn = (call: number, proof: number): void => {
+    const owner = owners[call] ?? 0;
+    if ((starts[call] ?? 0) >= spikeMs) admitted += 1;
+    proofs[call] = proof;
+    states[call] = IN_FLIGHT;
+    inFlight[owner] = (inFlight[owner] ?? 0) + 1;
+    upstream.arrive(call, scenario.capability(nowMs), nowMs);
+  };
+  const decided = (call: number, proof: number): void => {
+    assert.equal(states[call], WAITING);
+    const owner = owners[call] ?? 0;
+    waiting[owner] = (waiting[owner] ?? 0) - 1;
+    if (proof === TURNED_AWAY) states[call] = OVER;
+    else letIn(call, proof);
+  };
+  /** It has ended for its caller. */
+  const end = (call: number): number => {
+    states[call] = OVER;
+    const owner = owners[call] ?? 0;
+    inFlight[owner] = (inFlight[owner] ?? 0) - 1;
+    return owner;
+  };
+  const guards: Guard[] = [];
+  for (let replica = 0; replica < replicas; replica += 1) {
+    guards.push(column({ deadlineMs, startMs: 0, decided }));
+  }
+  const waitMs = guards[0]?.waitMs ?? Number.POSITIVE_INFINITY;
 
   for (;;) {
-    while (oldest < starts.length && isOver[oldest] === true) oldest += 1;
+    while (states[oldest] === OVER) oldest += 1;
+    while (firstInLine < line.length && states[line[firstInLine] ?? 0] !== WAITING)
+      firstInLine += 1;
+    const inLine = line[firstInLine] ?? -1;
+    const waitedAtMs = (starts[inLine] ?? Number.POSITIVE_INFINITY) + waitMs;
     const deadlineAtMs = (starts[oldest] ?? Number.POSITIVE_INFINITY) + deadlineMs;
     const endsAtMs = upstream.nextEndMs;
-    const nowMs = Math.min(nextArrivalMs, deadlineAtMs, endsAtMs);
+    nowMs = Math.min(nextArrivalMs, waitedAtMs, deadlineAtMs, endsAtMs);
     if (nowMs > endMs + REST_DEADLINES * deadlineMs) break;
     if (nowMs === Number.POSITIVE_INFINITY) break;
     let owner = -1;
     if (nowMs === endsAtMs) {
       const call = upstream.end(scenario.capability(nowMs));
-      if (isOver[call] !== true) {
-        isOver[call] = true;
-        owner = owners[call] ?? 0;
-        waiting[owner] = (waiting[owner] ?? 0) - 1;
+      if (states[call] === IN_FLIGHT) {
+        owner = end(call);
         const startMs = starts[call] ?? 0;
         guards[owner]?.ok(proofs[call] ?? 0, startMs, nowMs);
         if (startMs >= spikeMs) {
@@ -73,10 +109,12 @@ export function play(scenario: Scenario, column: Column, seed: number): Tally {
           if (tiers[call] === 0) servedTop += 1;
         }
       }
+    } else if (nowMs === waitedAtMs) {
+      owner = owners[inLine] ?? 0;
+      guards[owner]?.waited?.(inLine, nowMs);
+      assert.notEqual(states[inLine], WAITING);
     } else if (nowMs === deadlineAtMs) {
-      isOver[oldest] = true;
-      owner = owners[oldest] ?? 0;
-      waiting[owner] = (waiting[owner] ?? 0) - 1;
+      owner = end(oldest);
       const startMs = starts[oldest] ?? 0;
       guards[owner]?.timedOut(proofs[oldest] ?? 0, startMs, nowMs);
       if (startMs >= spikeMs) {
@@ -89,20 +127,22 @@ export function play(scenario: Scenario, column: Column, seed: number): Tally {
       const isMeasured = nowMs >= spikeMs;
       if (isMeasured) offered += 1;
       if (isMeasured && tier === 0) offeredTop += 1;
-      const proof = guards[owner]?.admit(tier, nowMs) ?? TURNED_AWAY;
+      const call = starts.length;
+      const proof = guards[owner]?.admit(tier, nowMs, call) ?? TURNED_AWAY;
       if (proof !== TURNED_AWAY) {
-        if (isMeasured) admitted += 1;
         starts.push(nowMs);
-        proofs.push(proof);
         tiers.push(tier);
         owners.push(owner);
-        isOver.push(false);
-        waiting[owner] = (waiting[owner] ?? 0) + 1;
-        upstream.arrive(starts.length - 1, scenario.capability(nowMs), nowMs);
+        proofs.push(proof);
+        states.push(WAITING);
+        if (proof === WAITS) {
+          line.push(call);
+          waiting[owner] = (waiting[owner] ?? 0) + 1;
+        } else letIn(call, proof);
       }
       nextArrivalMs = nextArrival(scenario, nowMs, random);
     }
-    guards[owner]?.check?.(waiting[owner] ?? 0);
+    guards[owner]?.check?.(inFlight[owner] ?? 0, waiting[owner] ?? 0);
   }
 
   const overMs = endMs + REST_DEADLINES * deadlineMs;

@@ -217,6 +217,24 @@ test("they wait a tenth of the deadline, and are then refused", async () => {
   assert.equal(upstream.limits?.line.length, 0);
 });
 
+test("a call that waits asks often, and is one call in what its tier asks for", async () => {
+  const demandAfter = async (limit: number): Promise<number | undefined> => {
+    const upstream = limited(limit);
+    const critical = { criticality: "critical_plus" } as const;
+    const calls = Array.from({ length: 21 }, () => open(upstream, critical));
+    for (const { resolve } of calls) resolve("done");
+    await Promise.all(calls.map(({ call }) => call));
+    clock.advance(200);
+    await upstream.execute(() => 1);
+    return upstream.limits?.limiter.demandPerSecond(0);
+  };
+
+  const waited = await demandAfter(20);
+
+  assert.ok((waited ?? 0) > 0);
+  assert.equal(waited, await demandAfter(50));
+});
+
 test("one that leaves while it waits was neither let in nor refused", async () => {
   const upstream = limited(20);
   const calls = Array.from({ length: 20 }, () => open(upstream));
