@@ -35,10 +35,12 @@ export interface GradientSettings {
   readonly phaseMs: number;
 }
 
-/** Share of the deadline that the median may use; the other half is for the tail. */
-export const DEADLINE_SHARE = 0.5;
+/** Share of the deadline that the median may use; the other half is for the tail, and a little for noise. */
+const DEADLINE_SHARE = 0.48;
 /** It does not grow while one call in twenty takes longer than this share. */
 const TAIL_SHARE = 0.7;
+/** Unless the median is so far within its target that the tail is the work's own. */
+const TAIL_EXCUSED = 1.4;
 /** A median below this share of the deadline is no overload, however it compares to the base. */
 const FREE_SHARE = 0.01;
 /** The same without a deadline, in milliseconds. */
@@ -52,14 +54,16 @@ const ROOTS = 1.5;
 const HEADROOM = 2;
 /** Least that is left of it by one cut, and by a row of cuts until the first drain: by then all may be wrong. */
 const CUT_MIN = 0.7;
+/** By one cut when most of what came to an end was late. */
+const MOSTLY_LATE_CUT = 0.5;
 const FIRST_CUTS_MIN = 1 / 3;
 /** Timeouts are no accident from so many on that are such a share of what came back. */
 const LATE_MIN = 3;
-const LATE_SHARE = 0.1;
+const LATE_SHARE = 0.15;
 /** Least share of the limit that is taken to be in flight: the rest is kept free for higher tiers. */
-const USED_MIN = 0.6;
+const USED_MIN = 0.7;
 /** How long the best rate counts, and how slowly the base rises while the limit is not needed. */
-const RATE_FADES_MS = 5000;
+const RATE_FADES_MS = 2500;
 const BASE_RISES_MS = 20_000;
 
 const DRAIN_SHARE = 0.5;
@@ -120,6 +124,10 @@ export class GradientLimit implements Limit {
     return this.#baseMs;
   }
 
+  get isLeast(): boolean {
+    return this.#value <= this.#settings.min;
+  }
+
   get share(): number {
     return this.#isDraining ? DRAIN_SHARE : 1;
   }
@@ -167,7 +175,7 @@ export class GradientLimit implements Limit {
 
   /** It was not needed: it follows what is, at a distance, and what calls take now is the base. */
   #relax(window: LimitWindow, windowMs: number, nowMs: number): void {
-    const wanted = Math.max(this.#settings.initial, HEADROOM * window.peak);
+    const wanted = Math.max(this.#idle, HEADROOM * window.peak);
     const medianMs = window.quantileMs(0.5);
     if (wanted < this.#limit || medianMs <= this.#targetMs) {
       const weight = 1 - (wanted > this.#limit ? 0.9 : 0.95) ** (windowMs / 100);
@@ -185,6 +193,12 @@ export class GradientLimit implements Limit {
     this.#experiment.rememberUsual(medianMs, window.okRate(nowMs));
   }
 
+  /** What there is room for when nothing is asked: no more than a single worker could serve in time. */
+  get #idle(): number {
+    const { initial, min } = this.#settings;
+    return Math.min(initial, Math.max(min, this.#targetMsMax / this.#baseMs));
+  }
+
   /** It was needed. */
   #update(window: LimitWindow, nowMs: number): void {
     const before = this.#limit;
@@ -197,13 +211,14 @@ export class GradientLimit implements Limit {
     this.#rememberRate(rate, nowMs, late || medianMs > this.#targetMsMax);
     this.#used = Math.min(1, Math.max(USED_MIN, window.meanInFlight / before));
 
+    const leastLeft = window.timeoutShare > 0.5 ? MOSTLY_LATE_CUT : CUT_MIN;
     const ratio = isSure ? this.#targetMs / medianMs : 1;
     const experiment = this.#experiment;
     if (isSure && experiment.sawSlowdown && experiment.showsWork(before, medianMs)) {
       this.#accept(medianMs);
     } else if (late || ratio < 1) {
       this.#noteCut(medianMs, rate, samples);
-      this.#limit = late ? CUT_MIN * before : this.#cutTo(ratio, rate);
+      this.#limit = late ? leastLeft * before : this.#cutTo(ratio, rate);
       this.#threshold = this.#limit;
     } else if (isSure) {
       this.#grow(ratio, window);
@@ -211,7 +226,7 @@ export class GradientLimit implements Limit {
       experiment.rememberUsual(medianMs, rate);
     }
 
-    this.#limit = Math.max(CUT_MIN * before, Math.min(this.#limit, this.#cap));
+    this.#limit = Math.max(leastLeft * before, Math.min(this.#limit, this.#cap));
     if (this.#drains.isFirst && !late) {
       this.#limit = Math.max(this.#limit, FIRST_CUTS_MIN * this.#limitAtFirst);
     }
@@ -221,7 +236,8 @@ export class GradientLimit implements Limit {
   #grow(ratio: number, window: LimitWindow): void {
     const before = this.#limit;
     const { deadlineMs = Number.POSITIVE_INFINITY } = this.#settings;
-    if (window.quantileMs(0.95) > TAIL_SHARE * deadlineMs) return;
+    const isTailLong = window.quantileMs(0.95) > TAIL_SHARE * deadlineMs;
+    if (isTailLong && ratio < TAIL_EXCUSED) return;
     const steady = Math.max(1 + 0.5 * Math.max(0, ratio - 1.5), 1 + ROOTS / Math.sqrt(before));
     const fast = Math.min(2, Math.max(SLOW_START, ratio));
     let grown = steady * before;

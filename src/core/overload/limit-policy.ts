@@ -9,10 +9,14 @@ import { Limiter, type LimiterPorts } from "./limiter.ts";
 export interface AdaptiveLimitOptions {
   /**
    * Calls in flight that are let in before anything is known of the upstream, and whenever there is little
-   * to do. Default 20; a whole number from `min` to `max`. Divide it by the replicas where those are many.
+   * to do; then no more than a single worker could serve in half a deadline, or twice what there lately was.
+   * Default 20; a whole number from `min` to `max`. Divide it by the replicas where those are many.
    */
   readonly initial?: number;
-  /** Least it shrinks to; with so many nothing can be measured but that it is slow. Default 2; at least 1. */
+  /**
+   * Least it shrinks to; with so many nothing can be measured but that it is slow. When even these are late,
+   * they are let in less often: up to 16 deadlines apart. Default 2; at least 1.
+   */
   readonly min?: number;
   /** Most it grows to. Default 5,000; at most 50,000. */
   readonly max?: number;

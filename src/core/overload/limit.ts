@@ -10,6 +10,8 @@ export interface Limit {
   readonly kind: LimitKind;
   /** Calls that may be in flight at this moment: a whole number, at least 1. */
   readonly value: number;
+  /** Whether it can shrink no further, though it would; never of one set by hand. */
+  readonly isLeast: boolean;
   /** Milliseconds a call takes when nothing waits, as far as is known; 0 before the first sample. */
   readonly baseMs: number;
   /** Share of the limit proper that `value` is at this moment: below 1 during an experiment. */
@@ -31,6 +33,7 @@ export class FixedLimit implements Limit {
   readonly kind = "fixed";
   readonly value: number;
   readonly share = 1;
+  readonly isLeast = false;
   readonly nextProbeMs = 0;
   readonly evidenceFromMs = Number.NEGATIVE_INFINITY;
   #baseMs = 0;

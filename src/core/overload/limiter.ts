@@ -8,11 +8,11 @@
 
 import type { Tier } from "./criticality.ts";
 import { Demand, TIERS } from "./demand.ts";
-import { DEADLINE_SHARE } from "./gradient-limit.ts";
 import type { Limit } from "./limit.ts";
 import { LimitWindow } from "./limit-window.ts";
 import { Pace } from "./pace.ts";
 import { FREE, HELD, Permits, type Permit } from "./permits.ts";
+import { Spacing } from "./spacing.ts";
 
 /** How a call ended. */
 export const ENDED_OK = 0;
@@ -53,7 +53,8 @@ const LENGTHS_MAX = 4;
 const LENGTHS_IDLE = 10;
 /** A limit is needed when so much of it is used, or somebody was refused. */
 const FULL_SHARE = 0.7;
-/** Silence is a hang after half a deadline, unless so many usual gaps or latencies are longer. */
+/** Silence is a hang after this share of a deadline, unless so many usual gaps or latencies are longer. */
+const HUNG_SHARE = 0.5;
 const HUNG_GAPS = 4;
 const HUNG_LATENCIES = 2;
 const QUEUE_SHARE = 0.1;
@@ -70,6 +71,7 @@ export class Limiter {
   readonly #demand: Demand;
   readonly #window: LimitWindow;
   readonly #pace: Pace;
+  readonly #spacing = new Spacing();
   #value: number;
   /** When something has to be looked at: a window's end, or an unheard call's. */
   #dueMs: number;
@@ -151,7 +153,7 @@ export class Limiter {
     const permits = this.#permits;
     const { inFlight } = permits;
     this.#window.addArrival(inFlight);
-    if (inFlight >= this.#value) {
+    if (inFlight >= this.#value || (this.#spacing.isOn && this.#isEarly(tier, nowMs))) {
       this.#window.refusals += 1;
       return REFUSED_LIMIT;
     }
@@ -225,7 +227,7 @@ export class Limiter {
     const permits = this.#permits;
     if (!permits.isHeld(permit) || permits.isOutlived(permit)) return false;
     permits.outlive(permit);
-    this.#count(ending, 0, 0);
+    this.#count(ending, permits.startMs(permit), 0);
     return true;
   }
 
@@ -240,9 +242,10 @@ export class Limiter {
     const isLate = permits.isOutlived(permit);
     const ageMs = nowMs - permits.startMs(permit);
     const untilMs = nowMs + this.#pace.restMs(ageMs, permits.inFlight, this.#limit.baseMs);
+    const startMs = permits.startMs(permit);
     permits.leave(permit, untilMs);
     if (untilMs < this.#dueMs) this.#dueMs = untilMs;
-    if (!isLate) this.#count(ending, 0, 0);
+    if (!isLate) this.#count(ending, startMs, 0);
     return true;
   }
 
@@ -255,6 +258,7 @@ export class Limiter {
   thaw(nowMs: number): void {
     if (!this.#isFrozen) return;
     this.#isFrozen = false;
+    this.#spacing.clear();
     this.#restart(nowMs);
   }
 
@@ -282,13 +286,23 @@ export class Limiter {
   retryAfterMs(): number {
     let asked = 0;
     for (let tier = 0; tier < TIERS; tier += 1) asked += this.#demand.perSecond(tier as Tier);
-    const excess = Math.max(1, (asked * this.#pace.latencyMs) / 1000 / this.#value);
-    return Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, Math.ceil(this.#pace.latencyMs * excess)));
+    const { latencyMs } = this.#pace;
+    const excess = Math.max(1, (asked * latencyMs) / 1000 / this.#value);
+    const ms = Math.max(RETRY_MS_MIN, this.#spacing.spaceMs, Math.ceil(latencyMs * excess));
+    return Math.min(RETRY_MS_MAX, ms);
+  }
+
+  #isEarly(tier: Tier, nowMs: number): boolean {
+    let ahead = 0;
+    for (let higher = 0; higher < tier; higher += 1)
+      ahead += this.#demand.perSecond(higher as Tier);
+    return this.#spacing.isEarly(nowMs, ahead / 1000);
   }
 
   #take(tier: Tier, nowMs: number): Verdict {
     const permits = this.#permits;
     const permit = permits.take(tier, nowMs);
+    this.#spacing.admitted(nowMs);
     const { inFlight } = permits;
     if (inFlight === 1) this.#progressMs = nowMs;
     this.#window.admitted += 1;
@@ -298,12 +312,17 @@ export class Limiter {
 
   #count(ending: Ending, startMs: number, latencyMs: number): void {
     const window = this.#window;
+    const { deadlineMs } = this.#ports;
     if (ending === ENDED_OK) {
       window.oks += 1;
+      if (deadlineMs !== undefined) this.#spacing.ok(startMs, latencyMs, deadlineMs, this.#value);
       // A clock that went back measures nothing.
       if (latencyMs >= 0 && startMs >= this.#limit.evidenceFromMs) window.addLatency(latencyMs);
-    } else if (ending === ENDED_TIMEOUT) window.timeouts += 1;
-    else if (ending === ENDED_FAILED) window.failures += 1;
+    } else if (ending === ENDED_TIMEOUT) {
+      window.timeouts += 1;
+      if (deadlineMs !== undefined && this.#limit.isLeast && !this.#isHung)
+        this.#spacing.late(startMs, deadlineMs);
+    } else if (ending === ENDED_FAILED) window.failures += 1;
   }
 
   #progress(nowMs: number): void {
@@ -342,7 +361,8 @@ export class Limiter {
     // Nobody called for long: what was in flight when the window began is a memory.
     if (lengths >= LENGTHS_IDLE) window.peak = this.#permits.inFlight;
     const isFull = window.refusals > 0 || window.peak >= FULL_SHARE * this.#value;
-    this.#limit.onWindow(window, isFull && lengths < LENGTHS_IDLE, nowMs);
+    // While calls are spaced out, the limit is not what they need.
+    if (!this.#spacing.isOn) this.#limit.onWindow(window, isFull && lengths < LENGTHS_IDLE, nowMs);
     this.#begin(nowMs);
   }
 
@@ -353,7 +373,7 @@ export class Limiter {
     if (this.#permits.inFlight < Math.min(TRIALS, this.#value)) return;
     const { gapMs, latencyMs } = this.#pace;
     const usualMs = Math.max(HUNG_GAPS * gapMs, HUNG_LATENCIES * latencyMs);
-    if (nowMs - this.#progressMs < Math.max(DEADLINE_SHARE * deadlineMs, usualMs)) return;
+    if (nowMs - this.#progressMs < Math.max(HUNG_SHARE * deadlineMs, usualMs)) return;
     this.#isHung = true;
     this.#limit.collapse(nowMs);
     this.#begin(nowMs);

@@ -1,0 +1,119 @@
+// What a limit does when its least is too much: the rule alone, and in a limiter.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ENDED_TIMEOUT, REFUSED_LIMIT } from "../../../../src/core/overload/limiter.ts";
+import { adaptiveLimit } from "../../../../src/core/overload/limit-policy.ts";
+import { Spacing } from "../../../../src/core/overload/spacing.ts";
+import { fixedRig, LimiterRig } from "./limiter-rig.ts";
+
+/** One after the other: each is let in a second after the one before, and is late. */
+function lateTimes(count: number, deadlineMs = 1000, fromMs = 1000): Spacing {
+  const spacing = new Spacing();
+  for (let n = 0; n < count; n += 1) {
+    spacing.admitted(fromMs + n * 1000);
+    spacing.late(fromMs + n * 1000, deadlineMs);
+  }
+  return spacing;
+}
+
+test("two late calls in a row make calls rarer, and each further one doubles that, up to a bound", () => {
+  const spaces = [0, 1, 2, 3, 4, 20].map((count) => lateTimes(count).spaceMs);
+
+  assert.deepEqual(spaces, [0, 0, 500, 1000, 2000, 16_000]);
+  assert.equal(lateTimes(20, 5000).spaceMs, 30_000);
+  assert.equal(lateTimes(20, 60_000).spaceMs, 60_000);
+});
+
+test("a call in time between two late ones shows that it was an accident", () => {
+  const spacing = lateTimes(1);
+  spacing.ok(1000, 900, 1000, 2);
+  spacing.admitted(3000);
+  spacing.late(3000, 1000);
+
+  assert.equal(spacing.isOn, false);
+});
+
+test("only what was let in after the last change counts", () => {
+  const spacing = lateTimes(2);
+  spacing.late(2000, 1000);
+  spacing.ok(2000, 10, 1000, 2);
+
+  assert.equal(spacing.spaceMs, 500);
+});
+
+test("after the clock went back what is let in counts again", () => {
+  const spacing = lateTimes(2, 1000, 1_000_000);
+  assert.equal(spacing.isEarly(0, 0), false);
+  spacing.admitted(0);
+  spacing.late(0, 1000);
+  spacing.late(0, 1000);
+
+  assert.equal(spacing.spaceMs, 1000);
+});
+
+test("calls that are back early make calls more frequent, until the limit alone decides", () => {
+  const spacing = lateTimes(2);
+  spacing.ok(3000, 501, 1000, 2);
+  assert.equal(spacing.spaceMs, 500);
+  spacing.ok(3000, 500, 1000, 2);
+  assert.equal(spacing.spaceMs, 400);
+  spacing.ok(3000, 400, 1000, 1);
+
+  // 320 ms apart, one at a time that takes 400 ms is what holds back.
+  assert.equal(spacing.isOn, false);
+});
+
+test("it is too soon until the time has passed, and longer for what is less critical", () => {
+  const spacing = lateTimes(3);
+  const earliest = (ahead: number): number[] =>
+    [3999, 4000, 4499, 4500, 4999, 5000].filter((nowMs) => !spacing.isEarly(nowMs, ahead));
+
+  assert.equal(earliest(0)[0], 4000);
+  assert.equal(earliest(0.0005)[0], 4500);
+  assert.equal(earliest(99)[0], 5000);
+});
+
+test("a limiter at its least lets in one at a time, in time, and tells when", () => {
+  const rig = new LimiterRig(adaptiveLimit({ initial: 2, max: 2 }));
+  for (const permit of rig.admitAll(2)) {
+    rig.nowMs = 1000;
+    rig.limiter.outlived(permit, ENDED_TIMEOUT);
+    rig.limiter.settle(permit, ENDED_TIMEOUT, rig.nowMs);
+  }
+
+  assert.ok(rig.admit() >= 0);
+  assert.equal(rig.admit(), REFUSED_LIMIT);
+  assert.equal(rig.limiter.retryAfterMs(), 500);
+  rig.wait(499);
+  assert.equal(rig.admit(), REFUSED_LIMIT);
+  rig.wait(1);
+  assert.ok(rig.admit() >= 0);
+});
+
+test("who leaves late counts as well", () => {
+  const rig = new LimiterRig(adaptiveLimit({ initial: 2, max: 2 }));
+  for (const permit of rig.admitAll(2)) rig.limiter.leave(permit, ENDED_TIMEOUT, 1000);
+  rig.nowMs = 3000;
+  rig.admit();
+
+  assert.equal(rig.admit(), REFUSED_LIMIT);
+});
+
+test("a limit set by hand, or above its least, lets in as often as it says", () => {
+  for (const rig of [fixedRig(2), new LimiterRig(adaptiveLimit({ initial: 3 }))]) {
+    for (const permit of rig.admitAll(2)) rig.limiter.settle(permit, ENDED_TIMEOUT, 1000);
+    rig.nowMs = 1000;
+    rig.admitAll(2);
+  }
+});
+
+test("a breaker that lets calls in again has them come as they come", () => {
+  const rig = new LimiterRig(adaptiveLimit({ initial: 2, max: 2 }));
+  for (const permit of rig.admitAll(2)) rig.limiter.settle(permit, ENDED_TIMEOUT, 1000);
+  rig.limiter.freeze();
+  rig.limiter.thaw(1000);
+  rig.nowMs = 1000;
+
+  rig.admitAll(2);
+});
