@@ -71,7 +71,7 @@ export class Limiter {
   readonly #demand: Demand;
   readonly #window: LimitWindow;
   readonly #pace: Pace;
-  readonly #spacing = new Spacing();
+  readonly #spacing: Spacing;
   #value: number;
   /** When something has to be looked at: a window's end, or an unheard call's. */
   #dueMs: number;
@@ -86,6 +86,7 @@ export class Limiter {
     this.#limit = limit;
     this.#ports = ports;
     this.#pace = new Pace(ports.deadlineMs);
+    this.#spacing = new Spacing(ports.deadlineMs);
     this.#demand = new Demand(nowMs);
     this.#window = new LimitWindow(nowMs);
     this.#value = limit.value;
@@ -312,16 +313,14 @@ export class Limiter {
 
   #count(ending: Ending, startMs: number, latencyMs: number): void {
     const window = this.#window;
-    const { deadlineMs } = this.#ports;
     if (ending === ENDED_OK) {
       window.oks += 1;
-      if (deadlineMs !== undefined) this.#spacing.ok(startMs, latencyMs, deadlineMs, this.#value);
+      if (this.#spacing.isAlert) this.#spacing.ok(startMs, latencyMs, this.#value);
       // A clock that went back measures nothing.
       if (latencyMs >= 0 && startMs >= this.#limit.evidenceFromMs) window.addLatency(latencyMs);
     } else if (ending === ENDED_TIMEOUT) {
       window.timeouts += 1;
-      if (deadlineMs !== undefined && this.#limit.isLeast && !this.#isHung)
-        this.#spacing.late(startMs, deadlineMs);
+      if (this.#limit.isLeast && !this.#isHung) this.#spacing.late(startMs);
     } else if (ending === ENDED_FAILED) window.failures += 1;
   }
 

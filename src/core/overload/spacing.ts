@@ -19,11 +19,21 @@ const LONGEST_MS = 30_000;
 const EARLY_SHARE = 0.5;
 
 export class Spacing {
+  readonly #deadlineMs: number | undefined;
   #spaceMs = 0;
   #lates = 0;
   /** When the last call was let in, now and at the last change. */
   #lastMs = Number.NEGATIVE_INFINITY;
   #changedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(deadlineMs: number | undefined) {
+    this.#deadlineMs = deadlineMs;
+  }
+
+  /** Whether there was a late call that no other made good: `ok` has nothing to do otherwise. */
+  get isAlert(): boolean {
+    return this.#lates > 0 || this.#spaceMs > 0;
+  }
 
   get isOn(): boolean {
     return this.#spaceMs > 0;
@@ -47,7 +57,10 @@ export class Spacing {
   }
 
   /** A call was not back in time, though no more were let in than ever must be. */
-  late(startMs: number, deadlineMs: number): void {
+  late(startMs: number): void {
+    const deadlineMs = this.#deadlineMs;
+    // Nobody says how long an upstream has: a caller in a hurry does not make it slow.
+    if (deadlineMs === undefined) return;
     this.#lates += 1;
     if (this.#lates < LATE_MIN || this.#isOld(startMs)) return;
     this.#changedMs = this.#lastMs;
@@ -57,9 +70,9 @@ export class Spacing {
   }
 
   /** A call was back. `limit`: how many may be in flight; once that alone holds more back, this is over. */
-  ok(startMs: number, latencyMs: number, deadlineMs: number, limit: number): void {
+  ok(startMs: number, latencyMs: number, limit: number): void {
     this.#lates = 0;
-    if (!this.isOn || this.#isOld(startMs) || latencyMs > EARLY_SHARE * deadlineMs) return;
+    if (!this.isOn || this.#isOld(startMs) || latencyMs > EARLY_SHARE * (this.#deadlineMs ?? 0)) return;
     this.#spaceMs *= SHRINKS;
     if (this.#spaceMs * limit < latencyMs) this.clear();
   }

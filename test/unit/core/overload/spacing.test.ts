@@ -9,10 +9,10 @@ import { fixedRig, LimiterRig } from "./limiter-rig.ts";
 
 /** One after the other: each is let in a second after the one before, and is late. */
 function lateTimes(count: number, deadlineMs = 1000, fromMs = 1000): Spacing {
-  const spacing = new Spacing();
+  const spacing = new Spacing(deadlineMs);
   for (let n = 0; n < count; n += 1) {
     spacing.admitted(fromMs + n * 1000);
-    spacing.late(fromMs + n * 1000, deadlineMs);
+    spacing.late(fromMs + n * 1000);
   }
   return spacing;
 }
@@ -25,19 +25,26 @@ test("two late calls in a row make calls rarer, and each further one doubles tha
   assert.equal(lateTimes(20, 60_000).spaceMs, 60_000);
 });
 
+test("without a deadline nothing is rarer, however late some callers think it", () => {
+  const spacing = new Spacing(undefined);
+  for (const startMs of [1, 2, 3]) spacing.late(startMs);
+
+  assert.equal(spacing.isAlert, false);
+});
+
 test("a call in time between two late ones shows that it was an accident", () => {
   const spacing = lateTimes(1);
-  spacing.ok(1000, 900, 1000, 2);
+  spacing.ok(1000, 900, 2);
   spacing.admitted(3000);
-  spacing.late(3000, 1000);
+  spacing.late(3000);
 
   assert.equal(spacing.isOn, false);
 });
 
 test("only what was let in after the last change counts", () => {
   const spacing = lateTimes(2);
-  spacing.late(2000, 1000);
-  spacing.ok(2000, 10, 1000, 2);
+  spacing.late(2000);
+  spacing.ok(2000, 10, 2);
 
   assert.equal(spacing.spaceMs, 500);
 });
@@ -46,19 +53,19 @@ test("after the clock went back what is let in counts again", () => {
   const spacing = lateTimes(2, 1000, 1_000_000);
   assert.equal(spacing.isEarly(0, 0), false);
   spacing.admitted(0);
-  spacing.late(0, 1000);
-  spacing.late(0, 1000);
+  spacing.late(0);
+  spacing.late(0);
 
   assert.equal(spacing.spaceMs, 1000);
 });
 
 test("calls that are back early make calls more frequent, until the limit alone decides", () => {
   const spacing = lateTimes(2);
-  spacing.ok(3000, 501, 1000, 2);
+  spacing.ok(3000, 501, 2);
   assert.equal(spacing.spaceMs, 500);
-  spacing.ok(3000, 500, 1000, 2);
+  spacing.ok(3000, 500, 2);
   assert.equal(spacing.spaceMs, 400);
-  spacing.ok(3000, 400, 1000, 1);
+  spacing.ok(3000, 400, 1);
 
   // 320 ms apart, one at a time that takes 400 ms is what holds back.
   assert.equal(spacing.isOn, false);
