@@ -2,6 +2,7 @@
 
 import { isRefused } from "../../src/core/errors.ts";
 import type { Call, Ending, Ledger } from "./ledger.ts";
+import { LIMIT_REASONS } from "./limits.ts";
 import type { Process } from "./process.ts";
 import type { Setting } from "./setting.ts";
 
@@ -18,6 +19,7 @@ export function end(
   call.endedMs = process.clock.monotonic();
   tally.inFlight -= 1;
   tally[ending] += 1;
+  if (ending === "timeout") call.ledger.limits?.leftUnheard();
   if (call.endpoint !== undefined) call.endpoint.tally.inFlight -= 1;
 }
 
@@ -54,11 +56,16 @@ export function refused(setting: Setting, process: Process, call: Call, reason: 
   if (reason === "closing" ? !process.isClosed : reason === "load_shed" && load <= 0.85) {
     journal.break("nobody is refused for nothing", `call ${call.id}: ${reason}`);
   }
-  const isBreaker = reason !== "closing" && reason !== "load_shed" && reason !== "no_endpoint";
+  const isLimit = LIMIT_REASONS.has(reason);
+  if (isLimit && call.ledger.limits === undefined) {
+    journal.break("nobody is refused for nothing", `call ${call.id}: ${reason}`);
+  }
+  const isOther = reason === "closing" || reason === "load_shed" || reason === "no_endpoint";
+  const isBreaker = !isOther && !isLimit;
   if (isBreaker && call.ticket !== undefined) {
     journal.break("nobody is refused for nothing", `call ${call.id} held a ticket`);
   }
-  // A probe that was lent before the shedding goes back without a vote.
+  // A probe that was lent before the shedding, or before the limiter was asked, goes back without a vote.
   if (call.ticket !== undefined && call.toldAs !== "ignored") {
     journal.break("our own refusals are no evidence", `call ${call.id}: ${call.toldAs ?? "kept"}`);
   }

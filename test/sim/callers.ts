@@ -2,6 +2,7 @@
 // wrong with a call. What must become of each is written into its ledger as it happens.
 
 import type { CallContext, CallOptions, Upstream } from "../../src/index.ts";
+import { CRITICALITIES } from "../../src/core/overload/criticality.ts";
 import type { Admitted, EndpointTarget } from "../../src/pipeline/call/admission.ts";
 import {
   drawAnswer,
@@ -78,7 +79,7 @@ export class Callers {
     const call = this.#call(process, ledger, shortestMs, controller);
     const isAborted = controller?.signal.aborted === true;
     const options: CallOptions = {
-      ...(this.isPlain ? {} : this.#options()),
+      ...(this.isPlain ? {} : this.#options(ledger)),
       ...(controller === undefined ? {} : { signal: controller.signal }),
       ...(ownMs === undefined ? {} : { deadlineMs: ownMs }),
     };
@@ -97,7 +98,7 @@ export class Callers {
   /** One call through `tryAcquire`; it is settled later, or never. */
   acquire(process: Process, upstream: Upstream, ledger: Ledger): void {
     const call = this.#call(process, ledger, Infinity, undefined);
-    const admission = this.#asking(call, () => upstream.tryAcquire(this.#options()));
+    const admission = this.#asking(call, () => upstream.tryAcquire(this.#options(ledger)));
     call.admitted = admission.admitted;
     if (admission.admitted) {
       this.#begin(process, call, admission.endpoint);
@@ -156,6 +157,7 @@ export class Callers {
     end(process, call, endingOfLeaver(this.#setting, process, call));
     call.expected = { kind: "error", value: "changed its mind" };
     if (call.isRunning) call.ledger.tally.abandoned += 1;
+    else call.ledger.limits?.leftUnheard();
     call.controller?.abort("changed its mind");
   }
 
@@ -171,11 +173,14 @@ export class Callers {
     return newCall(this.#calls, ledger, startMs, isBounded ? deadlineMs : undefined, controller);
   }
 
-  #options(): CallOptions {
-    const { random, plan } = this.#setting;
+  #options({ limits }: Ledger): CallOptions {
+    const { random, limitRandom, plan } = this.#setting;
+    const criticality =
+      limits === undefined ? undefined : pick(limitRandom, [undefined, ...CRITICALITIES]);
     const operation = pick(random, [undefined, "odds", "bets", "more"]);
     return {
       ...(operation === undefined ? {} : { operation }),
+      ...(criticality === undefined ? {} : { criticality }),
       ...(plan.has("shedding") ? { load: pick(random, [0, 100, 101, 500, Number.NaN]) } : {}),
     };
   }
@@ -273,6 +278,8 @@ export class Callers {
     call.isRunning = false;
     if (call.ending !== undefined) {
       if (wasRunning) call.ledger.tally.abandoned -= 1;
+      // It may have heeded its abort.
+      if (answer.isError) call.ledger.limits?.leftUnheard();
       return;
     }
     call.expected = { kind: answer.isError ? "error" : "value", value: answer.value };

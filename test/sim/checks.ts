@@ -24,6 +24,7 @@ export function checkProcess(setting: Setting, process: Process): void {
       if (upstream === undefined) continue;
       process.takeMode(ledger, upstream.mode);
       checkCounts(setting, ledger, upstream);
+      ledger.limits?.check(ledger, !process.isStalled && process.awakeMs > DEADLINE_SLACK_MS);
       checkStored(setting, process, ledger, upstream);
       process.endpoints.get(ledger.name)?.check(process.clock.monotonic());
     }

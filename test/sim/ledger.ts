@@ -6,6 +6,7 @@ import type { BreakerMachine, Failure, Ticket } from "../../src/core/breaker/mac
 import type { OperatorMode } from "../../src/core/events.ts";
 import { NO_ORDER, type Orders, type Row } from "./disk.ts";
 import type { BreakerPlan } from "./kinds.ts";
+import type { LimitLedger } from "./limits.ts";
 import type { Oracle } from "./oracle.ts";
 
 export type Ending = "ok" | "failed" | "timeout" | "ignored";
@@ -27,8 +28,9 @@ export interface Verdict {
 /** One call, from the asking to what its caller and its breaker got. */
 export interface Call extends Verdict {
   readonly ledger: Ledger;
-  readonly startMs: number;
-  readonly deadlineMs: number | undefined;
+  /** When it was called; of one that waited for room, when that was decided, and what was left. */
+  startMs: number;
+  deadlineMs: number | undefined;
   readonly controller: AbortController | undefined;
   /** Whether it was let in; undefined until that is known. */
   admitted: boolean | undefined;
@@ -107,6 +109,8 @@ export class Ledger {
   oracle: Oracle | undefined;
   readonly orders: Orders = { newest: NO_ORDER, person: NO_ORDER, modeSequence: 0, modeWallMs: 0 };
   mode: OperatorMode = "normal";
+  /** Undefined where nothing limits the calls in flight. */
+  limits: LimitLedger | undefined = undefined;
   /** The row that was last handed to this process. */
   seen: Row | undefined = undefined;
   /** When the upstream last answered anybody in this process. */

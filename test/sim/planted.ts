@@ -17,6 +17,7 @@ import { Switchgear } from "../../src/pipeline/registry.ts";
 import { Settlement } from "../../src/pipeline/call/settlement.ts";
 import { Upstream } from "../../src/pipeline/call/upstream.ts";
 import { PLANTED_ENDPOINTS } from "./planted-endpoints.ts";
+import { PLANTED_LIMITS } from "./planted-limits.ts";
 import { PLANTED_STORE } from "./planted-store.ts";
 import { replace } from "./replace.ts";
 import type { Sabotage } from "./setting.ts";
@@ -439,5 +440,6 @@ export const PLANTED: readonly Sabotage[] = [
       ),
   },
   ...PLANTED_ENDPOINTS,
+  ...PLANTED_LIMITS,
   ...PLANTED_STORE,
 ];

@@ -19,6 +19,7 @@ import type { ExpectedAudit } from "./oracle.ts";
 import { MASKED } from "./swarm.ts";
 import { checkForgotten } from "./checks.ts";
 import { compareOrders, learn, takeMode, takeOver } from "./orders.ts";
+import { LimitLedger } from "./limits.ts";
 import { machineRandoms, type Setting } from "./setting.ts";
 import { ProcessClock } from "./timeline.ts";
 import { watch } from "./watch.ts";
@@ -103,6 +104,13 @@ export class Process {
       clock: this.clock,
       sampler: { systemLoad: () => this.#sample() },
     });
+    for (const name of Object.keys(plan.limits)) {
+      const guard = this.gear.upstream(name).limits;
+      const ledger = this.ledgers.get(name);
+      if (guard !== undefined && ledger !== undefined) {
+        ledger.limits = new LimitLedger(setting, guard, this.clock);
+      }
+    }
     for (const type of EVENT_TYPES) {
       this.gear.on(type, (event) => {
         this.#compareRefusal(event);
@@ -247,6 +255,7 @@ export class Process {
     return {
       breaker: policy,
       deadlineMs: name === undefined ? undefined : world.deadlinesMs[name],
+      limit: name === undefined ? undefined : world.limits[name],
       ...classifiersOf(world),
       ...this.#endpointOptions(name),
     };

@@ -2,6 +2,7 @@
 // stated time. What is only safe could also be dead.
 
 import { HEALTHY } from "./answers.ts";
+import { UNHEARD_MS_MAX } from "./limits.ts";
 import type { Actor } from "./operators.ts";
 import type { Process } from "./process.ts";
 import type { World } from "./world.ts";
@@ -24,6 +25,8 @@ export async function endQuietly(world: World): Promise<void> {
   await world.advance(CALLS_PATIENCE_MS + STORE_PATIENCE_MS);
   world.callers.finish();
   await world.settle();
+  // What was cancelled just now may go on for a while: nobody knows.
+  if (plan.has("limits")) await world.advance(UNHEARD_MS_MAX);
   if (plan.has("refusals")) {
     // Until here a disk may have refused for ever; that ends, too.
     setting.disk.refusals.end();
@@ -161,6 +164,7 @@ async function serveAgain(world: World): Promise<void> {
         );
       }
       upstream.reset({ reason: "the end", actor: "bob", force: true });
+      await untilRoom(world, actor);
       const call = world.callers.execute(process, upstream, ledger);
       await world.settle();
       if (call.ending !== "ok") journal.break("a reset breaker serves", `${name}: ${call.ending}`);
@@ -203,11 +207,20 @@ async function healEndpoints(world: World, actor: Actor): Promise<void> {
   }
 }
 
-async function callUntilClosed(world: World, { process, upstream, ledger }: Actor): Promise<void> {
+/** Calls of an upstream that was late for all of them are let in one by one. */
+async function untilRoom(world: World, { ledger: { limits } }: Actor): Promise<void> {
+  const spaceMs = limits?.guard.limiter.spaceMs ?? 0;
+  // Less critical ones come last.
+  if (spaceMs > 0) await world.advance(2 * spaceMs);
+}
+
+async function callUntilClosed(world: World, actor: Actor): Promise<void> {
+  const { process, upstream, ledger } = actor;
   const { rounds, patienceMs, callsToClose, closedStates } = ledger.plan;
   for (let round = 0; round < rounds; round += 1) {
     await world.advance(patienceMs);
     for (let n = 0; n < callsToClose && !world.isOver; n += 1) {
+      await untilRoom(world, actor);
       world.callers.execute(process, upstream, ledger);
       await world.settle();
       if (closedStates.includes(upstream.state())) return;
@@ -224,6 +237,7 @@ async function idle(world: World): Promise<void> {
     if (process.clock.pendingTimers > 0) {
       journal.break("idle breakers hold no timer", `${process.clock.pendingTimers} timers`);
     }
+    for (const { name, limits } of process.ledgers.values()) limits?.checkEmpty(name);
     process.isClosed = true;
     void process.gear.close();
     const actor = world.actor(process, "dk");

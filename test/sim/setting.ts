@@ -26,6 +26,8 @@ export interface Setting {
   readonly seed: number;
   readonly plan: Plan;
   readonly random: SeededRandom;
+  /** Chance of its own, so that the other worlds are what they are without limits. */
+  readonly limitRandom: SeededRandom;
   readonly timeline: Timeline;
   readonly disk: Disk;
   readonly journal: Journal;

@@ -33,12 +33,14 @@ export async function simulate(
   const random = new SeededRandom(seed);
   const timeline = new Timeline();
   const journal = new Journal(trace, () => timeline.nowMs);
-  const plan = drawPlan(random, wants);
+  const limitRandom = new SeededRandom(seed ^ 0x11417);
+  const plan = drawPlan(random, limitRandom, wants);
   const setting: Setting = {
     seed,
     plan,
     breakers: { ...plan.breakers },
     random,
+    limitRandom,
     timeline,
     disk: new Disk(),
     journal,

@@ -2,8 +2,10 @@
 // switched by chance and not all are on in any world, since what is always on hides what only
 // happens without it (Groce et al., "Swarm Testing", ISSTA 2012).
 
+import type { LimitPolicy } from "../../src/core/overload/limit-policy.ts";
 import type { SeededRandom } from "../../src/testing/index.ts";
 import type { EndpointsPlan } from "./endpoints.ts";
+import { drawLimit } from "./limits.ts";
 import { drawAdaptive, KINDS, lenient, pick, type BreakerPlan, type Kind } from "./kinds.ts";
 
 /**
@@ -84,7 +86,8 @@ const UNLIKE_SCARCITY = ["crashes", "crashesInCommit", "losses", "reentrantListe
 /** What a file has lost cannot be written back while it refuses that very row. */
 const UNLIKE_LOSSES = ["refusals"] as const;
 
-export type Feature = (typeof FEATURES)[number];
+/** `limits` is drawn apart. */
+export type Feature = (typeof FEATURES)[number] | "limits";
 
 export interface Plan {
   readonly processes: number;
@@ -98,12 +101,18 @@ export interface Plan {
   readonly guest: BreakerPlan | undefined;
   /** So many guests find room; undefined for more than ever come. */
   readonly guestsMax: number | undefined;
+  /** What limits the calls in flight. */
+  readonly limits: Readonly<Record<string, LimitPolicy | undefined>>;
   readonly deadlinesMs: Readonly<Record<string, number | undefined>>;
   has(feature: Feature): boolean;
 }
 
 /** `wants` is on in any case. */
-export function drawPlan(random: SeededRandom, wants: readonly Feature[] = []): Plan {
+export function drawPlan(
+  random: SeededRandom,
+  limitRandom: SeededRandom,
+  wants: readonly Feature[] = [],
+): Plan {
   const features = new Set<Feature>();
   // Some worlds are nearly empty and some nearly full.
   const share = pick(random, [0.2, 0.5, 0.8]);
@@ -127,6 +136,12 @@ export function drawPlan(random: SeededRandom, wants: readonly Feature[] = []): 
   for (const [name, listing] of Object.entries(endpoints)) {
     if (listing !== undefined && random.integer(3) > 0) breakers[name] = lenient();
   }
+  const isLimited = limitRandom.integer(3) === 0 || wants.includes("limits");
+  if (isLimited) features.add("limits");
+  // Each endpoint would have its own.
+  const limited = Object.keys(breakers).filter(
+    (name) => isLimited && endpoints[name] === undefined,
+  );
   const guest = features.has("guests") ? drawBreaker(random) : undefined;
   const isTimed = features.has("deadlines");
   return {
@@ -135,6 +150,7 @@ export function drawPlan(random: SeededRandom, wants: readonly Feature[] = []): 
     isDurable: processes > 1 || random.integer(8) > 0,
     breakers,
     endpoints,
+    limits: Object.fromEntries(limited.map((name) => [name, drawLimit(limitRandom)])),
     guest,
     guestsMax: isScarce ? 1 + random.integer(3) : undefined,
     deadlinesMs: {

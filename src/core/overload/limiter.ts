@@ -134,6 +134,11 @@ export class Limiter {
     return this.#pace.latencyMs;
   }
 
+  /** Milliseconds between two calls, where even the least limit is too much; 0 otherwise. */
+  get spaceMs(): number {
+    return this.#spacing.spaceMs;
+  }
+
   /** Whether calls are out, and for half a deadline or longer none has come back. */
   get isHung(): boolean {
     return this.#isHung;
