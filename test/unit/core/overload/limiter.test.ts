@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Demand } from "../../../../src/core/overload/demand.ts";
 import { fixedLimit } from "../../../../src/core/overload/limit-policy.ts";
 import {
   ENDED_FAILED,
@@ -306,4 +307,11 @@ test("a call let in against the limit finds the left ones gone whose time has co
   rig.limiter.leave(permit, ENDED_TIMEOUT, 0);
   rig.limiter.admitAnyway(0, 1000);
   assert.deepEqual([rig.limiter.inFlight, rig.limiter.abandoned], [1, 0]);
+});
+
+test("no time is no rate, however many call in it", () => {
+  const demand = new Demand(0);
+  demand.add(0);
+  demand.measure(0, 10, 10);
+  assert.equal(demand.perSecond(0), 0);
 });
