@@ -51,7 +51,7 @@ The first 1,000 upstreams and 200 operations of each get labels of their own; th
 as \`__overflow__\`. Label values longer than 128 characters are cut and end in a hash.
 
 An upstream that is called with one operation has about 42 lines, each operation more adds 24, and each that
-fails or times out 16: a scrape limit of 5,000 samples is enough for some 80 of them. \`npm run bench\` measures a
+fails or times out 16; a limiter of calls in flight has 31, and so has each endpoint's: a scrape limit of 5,000 samples is enough for some 60 of them. \`npm run bench\` measures a
 scrape of 1,000.
 
 The buckets of \`switchgear_request_duration_seconds\` are fixed, from 5 ms to 30 s. Prometheus can keep them as
@@ -164,6 +164,7 @@ of the runtime are lines, too. \`createLogger\` does the same in your own servic
 | \`HBCB-006\` | warn | somebody tripped the breaker |
 | \`HBCB-007\` | error | an alert callback failed |
 | \`SG_CALL\` | warn | a call failed or timed out: its cause |
+| \`SG_LIMIT\` | error or info | an upstream hangs, as its limiter sees it, or answers again |
 | \`SG_MODE\` | warn | somebody changed the breaker's mode |
 | \`SG_STATE\` | info or warn | a breaker that recovers by itself sent probes, closed, or found its upstream still down |
 | \`SG_TASK\` | info, warn or error | a monitoring task started, ended, or had to be ended |

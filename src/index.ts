@@ -87,6 +87,7 @@ export type {
 } from "./pipeline/registry-options.ts";
 export type { Switchgear } from "./pipeline/registry.ts";
 export type { UpstreamStatus } from "./pipeline/call/status.ts";
+export type { LimitStatus } from "./pipeline/overload/status.ts";
 export type { Upstream } from "./pipeline/call/upstream.ts";
 
 export interface SwitchgearOptions extends RegistryOptions {

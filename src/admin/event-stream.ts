@@ -31,6 +31,7 @@ const TYPES = [
   "reset",
   "reset-denied",
   "recovery",
+  "limit",
   "mode",
   "store-error",
   "store-recovered",

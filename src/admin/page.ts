@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Switchgear } from "../pipeline/registry.ts";
 import type { EndpointStatus, UpstreamStatus } from "../pipeline/call/status.ts";
+import type { LimitStatus, TierStatus } from "../pipeline/overload/status.ts";
 import { refusedAudits, storeTrouble } from "./views.ts";
 
 /** More rows help nobody; the tripped ones come first. */
@@ -57,7 +58,7 @@ export function statusPage(gear: Switchgear, version: string, summary: Summary):
 ${rows.map((status) => tableRow(status)).join("\n")}
 </tbody>
 </table>
-${endpointsTable(rows)}${ratesTable(rows)}
+${endpointsTable(rows)}${limitsTable(rows)}${ratesTable(rows)}
 ${left > 0 ? `<p>${left} more are in the JSON.</p>` : ""}
 <p><a href="api/circuit-breakers/status">Status as JSON</a> · <a href="api/circuit-breakers/history">History</a> · <a href="metrics">Metrics</a> · <a href="readyz">Readiness</a></p>
 <p>Version ${escapeHtml(version)}${Object.entries(summary)
@@ -102,6 +103,36 @@ function endpointRow(upstream: string, endpoint: EndpointStatus): string {
   const isOut = state === "cooling-down" || state === "half-open";
   const latency = endpoint.avgLatencyMs === null ? "–" : `${endpoint.avgLatencyMs.toFixed(1)} ms`;
   return `<tr${isOut ? ' class="tripped"' : ""}><td>${escapeHtml(upstream)}</td><td>${state}</td><td class="e">${escapeHtml(name)}</td><td class="n">${consecutiveFailures} / ${adaptiveThreshold}</td><td class="n">${healthScore.toFixed(2)}</td><td class="n">${latency}</td><td class="n">${endpoint.inFlight}</td><td>${when(endpoint.lastOpenedAt)}</td></tr>`;
+}
+
+function limitsTable(statuses: readonly UpstreamStatus[]): string {
+  const rows = statuses.flatMap(({ upstream, limit, endpoints }) =>
+    [{ name: "–", limit }, ...endpoints].flatMap(({ name, limit: own }) =>
+      own === null ? [] : [limitRow(upstream, name, own)],
+    ),
+  );
+  if (rows.length === 0) return "";
+  return `<h2>Limits</h2>
+<table>
+<thead><tr><th>Upstream</th><th>State</th><th>Endpoint</th><th>Kind</th><th>In flight</th><th>Abandoned</th><th>Waiting</th><th>Latency</th><th>When idle</th><th>Refused</th><th>Of these critical_plus</th></tr></thead>
+<tbody>
+${rows.slice(0, ROWS_MAX).join("\n")}
+</tbody>
+</table>`;
+}
+
+function limitRow(upstream: string, endpoint: string, limit: LimitStatus): string {
+  const { isHung, isFrozen, tiers } = limit;
+  const state = isHung ? "hung" : isFrozen ? "frozen" : "normal";
+  const ms = (latency: number | null): string =>
+    latency === null ? "–" : `${latency.toFixed(1)} ms`;
+  const refused = Object.values(tiers).map((tier) => refusedOf(tier));
+  const all = refused.reduce((sum, count) => sum + count, 0);
+  return `<tr${isHung ? ' class="tripped"' : ""}><td>${escapeHtml(upstream)}</td><td>${state}</td><td class="e">${escapeHtml(endpoint)}</td><td>${limit.kind}</td><td class="n">${limit.inFlight} / ${limit.limit}</td><td class="n">${limit.abandoned}</td><td class="n">${limit.waiting}</td><td class="n">${ms(limit.latencyMs)}</td><td class="n">${ms(limit.baseMs)}</td><td class="n">${all}</td><td class="n">${refusedOf(tiers.critical_plus)}</td></tr>`;
+}
+
+function refusedOf({ refused }: TierStatus): number {
+  return refused.limit + refused.priority + refused.no_time;
 }
 
 function ratesTable(statuses: readonly UpstreamStatus[]): string {

@@ -38,6 +38,8 @@ export interface BookmakerView {
   readonly persisted: boolean;
   readonly inFlight: number;
   readonly abandoned: number;
+  /** What limits the calls in flight; of several endpoints each has its own. */
+  readonly limit: UpstreamStatus["limit"];
   /** Rate limits, the upstream's own first, and what is left of them. */
   readonly rates: UpstreamStatus["rates"];
 }
@@ -71,6 +73,7 @@ export function bookmakerView(status: UpstreamStatus): BookmakerView {
     persisted: status.persisted,
     inFlight: status.inFlight,
     abandoned: status.abandoned,
+    limit: status.limit,
     rates: status.rates,
   };
 }

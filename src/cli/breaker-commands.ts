@@ -7,6 +7,16 @@ import { orDash, printJson, printTable, say, when } from "./print.ts";
 
 export const API = "/api/circuit-breakers";
 
+const limitSchema = z
+  .object({
+    limit: z.number(),
+    inFlight: z.number(),
+    isHung: z.boolean(),
+  })
+  .nullable()
+  // Of a server that knows none yet.
+  .default(null);
+
 const statusSchema = z.object({
   bookmaker: z.string(),
   tripped: z.boolean(),
@@ -25,6 +35,8 @@ const statusSchema = z.object({
   lastResetBy: z.string().nullable(),
   lastResetReason: z.string().nullable(),
   persisted: z.boolean(),
+  inFlight: z.number(),
+  limit: limitSchema,
   trippedUntil: z.number().nullable(),
   trippedBy: z
     .looseObject({ rule: z.string(), threshold: z.number() })
@@ -56,6 +68,7 @@ const statusSchema = z.object({
       healthScore: z.number(),
       avgLatencyMs: z.number().nullable(),
       lastOpenedAt: z.number().nullable(),
+      limit: limitSchema,
     }),
   ),
 });
@@ -98,7 +111,17 @@ export async function statusCommand(
   if (statuses.length === 0) say("no upstream is configured");
   else {
     printTable(
-      ["NAME", "KIND", "STATE", "FAILURES", "TRIPS", "LATENCY", "TRIPPED AT", "LAST ERROR"],
+      [
+        "NAME",
+        "KIND",
+        "STATE",
+        "FAILURES",
+        "TRIPS",
+        "LATENCY",
+        "IN FLIGHT",
+        "TRIPPED AT",
+        "LAST ERROR",
+      ],
       statuses.map(statusRow),
     );
     printEndpoints(statuses);
@@ -127,6 +150,7 @@ function statusRow(status: Status): string[] {
     failuresOf(status),
     String(status.tripCount),
     status.avgLatency === null ? "-" : `${status.avgLatency.toFixed(1)} ms`,
+    inFlightOf(status),
     when(status.trippedAt),
     orDash(status.lastError),
   ];
@@ -136,6 +160,11 @@ function statusRow(status: Status): string[] {
 function failuresOf({ failures, failureThreshold, window, health }: Status): string {
   if (window === null) return `${failures}/${health?.adaptiveThreshold ?? failureThreshold}`;
   return `${failures} of ${window.calls} calls`;
+}
+
+/** Against the limit, where there is one: those, too, that nobody waits for any more. */
+function inFlightOf({ inFlight, limit }: Pick<Status, "inFlight" | "limit">): string {
+  return limit === null ? String(inFlight) : `${limit.inFlight}/${limit.limit}`;
 }
 
 function percent(share: number): string {
@@ -165,7 +194,7 @@ function printEndpoints(statuses: readonly Status[]): void {
       `${one.consecutiveFailures}/${one.adaptiveThreshold}`,
       one.healthScore.toFixed(2),
       one.avgLatencyMs === null ? "-" : `${one.avgLatencyMs.toFixed(1)} ms`,
-      String(one.inFlight),
+      inFlightOf(one),
       when(one.lastOpenedAt),
     ]),
   );
@@ -192,6 +221,16 @@ function printRates(statuses: readonly Status[]): void {
   printTable(["NAME", "OPERATION", "RATE", "LEFT", "NEXT IN"], rows);
 }
 
+function whoHangs({ bookmaker, limit, endpoints }: Status): string[] {
+  return [{ name: undefined, limit }, ...endpoints].flatMap(({ name, limit: own }) => {
+    if (own?.isHung !== true) return [];
+    const who = name === undefined ? bookmaker : `${name} of ${bookmaker}`;
+    return [
+      `${who}: hangs; nothing has come back for half a deadline or longer, and ${own.limit} calls may be in flight until something does`,
+    ];
+  });
+}
+
 function notes(status: Status): string[] {
   const { bookmaker, tripped, cooldownRemainingMs, persisted, window } = status;
   return [
@@ -199,6 +238,7 @@ function notes(status: Status): string[] {
     ...(window?.rampPercent === null || window === null
       ? []
       : [`${bookmaker}: coming back, ${window.rampPercent} % of calls are let in`]),
+    ...whoHangs(status),
     ...(tripped && cooldownRemainingMs > 0
       ? [`${bookmaker}: a reset needs --force for ${Math.ceil(cooldownRemainingMs / 1000)} s more`]
       : []),

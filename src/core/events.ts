@@ -149,6 +149,16 @@ export type GuardEvent =
       readonly stats: AdaptiveStats;
     }
   | {
+      /** Nothing has come back from the upstream for half a deadline and more, or something does again. */
+      readonly type: "limit";
+      /** Which one; undefined for an upstream without endpoints. */
+      readonly endpoint: string | undefined;
+      readonly isHung: boolean;
+      /** Calls that may be in flight from now on. */
+      readonly limit: number;
+      readonly inFlight: number;
+    }
+  | {
       readonly type: "mode";
       readonly from: OperatorMode;
       readonly to: OperatorMode;
@@ -233,6 +243,7 @@ const TYPES: Readonly<Record<EventType, true>> = {
   settled: true,
   failed: true,
   endpoint: true,
+  limit: true,
   mode: true,
   task: true,
   "store-error": true,

@@ -13,7 +13,7 @@ import type { Random } from "../core/random.ts";
 import { BreakerGuard } from "./breaker/guard.ts";
 import { Complaints } from "./call/complaints.ts";
 import { Watching } from "./call/watching.ts";
-import { LimitGuard } from "./overload/guard.ts";
+import { LimitGuard, type LimitGuardParts } from "./overload/guard.ts";
 import { OVERFLOW_NAME } from "./call/stats.ts";
 import { DeadlineQueue } from "./call/deadline.ts";
 import { EndpointSet } from "./endpoints/set.ts";
@@ -358,7 +358,7 @@ export class Switchgear implements AsyncDisposable {
     if (guard.policy !== options.breaker) guard.changePolicy(options.breaker);
     if (before?.mode !== options.mode) guard.configureMode(options.mode ?? "normal");
     const endpoints = this.#endpointsOf(name, options, emitter, upstream.endpoints);
-    const limits = this.#limitsOf(options, upstream.limits);
+    const limits = this.#limitsOf(name, options, emitter, upstream.limits);
     upstream.configure({ ...upstreamSettings(options), limits }, endpoints);
   }
 
@@ -376,7 +376,7 @@ export class Switchgear implements AsyncDisposable {
       {
         ...upstreamSettings(options),
         operationsMax: this.#limits.operations,
-        limits: this.#limitsOf(options, undefined),
+        limits: this.#limitsOf(name, options, emitter, undefined),
       },
       this.#upstreamPorts,
       this.#endpointsOf(name, options, emitter),
@@ -402,7 +402,11 @@ export class Switchgear implements AsyncDisposable {
         ),
         policy: endpointBreaker ?? adaptive(),
         before,
-        limits: (known) => this.#limiterOf(options, known),
+        limits: (endpoint, known, isSamePlace) =>
+          this.#limiterOf(options, isSamePlace, {
+            before: known,
+            onHung: limitTeller(upstream, endpoint, emitter, scheduler),
+          }),
         onEvent: (endpoint, event) => {
           if (event.type !== "transition") return;
           const { from, to, cause } = event;
@@ -419,18 +423,27 @@ export class Switchgear implements AsyncDisposable {
   }
 
   /** Of an upstream that is one place; where there are several, each has its own. */
-  #limitsOf(options: UpstreamOptions, before: LimitGuard | undefined): LimitGuard | undefined {
-    return options.endpoints === undefined ? this.#limiterOf(options, before) : undefined;
-  }
-
-  /** What was learnt stays, unless it was learnt under other options. */
-  #limiterOf(
-    { limit, deadlineMs }: UpstreamOptions,
+  #limitsOf(
+    name: string,
+    options: UpstreamOptions,
+    emitter: Emitter,
     before: LimitGuard | undefined,
   ): LimitGuard | undefined {
+    if (options.endpoints !== undefined) return undefined;
+    const onHung = limitTeller(name, undefined, emitter, this.#ports.scheduler);
+    return this.#limiterOf(options, true, { before, onHung });
+  }
+
+  /** What was learnt stays, unless it was learnt under other options, or of another place. */
+  #limiterOf(
+    { limit, deadlineMs }: UpstreamOptions,
+    isSamePlace: boolean,
+    parts: LimitGuardParts,
+  ): LimitGuard | undefined {
     if (limit === undefined) return undefined;
-    const isSame = before?.policy === limit && before.deadlineMs === deadlineMs;
-    return isSame ? before : new LimitGuard(limit, deadlineMs, this.#ports.scheduler);
+    const { before } = parts;
+    const isSame = isSamePlace && before?.policy === limit && before.deadlineMs === deadlineMs;
+    return isSame ? before : new LimitGuard(limit, deadlineMs, this.#ports.scheduler, parts);
   }
 
   #admitName(name: string, options: UpstreamOptions): Upstream {
@@ -476,6 +489,19 @@ export class Switchgear implements AsyncDisposable {
     // Told when all are taken over: what a listener orders must not write over a row yet to come.
     for (const guard of taken) guard.announce();
   }
+}
+
+function limitTeller(
+  upstream: string,
+  endpoint: string | undefined,
+  emitter: Emitter,
+  clock: Scheduler,
+): LimitGuardParts["onHung"] {
+  return ({ limiter }, isHung) => {
+    if (!emitter.hears("limit")) return;
+    const { limit, inFlight } = limiter;
+    emitter.emit({ type: "limit", upstream, endpoint, isHung, limit, inFlight, at: clock.now() });
+  };
 }
 
 function byName(a: Upstream, b: Upstream): number {

@@ -2,7 +2,13 @@
 // with endpoints, calls with and without success, refusals for each reason that a rule or a runbook asks for, and a store
 // that fails.
 
-import { createSwitchgear, latching, memoryStore, slidingWindow } from "../../src/index.ts";
+import {
+  adaptiveLimit,
+  createSwitchgear,
+  latching,
+  memoryStore,
+  slidingWindow,
+} from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
 import type { Store } from "../../src/pipeline/ports.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
@@ -34,6 +40,7 @@ export async function livePage(): Promise<string> {
         breaker: latching({ failureThreshold: FAILURES * 2 }),
         endpoints: ["http://c.example"],
       },
+      limited: { breaker: latching(), limit: adaptiveLimit() },
     },
     store,
     sampler: { systemLoad: () => 1 },
@@ -49,6 +56,7 @@ export async function livePage(): Promise<string> {
       upstream.tryAcquire({ operation: "odds" });
       upstream.tryAcquire({ operation: "odds", load: 1000 });
     }
+    for (let n = 0; n < 100; n += 1) gear.upstream("limited").tryAcquire({ operation: "odds" });
     for (let n = 0; n < FAILURES; n += 1) {
       const admission = gear.upstream("stranded").tryAcquire({ operation: "odds" });
       if (admission.admitted) admission.settle({ outcome: "failed", latencyMs: 10 });

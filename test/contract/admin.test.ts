@@ -160,6 +160,7 @@ describe("reads", () => {
       persisted: true,
       inFlight: 0,
       abandoned: 0,
+      limit: null,
       rates: [],
     };
     assert.deepEqual(body["bookmakers"], [

@@ -9,7 +9,14 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
-import { createSwitchgear, latching, memoryStore, slidingWindow } from "../../src/index.ts";
+import {
+  adaptiveLimit,
+  createSwitchgear,
+  fixedLimit,
+  latching,
+  memoryStore,
+  slidingWindow,
+} from "../../src/index.ts";
 import type { LatchingOptions, Store, Switchgear, UpstreamOptions } from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
 import { METRICS, type Metric } from "../../src/telemetry/series/catalogue.ts";
@@ -22,6 +29,7 @@ function makeGear(
     breaker?: LatchingOptions;
     store?: Store;
     others?: Readonly<Record<string, UpstreamOptions>>;
+    clock?: VirtualClock;
   } = {},
 ): Switchgear {
   const upstream = { breaker: latching(options.breaker) };
@@ -30,7 +38,7 @@ function makeGear(
     otherUpstreams: upstream,
     store: options.store ?? memoryStore(),
     sampler: { systemLoad: () => 0.95 },
-    clock: new VirtualClock(),
+    clock: options.clock ?? new VirtualClock(),
   });
 }
 
@@ -63,14 +71,21 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
   };
   const others = {
     window: { breaker: slidingWindow({ slowCallMs: 100 }) },
-    feeds: { breaker: latching(), endpoints: ["http://a", "http://b"] },
+    feeds: { breaker: latching(), endpoints: ["http://a", "http://b"], limit: fixedLimit(9) },
+    limited: { breaker: latching(), limit: adaptiveLimit() },
   };
-  const gear = makeGear({ breaker: { failureThreshold: 2 }, store: broken, others });
+  const clock = new VirtualClock();
+  const gear = makeGear({ breaker: { failureThreshold: 2 }, store: broken, others, clock });
   script(gear);
   for (const name of Object.keys(others)) {
     const admission = gear.upstream(name).tryAcquire();
     assert.ok(admission.admitted);
     admission.settle({ outcome: "ok", latencyMs: 150 });
+  }
+  for (let n = 0; n < 100; n += 1) {
+    const admission = gear.upstream("limited").tryAcquire();
+    clock.advance(10);
+    if (admission.admitted) admission.settle({ outcome: "ok" });
   }
 
   assert.equal(gear.monitors.active, 0);
@@ -117,7 +132,7 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
 /** One family has two kinds of things, told apart by the label that they have. */
 function labelsOf(metric: Metric, labels: ReadonlyMap<string, string>): readonly string[] {
   const { orLabels } = metric;
-  return orLabels !== undefined && labels.has(orLabels[0] ?? "") ? orLabels : metric.labels;
+  return orLabels?.every((label) => labels.has(label)) === true ? orLabels : metric.labels;
 }
 
 function memoryStoreLike(): Store {

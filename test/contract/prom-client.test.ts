@@ -4,7 +4,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { EndpointBreaker } from "../../src/compat/index.ts";
-import { adaptive, createSwitchgear, latching, slidingWindow } from "../../src/index.ts";
+import {
+  adaptive,
+  adaptiveLimit,
+  createSwitchgear,
+  fixedLimit,
+  latching,
+  slidingWindow,
+} from "../../src/index.ts";
 import type { Switchgear } from "../../src/index.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { registerFamilies, registerSwitchgear } from "../../src/telemetry/prom-client.ts";
@@ -18,8 +25,12 @@ function history(): Switchgear {
   const gear = createSwitchgear({
     upstreams: {
       'a"b\\n\nc': { breaker: latching({ failureThreshold: 2 }) },
-      window: { breaker: slidingWindow({ slowCallMs: 100 }) },
-      feeds: { breaker: adaptive(), endpoints: ["http://a/?x=1&y", "http://b"] },
+      window: { breaker: slidingWindow({ slowCallMs: 100 }), limit: fixedLimit(1) },
+      feeds: {
+        breaker: adaptive(),
+        endpoints: ["http://a/?x=1&y", "http://b"],
+        limit: adaptiveLimit(),
+      },
     },
     sampler: { systemLoad: () => 0.5 },
     clock: new VirtualClock(),

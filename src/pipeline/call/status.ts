@@ -12,6 +12,7 @@ import { RAMP_PERCENT } from "../../core/breaker/sliding-window/ramp.ts";
 import type { SlidingWindowSnapshot } from "../../core/breaker/sliding-window/snapshot.ts";
 import type { OperatorMode, TripEvent } from "../../core/events.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
+import { limitStatus, type LimitStatus } from "../overload/status.ts";
 import type { RateStatus } from "./rate-limits.ts";
 
 /** What a sliding-window breaker judges by, as of now. */
@@ -67,6 +68,8 @@ export interface UpstreamStatus {
   readonly inFlight: number;
   /** Calls that timed out or were aborted, and still run. */
   readonly abandoned: number;
+  /** What limits the calls in flight; null where nothing does, or each endpoint has its own. */
+  readonly limit: LimitStatus | null;
   /** Its rate limits: its own first, then those of operations. */
   readonly rates: readonly RateStatus[];
   /** Its base URLs, where it has several; each has a breaker of its own. */
@@ -105,6 +108,8 @@ export interface EndpointStatus {
   readonly avgLatencyMs: number | null;
   /** Epoch milliseconds; null before the first time. */
   readonly lastOpenedAt: number | null;
+  /** What limits the calls in flight to it; null where nothing does. */
+  readonly limit: LimitStatus | null;
 }
 
 /** What metrics read of an endpoint. */
@@ -134,6 +139,7 @@ export function statusOf(
   | "persisted"
   | "inFlight"
   | "abandoned"
+  | "limit"
   | "rates"
   | "endpoints"
 > {
@@ -189,6 +195,7 @@ export function endpointStatus(endpoint: Endpoint): EndpointStatus {
     healthScore: stats.healthScore,
     avgLatencyMs: stats.avgLatencyMs === 0 ? null : stats.avgLatencyMs,
     lastOpenedAt: stats.lastOpenedAt,
+    limit: endpoint.limits === undefined ? null : limitStatus(endpoint.limits),
   };
 }
 

@@ -24,6 +24,7 @@ import {
 } from "../orders.ts";
 import type { Clock } from "../ports.ts";
 import type { LimitGuard } from "../overload/guard.ts";
+import { limitStatus, type MeteredLimit } from "../overload/status.ts";
 import type { Admission, CallOptions, Refused } from "./admission.ts";
 import { AdmittedCall } from "./admissions.ts";
 import { adopted } from "./adopt.ts";
@@ -385,6 +386,7 @@ export class Upstream {
       persisted: this.#guard.isSaved,
       inFlight: this.#books.inFlight,
       abandoned: this.#books.abandoned,
+      limit: this.#door.limits === undefined ? null : limitStatus(this.#door.limits),
       rates: this.#door.rates?.statuses(this.#clock.monotonic()) ?? [],
       endpoints:
         this.#door.endpoints === undefined
@@ -429,6 +431,15 @@ export class Upstream {
     const { lastOpenedAt } = this.#guard;
     const own = { name, upstream: undefined, ok, failures, lastOpenedAt };
     return [...meters, { ...meterOfSnapshot(snapshot), ...own }];
+  }
+
+  /** Whatever limits the calls in flight, for metrics: of the upstream, or of each endpoint. */
+  get meteredLimits(): MeteredLimit[] {
+    const { endpoints, limits } = this.#door;
+    const places = endpoints?.endpoints ?? [{ name: undefined, limits }];
+    return places.flatMap(({ name: endpoint, limits: guard }) =>
+      guard === undefined ? [] : [{ endpoint, guard }],
+    );
   }
 
   get counters(): Readonly<BreakerCounters> {

@@ -56,8 +56,14 @@ export interface EndpointSetOptions {
    * as it is, of another one its state is. Default: all begin anew.
    */
   readonly before?: EndpointSet | undefined;
-  /** Makes the limiter of each that is listed, given the one it had before. Default: nothing limits them. */
-  readonly limits?: ((before: LimitGuard | undefined) => LimitGuard | undefined) | undefined;
+  /** Makes the limiter of each that is listed, given the one that its name had. Default: nothing limits them. */
+  readonly limits?:
+    | ((
+        endpoint: string,
+        before: LimitGuard | undefined,
+        isSamePlace: boolean,
+      ) => LimitGuard | undefined)
+    | undefined;
   /** Hears every event once, after the state is final; may call back in. */
   readonly onEvent?: (endpoint: string, event: MachineEvent) => unknown;
 }
@@ -113,7 +119,9 @@ export class EndpointSet {
       at: () => this.#instant(),
     });
     for (const endpoint of this.#table.listed) {
-      endpoint.limits = options.limits?.(endpoint.limits);
+      const known = options.before?.find(endpoint.name);
+      const isSamePlace = known?.url === endpoint.url;
+      endpoint.limits = options.limits?.(endpoint.name, known?.limits, isSamePlace);
     }
   }
 

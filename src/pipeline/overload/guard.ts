@@ -31,6 +31,13 @@ export interface TierCounts {
   wouldRefuse: number;
 }
 
+export interface LimitGuardParts {
+  /** Whose place it takes: what was counted goes on, what was learnt does not. */
+  readonly before: LimitGuard | undefined;
+  /** Told once of each change of the limiter's `isHung`, at the end of a call. */
+  readonly onHung?: ((guard: LimitGuard, isHung: boolean) => void) | undefined;
+}
+
 /** Its function has ended, or was never begun. */
 const ENDED_HERE = 0;
 /** Ended for its caller; its function runs on, and will say when it ends. */
@@ -48,19 +55,31 @@ export class LimitGuard {
   /** Calls of the most critical tier that wait for room. */
   readonly line: WaitingLine;
   /** By tier. */
-  readonly counts: readonly TierCounts[] = CRITICALITIES.map(() => ({
-    admitted: 0,
-    refused: { limit: 0, priority: 0, no_time: 0 },
-    wouldRefuse: 0,
-  }));
+  readonly counts: readonly TierCounts[];
   /** Why the last call was refused; read at once by the one who asked. */
   refusedFor: LimitReason = "limit";
   readonly #limiter: Limiter;
   #untimedLeft = 0;
+  readonly #onHung: LimitGuardParts["onHung"];
+  #isToldHung = false;
 
-  constructor(policy: LimitPolicy, deadlineMs: number | undefined, clock: Clock) {
+  constructor(
+    policy: LimitPolicy,
+    deadlineMs: number | undefined,
+    clock: Clock,
+    { before, onHung }: LimitGuardParts,
+  ) {
     this.policy = policy;
     this.deadlineMs = deadlineMs;
+    this.#onHung = onHung;
+    // Shared: calls that the one before let in may yet be refused when they are resumed.
+    this.counts =
+      before?.counts ??
+      CRITICALITIES.map(() => ({
+        admitted: 0,
+        refused: { limit: 0, priority: 0, no_time: 0 },
+        wouldRefuse: 0,
+      }));
     const nowMs = clock.monotonic();
     this.#limiter = policy.createLimiter({ nowMs, phaseMs: clock.now() - nowMs, deadlineMs });
     this.line = new WaitingLine(() => this.#limiter.queueMax);
@@ -143,14 +162,23 @@ export class LimitGuard {
   settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void {
     this.#limiter.settle(permit, ending, nowMs, latencyMs);
     if (this.line.length > 0) this.line.serve();
+    if (this.#limiter.isHung !== this.#isToldHung) this.#tellHung();
   }
 
   outlived(permit: number, ending: Ending): void {
     this.#limiter.outlived(permit, ending);
+    if (this.#limiter.isHung !== this.#isToldHung) this.#tellHung();
   }
 
   leave(permit: number, ending: Ending, nowMs: number): void {
     this.#limiter.leave(permit, ending, nowMs);
+    if (this.#limiter.isHung !== this.#isToldHung) this.#tellHung();
+  }
+
+  /** Not while a call is let in, where a listener that calls back in would be in the middle of it. */
+  #tellHung(): void {
+    this.#isToldHung = !this.#isToldHung;
+    this.#onHung?.(this, this.#isToldHung);
   }
 }
 

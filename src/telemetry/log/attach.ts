@@ -75,6 +75,7 @@ export function attachLogging(
     gear.on("recovery", (event) => log.recovery(event)),
     gear.on("refused", (event) => (event.shadow ? admittedInShadow : refused).take(event)),
     ...(failed === undefined ? [] : [gear.on("failed", (event) => failed.take(event))]),
+    gear.on("limit", (event) => log.limit(event)),
     gear.on("mode", (event) => log.mode(event)),
     gear.on("task", (event) => log.task(event)),
     gear.on("store-error", (event) => log.storeError(event)),

@@ -35,6 +35,7 @@ export const LOG_CODES = {
   trippedByHand: "HBCB-006",
   alertFailed: "HBCB-007",
   failed: "SG_CALL",
+  limit: "SG_LIMIT",
   mode: "SG_MODE",
   state: "SG_STATE",
   task: "SG_TASK",
@@ -197,6 +198,24 @@ export class BreakerLog {
       },
       `Failed ${operation} for ${upstream} after ${elapsedMs}ms: ${error}${moreLikeIt(suppressed)}`,
       isLate ? {} : activeTrace(),
+    );
+  }
+
+  limit({ upstream, endpoint, isHung, limit, inFlight }: EventOf<"limit">): unknown {
+    const who = endpoint === undefined ? upstream : `${endpoint} of ${upstream}`;
+    return this.#write(
+      isHung ? "error" : "info",
+      {
+        code: LOG_CODES.limit,
+        bookmaker: upstream,
+        ...(endpoint === undefined ? {} : { endpoint }),
+        hung: isHung,
+        limit,
+        inFlight,
+      },
+      isHung
+        ? `LIMIT: ${who} hangs: ${inFlight} calls are in flight, and nothing has come back for half a deadline or longer. Until something does, ${limit} may be.`
+        : `LIMIT: ${who} answers again: ${limit} calls may be in flight, ${inFlight} are.`,
     );
   }
 

@@ -210,11 +210,12 @@ function isSameAll(
   return true;
 }
 
-/** Both of one family, where no label set is a part of another. */
+/** Of one family, in which one label set may be a part of another. */
 function isSame(known: Labels | undefined, own: Labels): boolean {
   if (known === own) return true;
   if (known === undefined) return false;
   for (const label in own) if (known[label] !== own[label]) return false;
+  for (const label in known) if (own[label] === undefined) return false;
   return true;
 }
 

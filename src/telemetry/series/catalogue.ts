@@ -33,7 +33,28 @@ function gauge(name: string, labels: readonly string[], help: string, overflow: 
 const UPSTREAM = ["bookmaker"] as const;
 const OPERATION = ["bookmaker", "operation"] as const;
 const ENDPOINT = ["endpoint"] as const;
+/** Of an upstream's limiter, or of an endpoint's where it has several. */
+const LIMIT = ["bookmaker"] as const;
+const ENDPOINT_LIMIT = ["bookmaker", "endpoint"] as const;
 const SINCE_START = "Counted since the process started.";
+
+function limitGauge(
+  name: string,
+  help: string,
+  overflow: Overflow,
+  more: readonly string[] = [],
+): Metric {
+  const orLabels = [...ENDPOINT_LIMIT, ...more];
+  return { ...gauge(name, [...LIMIT, ...more], help, overflow), orLabels };
+}
+
+function limitCounter(name: string, help: string, more: readonly string[] = []): Metric {
+  const labels = ["criticality", ...more];
+  return {
+    ...counter(name, [...LIMIT, ...labels], `${help} ${SINCE_START}`),
+    orLabels: [...ENDPOINT_LIMIT, ...labels],
+  };
+}
 
 export const METRICS = {
   tripped: gauge(
@@ -66,7 +87,7 @@ export const METRICS = {
   rejected: counter(
     "circuit_breaker_rejected_total",
     ["bookmaker", "operation", "reason"],
-    `Calls that were refused and never reached the upstream, by reason: tripped, half_open_limit, ramping, no_endpoint, load_shed, rate_limited or closing. ${SINCE_START}`,
+    `Calls that were refused and never reached the upstream, by reason: tripped, half_open_limit, ramping, no_endpoint, limit, priority, no_time, load_shed, rate_limited or closing. ${SINCE_START}`,
   ),
   loadShed: counter(
     "load_shed_rejected_total",
@@ -251,7 +272,61 @@ export const METRICS = {
   shadowRefused: counter(
     "switchgear_shadow_refused_total",
     OPERATION,
-    `Calls that the breaker would have refused and that shadow mode admitted. ${SINCE_START}`,
+    `Calls that breaker, rate or limiter would have refused and that an operator's mode admitted. ${SINCE_START}`,
+  ),
+  limit: limitGauge(
+    "switchgear_limit_concurrency",
+    "Calls that may be in flight to the upstream, as its limiter found it or as it was set; as of the last call, as all of the limiter's. Absent where nothing limits them.",
+    "sum",
+  ),
+  limitMin: limitGauge(
+    "switchgear_limit_concurrency_min",
+    "The least that switchgear_limit_concurrency shrinks to. Absent where it is set and does not move.",
+    "sum",
+  ),
+  limitInFlight: limitGauge(
+    "switchgear_limit_in_flight",
+    "Calls in flight that count against the limit, by criticality: those, too, that nobody waits for any more, as long as they hold their upstream up.",
+    "sum",
+    ["criticality"],
+  ),
+  limitAbandoned: limitGauge(
+    "switchgear_limit_abandoned",
+    "Calls that count against the limit and that nobody waits for any more.",
+    "sum",
+  ),
+  limitWaiting: limitGauge(
+    "switchgear_limit_waiting",
+    "Calls of critical_plus that wait for room, for a tenth of their deadline at most.",
+    "sum",
+  ),
+  limitBaseLatency: limitGauge(
+    "switchgear_limit_base_latency_seconds",
+    "What the median call takes when nothing waits at the upstream, in seconds; an estimate. Absent before the first.",
+    "max",
+  ),
+  limitLatency: limitGauge(
+    "switchgear_limit_latency_seconds",
+    "What the median call takes at present, in seconds. Absent before the first.",
+    "max",
+  ),
+  limitHung: limitGauge(
+    "switchgear_limit_hung",
+    "1 while calls are out and none has come back for half a deadline or longer, where that is not usual; 0 otherwise.",
+    "max",
+  ),
+  limitAdmitted: limitCounter(
+    "switchgear_limit_admitted_total",
+    "Calls that the limiter let in, by criticality; those among them that it would have refused, too.",
+  ),
+  limitRefused: limitCounter(
+    "switchgear_limit_refused_total",
+    "Calls that the limiter refused, by criticality and reason: limit (as many in flight as may be), priority (room kept for more critical calls) or no_time (no answer to be had within the deadline). The same calls as in circuit_breaker_rejected_total: never add the two.",
+    ["reason"],
+  ),
+  limitWouldRefuse: limitCounter(
+    "switchgear_limit_would_refuse_total",
+    "Calls that the limiter would have refused and that an operator's mode admitted, by criticality.",
   ),
   mode: gauge(
     "switchgear_breaker_mode",

@@ -2,6 +2,8 @@
 // them, and what makes that many objects anew makes the collector stop everything.
 
 import type { OperatorMode, RefusalReason } from "../../core/events.ts";
+import { CRITICALITIES, type Criticality } from "../../core/overload/criticality.ts";
+import { LIMIT_REASONS, type LimitReason } from "../../pipeline/overload/guard.ts";
 import type { Labels } from "./families.ts";
 
 export class LabelSets {
@@ -14,6 +16,7 @@ export class LabelSets {
   readonly #windowCalls = new Map<string, Labels>();
   readonly #kinds = new Map<string, Labels>();
   readonly #operations = new Map<string, OperationLabelSets>();
+  readonly #limits = new Map<string, LimitLabelSets>();
 
   constructor(label: string) {
     this.#label = label;
@@ -44,6 +47,46 @@ export class LabelSets {
       () => new OperationLabelSets({ bookmaker, operation }),
     );
   }
+
+  /** Of the limiter of one endpoint; "" for that of an upstream that is one place. */
+  limit(endpoint: string): LimitLabelSets {
+    const { bookmaker } = this;
+    return made(
+      this.#limits,
+      endpoint,
+      () => new LimitLabelSets(endpoint === "" ? bookmaker : { ...bookmaker, endpoint }),
+    );
+  }
+
+  /** Endpoints come and go with configurations. */
+  keepLimits(shown: ReadonlyMap<string, unknown>): void {
+    for (const endpoint of this.#limits.keys()) {
+      if (!shown.has(endpoint)) this.#limits.delete(endpoint);
+    }
+  }
+}
+
+export class LimitLabelSets {
+  readonly all: Labels;
+  /** By tier. */
+  readonly tiers: readonly TierLabelSets[];
+
+  constructor(all: Labels) {
+    this.all = all;
+    this.tiers = CRITICALITIES.map((criticality) => tierLabelSets(all, criticality));
+  }
+}
+
+export interface TierLabelSets {
+  readonly all: Labels;
+  readonly reasons: Readonly<Record<LimitReason, Labels>>;
+}
+
+function tierLabelSets(limit: Labels, criticality: Criticality): TierLabelSets {
+  const all = { ...limit, criticality };
+  const reasons = LIMIT_REASONS.map((reason) => [reason, { ...all, reason }]);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all reasons are there
+  return { all, reasons: Object.fromEntries(reasons) as Record<LimitReason, Labels> };
 }
 
 export class OperationLabelSets {

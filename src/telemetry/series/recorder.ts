@@ -10,6 +10,7 @@
 import type { OperatorMode } from "../../core/events.ts";
 import { OVERFLOW_NAME } from "../../pipeline/call/stats.ts";
 import { Families, Floors, type MetricFamily } from "./families.ts";
+import type { MeteredLimit } from "../../pipeline/overload/status.ts";
 import { labelValue } from "./label.ts";
 import { LabelSets } from "./label-sets.ts";
 import { writeEndpoints, writeUpstream } from "./row-families.ts";
@@ -65,6 +66,8 @@ export interface MeteredUpstream {
   };
   /** Those with an adaptive breaker each; an upstream whose own breaker is adaptive is one. */
   readonly meteredEndpoints: Iterable<MeteredEndpoint>;
+  /** Of the upstream, or of each of its endpoints. */
+  readonly meteredLimits: readonly MeteredLimit[];
   snapshot(): MeteredSnapshot;
 }
 
@@ -117,6 +120,9 @@ const UPSTREAMS_MAX = 1000;
 
 /** Tripped ones shown beyond them. With more, `__overflow__` stands for the rest, and shows 1. */
 const TRIPPED_EXTRA_MAX = 1000;
+
+/** Endpoints whose limiters have series of their own; the rest share `__overflow__`, of each upstream. */
+const LIMITED_ENDPOINTS_MAX = 1000;
 
 /** Distinct operation names (G-7) of the upstreams that have no series of their own. */
 const REST_OPERATIONS_MAX = 200;
@@ -192,12 +198,18 @@ export class Recorder {
       return row;
     };
     let extra = 0;
+    let limited = 0;
     for (const upstream of this.#source.eachUpstream()) {
       const member = this.#memberOf(upstream.name);
       if (member !== undefined) {
         const row = rowOf(member.label);
         row.addGauges(upstream);
         row.addCounters(upstream.counters);
+        for (const limit of upstream.meteredLimits) {
+          const { endpoint } = limit;
+          if (endpoint !== undefined) limited += 1;
+          row.addLimit(endpointLabel(endpoint, limited > LIMITED_ENDPOINTS_MAX), limit);
+        }
         for (const counts of upstream.operations) {
           row.operation(this.#operationLabel(counts, member)).add(counts);
         }
@@ -208,6 +220,9 @@ export class Recorder {
       if (isShown) extra += 1;
       (isShown ? rowOf(labelValue(upstream.name)) : rest).addGauges(upstream);
       rest.addCounters(upstream.counters);
+      for (const limit of upstream.meteredLimits) {
+        rest.addLimit(endpointLabel(limit.endpoint, true), limit);
+      }
       for (const counts of upstream.operations) {
         rest.operation(this.#restLabel(counts.name)).add(counts);
       }
@@ -313,6 +328,11 @@ export class Recorder {
     const { version, runtime } = this.#build;
     families.add("buildInfo", { version: labelValue(version), runtime: labelValue(runtime) }, 1);
   }
+}
+
+function endpointLabel(endpoint: string | undefined, isBeyond: boolean): string {
+  if (endpoint === undefined) return "";
+  return isBeyond ? OVERFLOW_NAME : labelValue(endpoint);
 }
 
 function writeProcess(families: Families, process: MeteredProcess): void {

@@ -9,6 +9,7 @@ import {
 import type { MetricKey } from "./catalogue.ts";
 import type { Families, Floors, Labels } from "./families.ts";
 import { labelValue } from "./label.ts";
+import { writeLimit } from "./limit-rows.ts";
 import type { LabelSets, OperationLabelSets } from "./label-sets.ts";
 import type { DurationRow, MeteredEndpoint, OperationRow, UpstreamRow } from "./rows.ts";
 
@@ -28,8 +29,11 @@ export function writeUpstream(
   overflow: Floors,
 ): void {
   const isOverflow = row.label === OVERFLOW_NAME;
-  const count: Count = (key, labels, value) =>
-    families.add(key, labels, isOverflow ? overflow.raise(key, labels, value) : value);
+  const neverFalling: Count = (key, labels, value) =>
+    families.add(key, labels, overflow.raise(key, labels, value));
+  const count: Count = isOverflow
+    ? neverFalling
+    : (key, labels, value) => families.add(key, labels, value);
   if (row.hasGauges) writeGauges(families, row, sets);
   if (!row.hasCounters) return;
   const { bookmaker, late } = sets;
@@ -40,6 +44,15 @@ export function writeUpstream(
   count("late", late.failure, row.lateFailed);
   count("invalidSamples", bookmaker, row.invalidSamples);
   if (row.window !== undefined) writeWindow(families, row, row.window, sets, count);
+  for (const [endpoint, limit] of row.limits) {
+    writeLimit(
+      families,
+      limit,
+      sets.limit(endpoint),
+      endpoint === OVERFLOW_NAME ? neverFalling : count,
+    );
+  }
+  sets.keepLimits(row.limits);
   for (const [operation, counts] of row.operations) {
     writeOperation(
       families,

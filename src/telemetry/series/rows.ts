@@ -2,6 +2,8 @@
 // Counts are summed; of states and averages the worst one is shown.
 
 import { TIMED_OUTCOMES, type TimedOutcome } from "../../pipeline/call/stats.ts";
+import type { MeteredLimit } from "../../pipeline/overload/status.ts";
+import { LimitRow } from "./limit-rows.ts";
 import { REFUSAL_REASONS, type OperatorMode, type RefusalReason } from "../../core/events.ts";
 
 export interface OperationCounts {
@@ -104,6 +106,8 @@ export class UpstreamRow {
   lateFailed = 0;
   invalidSamples = 0;
   readonly operations = new Map<string, OperationRow>();
+  /** By endpoint, "" for those of upstreams that are one place. */
+  readonly limits = new Map<string, LimitRow>();
 
   constructor(label: string) {
     this.label = label;
@@ -150,6 +154,15 @@ export class UpstreamRow {
     this.lateOk += counters.lateOk;
     this.lateFailed += counters.lateFailed;
     this.invalidSamples += counters.invalidSamples;
+  }
+
+  addLimit(endpoint: string, { guard }: MeteredLimit): void {
+    let row = this.limits.get(endpoint);
+    if (row === undefined) {
+      row = new LimitRow();
+      this.limits.set(endpoint, row);
+    }
+    row.add(guard);
   }
 
   operation(label: string): OperationRow {

@@ -59,6 +59,7 @@ function fakeUpstream(name: string, operations: OperationStats[]): MeteredUpstre
     abandoned: 0,
     operations,
     meteredEndpoints: [],
+    meteredLimits: [],
     counters: { trips: 0, resets: 0, resetsDenied: 0, lateOk: 0, lateFailed: 0, invalidSamples: 0 },
     snapshot: () => ({
       kind: "latching",
@@ -122,7 +123,7 @@ describe("recorder", () => {
     const missing = Object.values(METRICS)
       .filter(({ name }) => !families.some(({ metric }) => metric.name === name))
       .map(({ name }) => name);
-    // Those that need a failing store, another kind of breaker, endpoints, tasks or shadow mode.
+    // Those that need a failing store, another kind of breaker, endpoints, tasks, shadow mode or a limiter.
     assert.deepEqual(missing, [
       "circuit_breaker_persistence_errors_total",
       "switchgear_window_state",
@@ -140,6 +141,7 @@ describe("recorder", () => {
       "switchgear_endpoint_info",
       "switchgear_endpoint_calls_total",
       "switchgear_shadow_refused_total",
+      ...missing.filter((name) => name.startsWith("switchgear_limit_")),
       // Of the gateway.
       "switchgear_gateway_answers_total",
       "switchgear_event_loop_delay_seconds",
