@@ -54,6 +54,7 @@ const schema = z.strictObject({
   stuckOpenAfter: duration,
   modeForgottenAfter: duration,
   shedShare: share,
+  criticalRefused: z.strictObject({ share, calls: count }),
   endpointSuccessRatio: share,
   missedFor: duration,
 });

@@ -6,8 +6,10 @@ import {
   adaptiveLimit,
   createSwitchgear,
   latching,
+  fixedLimit,
   memoryStore,
   slidingWindow,
+  type Upstream,
 } from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
 import type { Store } from "../../src/pipeline/ports.ts";
@@ -31,20 +33,25 @@ export async function livePage(): Promise<string> {
       throw new StoreError("SQLITE_FULL", "disk full");
     },
   };
+  const clock = new VirtualClock();
   const gear = createSwitchgear({
     upstreams: {
       draftkings: { breaker: latching({ failureThreshold: 1 }) },
       pinnacle: { breaker: slidingWindow() },
-      feeds: { breaker: latching(), endpoints: ["http://a.example", "http://b.example"] },
+      feeds: {
+        breaker: latching(),
+        endpoints: ["http://a.example", "http://b.example"],
+        limit: adaptiveLimit(),
+      },
       stranded: {
         breaker: latching({ failureThreshold: FAILURES * 2 }),
         endpoints: ["http://c.example"],
       },
-      limited: { breaker: latching(), limit: adaptiveLimit() },
+      limited: { breaker: latching(), limit: fixedLimit(3) },
     },
     store,
     sampler: { systemLoad: () => 1 },
-    clock: new VirtualClock(),
+    clock,
   });
   try {
     for (const name of ["draftkings", "pinnacle", "feeds"]) {
@@ -56,7 +63,7 @@ export async function livePage(): Promise<string> {
       upstream.tryAcquire({ operation: "odds" });
       upstream.tryAcquire({ operation: "odds", load: 1000 });
     }
-    for (let n = 0; n < 100; n += 1) gear.upstream("limited").tryAcquire({ operation: "odds" });
+    await fill(gear.upstream("limited"), clock);
     for (let n = 0; n < FAILURES; n += 1) {
       const admission = gear.upstream("stranded").tryAcquire({ operation: "odds" });
       if (admission.admitted) admission.settle({ outcome: "failed", latencyMs: 10 });
@@ -70,4 +77,20 @@ export async function livePage(): Promise<string> {
   } finally {
     await gear.close();
   }
+}
+
+/** Until its limiter has refused for each of its reasons. */
+async function fill(upstream: Upstream, clock: VirtualClock): Promise<void> {
+  const critical = { operation: "odds", criticality: "critical_plus" } as const;
+  for (let n = 0; n < 60; n += 1) {
+    const admission = upstream.tryAcquire(critical);
+    clock.advance(10);
+    if (admission.admitted) admission.settle({ outcome: "ok" });
+  }
+  for (let n = 0; n < 3; n += 1) {
+    upstream.tryAcquire({ operation: "odds", criticality: "sheddable" });
+  }
+  await upstream.execute(() => "late", { ...critical, deadlineMs: 5 }).catch(() => {});
+  upstream.tryAcquire(critical);
+  upstream.tryAcquire(critical);
 }

@@ -23,6 +23,8 @@ const BREAKERS = [
   ["CircuitBreakerWindowOpen", "warning"],
   ["CircuitBreakerEndpointCoolingDown", "warning"],
   ["CircuitBreakerSuccessRatioLow", "warning"],
+  ["CircuitBreakerCriticalRefused", "critical"],
+  ["CircuitBreakerLimitAtFloor", "warning"],
   ["SwitchgearErrorBudgetBurn", "critical"],
   ["SwitchgearErrorBudgetBurn", "warning"],
 ] as const;
@@ -50,6 +52,8 @@ export const PAIRS: readonly Pair[] = [
     "CircuitBreakerWindowOpen",
     "CircuitBreakerEndpointCoolingDown",
     "CircuitBreakerSuccessRatioLow",
+    "CircuitBreakerCriticalRefused",
+    "CircuitBreakerLimitAtFloor",
     BURN,
   ]),
   ...ofBookmaker("CircuitBreakerMostlyOpen", [
@@ -57,14 +61,19 @@ export const PAIRS: readonly Pair[] = [
     "CircuitBreakerWindowOpen",
     "CircuitBreakerEndpointCoolingDown",
     "CircuitBreakerSuccessRatioLow",
+    "CircuitBreakerCriticalRefused",
+    "CircuitBreakerLimitAtFloor",
     BURN,
   ]),
   ...ofBookmaker("CircuitBreakerNoEndpoint", [
     "CircuitBreakerMostlyOpen",
     "CircuitBreakerEndpointCoolingDown",
     "CircuitBreakerSuccessRatioLow",
+    "CircuitBreakerCriticalRefused",
+    "CircuitBreakerLimitAtFloor",
     BURN,
   ]),
+  ...ofBookmaker("CircuitBreakerCriticalRefused", ["CircuitBreakerLimitAtFloor", BURN]),
   ...["critical", "warning"].flatMap((severity): Pair[] => [
     {
       source: [BURN, "critical", { slo: "success" }],

@@ -49,8 +49,10 @@ export function routesOf(route: Route): Route[] {
 
 /** A severity that changes changes who is woken. */
 export const RECEIVERS: Labels = {
+  "CircuitBreakerCriticalRefused critical": "pagerduty",
   "CircuitBreakerEndpointCoolingDown warning": "tickets",
   "CircuitBreakerFlapping warning": "tickets",
+  "CircuitBreakerLimitAtFloor warning": "tickets",
   "CircuitBreakerLoadShedding warning": "tickets",
   "CircuitBreakerManyTripped critical": "pagerduty",
   "CircuitBreakerMostlyOpen critical": "pagerduty",

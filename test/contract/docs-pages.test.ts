@@ -47,6 +47,7 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
     "ts ts ts ts ts ts bash bash js sql ts",
     ["acceptance/hyper-bun-docs.test.ts"],
   ],
+  "docs/limits.md": ["yaml js", ["contract/docs-pages.test.ts"]],
   "docs/metrics.md": ["js js", ["contract/docs-pages.test.ts"]],
   "docs/rates.md": ["yaml js yaml", ["contract/docs-pages.test.ts"]],
   // What PagerDuty received, written by `npm run page-proof`: no program.
@@ -232,6 +233,36 @@ describe("docs/rates.md", () => {
     assert.equal(await check(replicas), "ok: 1 upstream: draftkings\n");
     const [rate] = gearOf(replicas).upstream("draftkings").status().rates;
     assert.deepEqual([rate?.perSecond, rate?.burst], [100 / 4, 20 / 4]);
+  });
+});
+
+describe("docs/limits.md", () => {
+  test("its configuration limits as it says, the critical calls last", async () => {
+    const [yaml = ""] = programsOf("docs/limits.md", "yaml");
+    assert.equal(await check(yaml), "ok: 3 upstreams: draftkings, pinnacle, internal\n");
+    const gear = gearOf(yaml);
+    const { limit: adaptive } = gear.upstream("draftkings").status();
+    const defaults = gearOf(yaml.replace(/limit: \{ kind: adaptive.*/, ""));
+    assert.deepEqual(adaptive, defaults.upstream("draftkings").status().limit);
+    assert.deepEqual([adaptive?.limit, adaptive?.min, adaptive?.max], [20, 2, 5000]);
+    const admitted = Array.from({ length: 50 }, () => gear.upstream("pinnacle").tryAcquire());
+    assert.equal(admitted.filter((one) => one.admitted).length, 40);
+    assert.equal(gear.upstream("internal").status().limit, null);
+    await gear.close();
+  });
+
+  test("its program's bets are settled while anything is", async () => {
+    const [program = ""] = programsOf("docs/limits.md", "js");
+    const { gear, settleBet } = await load<{
+      gear: Switchgear;
+      settleBet: (send: () => unknown) => Promise<unknown>;
+    }>(program, "");
+    assert.equal(await settleBet(() => "settled"), "settled");
+    const { limit } = gear.upstream("draftkings").status();
+    assert.equal(limit?.max, 200);
+    assert.equal(limit?.tiers.critical_plus.admitted, 1);
+    assert.equal(gear.upstream("pinnacle").status().limit?.limit, 40);
+    await gear.close();
   });
 });
 

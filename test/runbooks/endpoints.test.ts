@@ -1,4 +1,4 @@
-// The pages of endpoints, of budgets, and of one that stays tripped, each followed while its
+// The pages of endpoints, of budgets, of limits, and of one that stays tripped, each followed while its
 // alert fires; see breakers.test.ts. Each bookmaker is its own, so that the stories, which mostly wait,
 // run side by side.
 
@@ -18,6 +18,7 @@ let betmgm: Bookmaker;
 let caesars: Bookmaker;
 let pool: Bookmaker;
 let unibet: Bookmaker;
+let pointsbet: Bookmaker;
 const { fires, ends, diagnose, mitigate, verify, call, order } = onCall(() => stack);
 
 /** An endpoint that is not set aside while half of its calls fail, so that its numbers are what tells. */
@@ -30,6 +31,11 @@ function configured(demo: string): string {
   betmgm: { url: "${betmgm.url}", ${odds} }
   caesars: { url: "${caesars.url}", deadlineMs: 10000, ${odds} }
   unibet: { url: "${unibet.url}", ${odds} }
+  pointsbet:
+    url: "${pointsbet.url}"
+    deadlineMs: 1000
+    breaker: { kind: latching, failureThreshold: 100000 }
+    ${odds}
   pool:
     endpoints: [{ name: pool-a, url: "${pool.url}" }, { name: pool-b, url: "${pool.url}" }]
     breaker: { kind: latching, failureThreshold: 1000 }
@@ -40,18 +46,19 @@ function configured(demo: string): string {
 
 before(async () => {
   if (skip !== false) return;
-  [betmgm, caesars, pool, unibet] = await Promise.all([
+  [betmgm, caesars, pool, unibet, pointsbet] = await Promise.all([
     startBookmaker({ name: "betmgm", serviceMs: 1 }),
     startBookmaker({ name: "caesars", serviceMs: 1 }),
     startBookmaker({ name: "pool", serviceMs: 1 }),
     startBookmaker({ name: "unibet", serviceMs: 1 }),
+    startBookmaker({ name: "pointsbet", serviceMs: 1 }),
   ]);
   stack = await startStack({ config: configured, msMax: 500_000 });
 });
 
 after(async () => {
   if (skip !== false) return;
-  const bookmakers = [betmgm, caesars, pool, unibet];
+  const bookmakers = [betmgm, caesars, pool, unibet, pointsbet];
   await Promise.all([stack.stop(), ...bookmakers.map((one) => one.close())]);
 });
 
@@ -129,6 +136,32 @@ describe("side by side", { concurrency: true, skip: skip !== false }, () => {
       await ends("SwitchgearErrorBudgetBurn", budget);
     } finally {
       assert.deepEqual(await asking.end(), new Set([200]), "slow is not failed");
+    }
+  });
+
+  test("CircuitBreakerCriticalRefused and CircuitBreakerLimitAtFloor: it hangs", async () => {
+    const hung = { BOOKMAKER: "pointsbet", BOOKMAKER_URL: `${pointsbet.url}/odds` };
+    const bookmaker = { bookmaker: "pointsbet" };
+    const critical = { "x-switchgear-criticality": "critical_plus" };
+    await stack.call("/pointsbet/odds", 20);
+    pointsbet.control({ hang: true });
+    const asking = keepCalling(() => call("/pointsbet/odds", critical), 10);
+    try {
+      await fires("CircuitBreakerCriticalRefused", bookmaker);
+      await fires("CircuitBreakerLimitAtFloor", bookmaker);
+      await diagnose("CircuitBreakerCriticalRefused", hung, "hung");
+      await diagnose("CircuitBreakerLimitAtFloor", hung, "hung");
+      await mitigate("CircuitBreakerCriticalRefused", hung);
+      await mitigate("CircuitBreakerLimitAtFloor", hung);
+      // The bookmaker was called, and is back.
+      pointsbet.restore();
+      await verify("CircuitBreakerLimitAtFloor", hung);
+      await verify("CircuitBreakerCriticalRefused", hung);
+      await ends("CircuitBreakerCriticalRefused", bookmaker);
+      await ends("CircuitBreakerLimitAtFloor", bookmaker);
+      assert.equal(await call("/pointsbet/odds", critical), 200);
+    } finally {
+      await asking.end();
     }
   });
 

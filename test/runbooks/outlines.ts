@@ -3,6 +3,11 @@
 
 /** By page and section, block by block: `2>3` is two lines of commands that show three. */
 export const OUTLINES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  CircuitBreakerCriticalRefused: {
+    Diagnosis: "6>3>hung 2, 5>3",
+    Mitigation: "3>1, kubectl 3",
+    Verify: "3>1",
+  },
   CircuitBreakerEndpointCoolingDown: {
     Diagnosis: "6>3, 4>2",
     Mitigation: "5>1",
@@ -12,6 +17,11 @@ export const OUTLINES: Readonly<Record<string, Readonly<Record<string, string>>>
     Diagnosis: "6>2, 3>1",
     Mitigation: "5>1",
     Verify: "5>1",
+  },
+  CircuitBreakerLimitAtFloor: {
+    Diagnosis: "6>3>hung 2, 5>3",
+    Mitigation: "3>1, kubectl 3",
+    Verify: "4>2",
   },
   CircuitBreakerLoadShedding: {
     Diagnosis: "5>4",
@@ -81,7 +91,7 @@ export const OUTLINES: Readonly<Record<string, Readonly<Record<string, string>>>
     Verify: "5>3",
   },
   SwitchgearErrorBudgetBurn: {
-    Diagnosis: "5>2>latency 1, 5>3",
+    Diagnosis: "6>2>latency 1, 5>3",
     Verify: "3>1",
   },
   SwitchgearInstanceDown: {

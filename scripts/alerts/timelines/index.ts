@@ -25,6 +25,7 @@ import {
   storeError,
   storeRecovered,
 } from "./processes.ts";
+import { criticalRecorded, criticalRefused, limitAtFloor } from "./limits.ts";
 import { manyTripped, mostlyOpen, noEndpoint, stateLost } from "./outs.ts";
 import { pagerDeliveryFailing, recording, ruleFailures, watchdog } from "./pipeline.ts";
 import {
@@ -61,6 +62,8 @@ const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[
   logLost,
   scrapeNearLimit,
   loadShedding,
+  limitAtFloor,
+  criticalRefused,
   rejectingWhileClosed,
   successRatioLow,
   pagerDeliveryFailing,
@@ -68,6 +71,7 @@ const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[
   watchdog,
   recording,
   recordedRefusals,
+  criticalRecorded,
   budgets,
   budgetsRecorded,
 ];

@@ -115,7 +115,7 @@ function evenTotal(share: number): number {
 }
 
 /** How long a window of five minutes still holds more than `limit` of what was `share` in it. */
-function shedLag(share: number, limit: number): number {
+export function shedLag(share: number, limit: number): number {
   const intervals = 300 / STEP - 1;
   // After n steps of none, (intervals − n) / intervals of the share is left.
   let n = 0;

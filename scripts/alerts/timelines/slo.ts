@@ -321,6 +321,23 @@ function particular(values: Values, window: Window): TestCase[] {
       ],
       labelsOf("success", "draftkings"),
     ),
+    on(
+      "what a limiter refuses does, too, of whatever tier and for whatever reason",
+      [
+        ...load(values, "success", 0),
+        ...(["limit", "priority", "no_time"] as const).map((reason) =>
+          counter(
+            series(values, "switchgear_limit_refused_total", {
+              bookmaker: "draftkings",
+              criticality: "sheddable",
+              reason,
+            }),
+            Math.round((calls * success) / (1 - success) / 3) + 1,
+          ),
+        ),
+      ],
+      labelsOf("success", "draftkings"),
+    ),
     edges(values, window),
     on("few calls say nothing", load(values, "success", 1, { calls: few }), []),
     on(
@@ -488,6 +505,7 @@ function successRecorded(values: Values, window: string, parts: number): TestCas
     });
   const requests = counted("switchgear_requests_total", "outcome");
   const rejected = counted("circuit_breaker_rejected_total", "reason");
+  const limited = counted("switchgear_limit_refused_total", "reason");
   const slo = { slo: "success" };
   const bad = `switchgear_slo:bad:increase${window}`;
   const calls = `switchgear_slo:calls:increase${window}`;
@@ -504,6 +522,9 @@ function successRecorded(values: Values, window: string, parts: number): TestCas
       rejected("load_shed", 11, {}, true),
       rejected("tripped", 100),
       rejected("rate_limited", 100),
+      limited("limit", 17, { criticality: "critical" }, true),
+      limited("priority", 31, { criticality: "sheddable", instance: TWO }),
+      limited("limit", 3000, OTHER),
       requests("ok", 60, { instance: TWO }, true),
       requests("failed", 5, { instance: TWO }),
       rejected("load_shed", 13, { instance: TWO }),
@@ -519,7 +540,7 @@ function successRecorded(values: Values, window: string, parts: number): TestCas
     ]),
     promql_expr_test: [
       recordedSums(bad, slo, parts, stepSeconds, [
-        { where: { ...HERE, ...draftkings }, weight: 41 },
+        { where: { ...HERE, ...draftkings }, weight: 89 },
         { where: { ...HERE, ...fanduel }, weight: 29 },
         { where: { ...HERE, ...pinnacle }, weight: 30 },
         { where: { ...WEST, ...draftkings }, weight: 19 },
@@ -530,12 +551,12 @@ function successRecorded(values: Values, window: string, parts: number): TestCas
         { where: { ...STAGING, ...slo }, weight: 0 },
       ]),
       recordedSums(calls, slo, parts, stepSeconds, [
-        { where: { ...HERE, ...draftkings }, weight: 141 },
+        { where: { ...HERE, ...draftkings }, weight: 189 },
         { where: { ...HERE, ...fanduel }, weight: 79 },
         { where: { ...HERE, ...pinnacle }, weight: 30 },
         { where: { ...WEST, ...draftkings }, weight: 23 },
         { where: { ...STAGING, ...draftkings }, weight: 23 },
-        { where: { ...HERE, ...slo }, weight: 250 },
+        { where: { ...HERE, ...slo }, weight: 298 },
         { where: { ...WEST, ...slo }, weight: 23 },
         { where: { ...STAGING, ...slo }, weight: 23 },
       ]),

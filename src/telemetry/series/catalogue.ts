@@ -279,10 +279,10 @@ export const METRICS = {
     "Calls that may be in flight to the upstream, as its limiter found it or as it was set; as of the last call, as all of the limiter's. Absent where nothing limits them.",
     "sum",
   ),
-  limitMin: limitGauge(
-    "switchgear_limit_concurrency_min",
-    "The least that switchgear_limit_concurrency shrinks to. Absent where it is set and does not move.",
-    "sum",
+  limitAtFloor: limitGauge(
+    "switchgear_limit_at_floor",
+    "1 while switchgear_limit_concurrency is the least that it shrinks to, 0 otherwise. Absent where it is set and does not move.",
+    "max",
   ),
   limitInFlight: limitGauge(
     "switchgear_limit_in_flight",

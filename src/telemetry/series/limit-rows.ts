@@ -18,7 +18,7 @@ interface TierRow {
 export class LimitRow {
   limit = 0;
   /** Set where one of them moves. */
-  min: number | undefined = undefined;
+  isAtFloor: boolean | undefined = undefined;
   abandoned = 0;
   waiting = 0;
   isHung = false;
@@ -34,7 +34,9 @@ export class LimitRow {
 
   add({ policy, limiter, line, counts }: MeteredLimit["guard"]): void {
     this.limit += limiter.limit;
-    if (policy.kind === "adaptive") this.min = (this.min ?? 0) + policy.min;
+    if (policy.kind === "adaptive") {
+      this.isAtFloor = this.isAtFloor === true || limiter.limit <= policy.min;
+    }
     this.abandoned += limiter.abandoned;
     this.waiting += line.length;
     if (limiter.isHung) this.isHung = true;
@@ -58,7 +60,7 @@ export function writeLimit(
   count: (key: MetricKey, labels: Labels, value: number) => void,
 ): void {
   families.add("limit", all, row.limit);
-  if (row.min !== undefined) families.add("limitMin", all, row.min);
+  if (row.isAtFloor !== undefined) families.add("limitAtFloor", all, row.isAtFloor ? 1 : 0);
   families.add("limitAbandoned", all, row.abandoned);
   families.add("limitWaiting", all, row.waiting);
   families.add("limitHung", all, row.isHung ? 1 : 0);

@@ -195,7 +195,9 @@ describe("an upstream that hangs", () => {
       [["dk", undefined, true, 2, Date.UTC(2026, 0, 1) + 1000]],
     );
     assert.equal(hung[0]?.inFlight, dk.status().limit?.inFlight);
-    assert.ok((await pageOf(gear)).includes('switchgear_limit_hung{bookmaker="dk"} 1'));
+    const page = await pageOf(gear);
+    assert.ok(page.includes('switchgear_limit_hung{bookmaker="dk"} 1'));
+    assert.ok(page.includes('switchgear_limit_at_floor{bookmaker="dk"} 1'));
 
     answer();
     await soon();
@@ -279,7 +281,7 @@ describe("series", () => {
       '{bookmaker="cap"} 7',
       '{bookmaker="dk"} 9',
     ]);
-    assert.deepEqual(of("switchgear_limit_concurrency_min"), ['{bookmaker="dk"} 3']);
+    assert.deepEqual(of("switchgear_limit_at_floor"), ['{bookmaker="dk"} 0']);
     assert.deepEqual(of("switchgear_limit_hung"), ['{bookmaker="cap"} 0', '{bookmaker="dk"} 0']);
     const refused = of("switchgear_limit_refused_total");
     assert.equal(refused.length, 24);
