@@ -60,6 +60,8 @@ export async function startAlertmanager(
   return { url, output: () => running.output(), kill };
 }
 
+const RECOVERED_PATH = "/recovered";
+
 /** The first scrapes take a second or two; this is for a machine that others load, too. */
 const SCRAPED_MS_MAX = 40_000;
 
@@ -69,8 +71,11 @@ export async function seriesOfPrometheus(
 ): Promise<Labels[]> {
   const folder = mkdtempSync(join(tmpdir(), "switchgear-live-"));
   const [prometheusPort = 0] = await freePorts(1);
-  const server = createServer((_, response) => {
-    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end(page);
+  // What was recovered and what was kept exclude each other: of that there is a second place.
+  const recovered = page.replace(/^(circuit_breaker_store_recovered) 0$/m, "$1 1");
+  const server = createServer(({ url }, response) => {
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4" });
+    response.end(url === RECOVERED_PATH ? recovered : page);
   });
   await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
   const config = join(folder, "prometheus.yml");
@@ -117,17 +122,18 @@ export async function seriesOfPrometheus(
 }
 
 function configuration(page: number, prometheus: number, alertmanager: number): string {
-  const at = (port: number): object => ({
-    static_configs: [
-      { targets: [`127.0.0.1:${port}`], labels: { cluster: "east", namespace: "bets" } },
-    ],
+  const place = (port: number, namespace: string, more: Labels = {}): object => ({
+    targets: [`127.0.0.1:${port}`],
+    labels: { cluster: "east", namespace, ...more },
   });
+  const at = (port: number): object => ({ static_configs: [place(port, "bets")] });
+  const recovered = place(page, "recovered", { __metrics_path__: RECOVERED_PATH });
   return stringify({
     global: { scrape_interval: "1s", evaluation_interval: "1s" },
     rule_files: RULE_FILES.map((file) => join(ROOT, file)),
     alerting: { alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${alertmanager}`] }] }] },
     scrape_configs: [
-      { job_name: "switchgear", ...at(page) },
+      { job_name: "switchgear", static_configs: [place(page, "bets"), recovered] },
       { job_name: "alertmanager", ...at(alertmanager) },
       { job_name: "prometheus", ...at(prometheus) },
     ],
