@@ -498,7 +498,6 @@ function limitTeller(
   clock: Scheduler,
 ): LimitGuardParts["onHung"] {
   return ({ limiter }, isHung) => {
-    if (!emitter.hears("limit")) return;
     const { limit, inFlight } = limiter;
     emitter.emit({ type: "limit", upstream, endpoint, isHung, limit, inFlight, at: clock.now() });
   };

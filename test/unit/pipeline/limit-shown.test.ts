@@ -17,6 +17,8 @@ import {
 } from "../../../src/index.ts";
 import { attachLogging } from "../../../src/telemetry/log/index.ts";
 import { prometheusMetrics } from "../../../src/telemetry/otel/index.ts";
+import { LimitRow } from "../../../src/telemetry/series/limit-rows.ts";
+import { LabelSets } from "../../../src/telemetry/series/label-sets.ts";
 import { RecordingSink, VirtualClock } from "../../../src/testing/index.ts";
 
 let clock: VirtualClock;
@@ -139,7 +141,8 @@ describe("a reload", () => {
     const gear = gearOf({ dk: limited(fixedLimit(2)) });
     const dk = gear.upstream("dk");
     take(dk, 3, odds);
-    for (const options of [limited(fixedLimit(1)), limited(fixedLimit(1), { deadlineMs: 500 })]) {
+    const limit = fixedLimit(1);
+    for (const options of [limited(limit), limited(limit, { deadlineMs: 500 })]) {
       const before = dk.limits;
       gear.configure({ dk: options });
       assert.notEqual(dk.limits, before);
@@ -207,7 +210,8 @@ describe("an upstream that hangs", () => {
   });
 
   test("is told of by callers that leave, and by adapters that settle, too", async () => {
-    const gear = gearOf({ left: limited(adaptiveLimit()), adapted: limited(adaptiveLimit()) });
+    const names = ["left", "adapted", "late"];
+    const gear = gearOf(Object.fromEntries(names.map((name) => [name, limited(adaptiveLimit())])));
     const sink = new RecordingSink(gear);
     const leaver = new AbortController();
     const left = gear.upstream("left");
@@ -216,19 +220,24 @@ describe("an upstream that hangs", () => {
     }
     const adapted = gear.upstream("adapted").tryAcquire();
     take(gear.upstream("adapted"), 3);
+    const late = gear.upstream("late").tryAcquire();
+    take(gear.upstream("late"), 3);
     clock.advance(800);
     take(left, 1);
     take(gear.upstream("adapted"), 1);
+    take(gear.upstream("late"), 1);
     assert.equal(sink.of("limit").length, 0, "while a call is let in nobody is told");
 
     leaver.abort();
     if (adapted.admitted) adapted.settle({ outcome: "ignored" });
+    if (late.admitted) late.settle({ outcome: "failed", timeout: true });
     await soon();
     assert.deepEqual(
       sink.of("limit").map(({ upstream, isHung }) => [upstream, isHung]),
       [
         ["left", true],
         ["adapted", true],
+        ["late", true],
       ],
     );
   });
@@ -374,11 +383,12 @@ describe("series", () => {
 
   test("of endpoints beyond the bound share one for each upstream", async () => {
     const endpoints = Array.from({ length: 1002 }, (_, n) => `http://e${n}`);
-    const gear = gearOf({ dk: limited(fixedLimit(3), { endpoints }) });
+    const aa = limited(fixedLimit(1));
+    const gear = gearOf({ aa, dk: limited(fixedLimit(3), { endpoints }) });
     const metrics = prometheusMetrics(gear);
     const page = (await metrics.collect()).body.split("\n");
     const limits = seriesOf(page, "switchgear_limit_concurrency");
-    assert.equal(limits.length, 1001);
+    assert.equal(limits.length, 1002, "that of aa is no endpoint's");
     assert.ok(limits.includes('{bookmaker="dk",endpoint="__overflow__"} 6'));
 
     const refusing = gear.upstream("dk");
@@ -387,9 +397,33 @@ describe("series", () => {
       seriesOf((await metrics.collect()).body.split("\n"), "switchgear_limit_admitted_total");
     const rest = '{bookmaker="dk",endpoint="__overflow__",criticality="critical"} 6';
     assert.ok((await refused()).includes(rest));
-    gear.configure({ dk: limited(fixedLimit(3), { endpoints: endpoints.slice(0, 1001) }) });
+    gear.configure({ aa, dk: limited(fixedLimit(3), { endpoints: endpoints.slice(0, 1001) }) });
     assert.ok((await refused()).includes(rest), "one of the two is gone, and the sum stays");
   });
+});
+
+test("of several under one label the worst shows, and endpoints have none of their own there", async () => {
+  const names = Array.from({ length: 1000 }, (_, n) => `a${n}`);
+  const gear = createSwitchgear({
+    upstreams: Object.fromEntries(names.map((name) => [name, { breaker: latching() }])),
+    otherUpstreams: limited(adaptiveLimit(), { endpoints: ["http://a", "http://b"] }),
+    clock,
+  });
+  // The first of two endpoints hangs; the one that is well comes after it.
+  const x = gear.upstream("x");
+  hang(x);
+  const [first, second] = x.meteredLimits;
+  assert.ok(first !== undefined && second !== undefined);
+  const row = new LimitRow();
+  const worst = first.guard.limiter.isHung ? first : second;
+  row.add(worst.guard);
+  row.add(
+    gearOf({ dk: limited(adaptiveLimit()) }).upstream("dk").meteredLimits[0]?.guard ?? worst.guard,
+  );
+  assert.deepEqual([row.isHung, row.isAtFloor], [true, true]);
+
+  const shown = seriesOf(await pageOf(gear), "switchgear_limit_hung");
+  assert.deepEqual(shown, ['{bookmaker="__overflow__",endpoint="__overflow__"} 1']);
 });
 
 test("the page shows each limiter, the hung one as what is wrong, and escapes its names", () => {
@@ -415,4 +449,13 @@ test("the page shows each limiter, the hung one as what is wrong, and escapes it
     /^<tr><td>feeds<\/td><td>normal<\/td><td class="e">&lt;eu&gt;<\/td>.*<td class="n">3<\/td><td class="n">2<\/td><\/tr>$/,
   );
   assert.doesNotMatch(statusPage(gearOf({ free: { breaker: latching() } }), "1", {}), /Limits/);
+});
+
+test("labels of endpoints that are gone are not kept", () => {
+  const sets = new LabelSets("dk");
+  const known = sets.limit("a");
+  const other = sets.limit("b");
+  sets.keepLimits(new Map([["b", 1]]));
+  assert.notEqual(sets.limit("a"), known);
+  assert.equal(sets.limit("b"), other);
 });

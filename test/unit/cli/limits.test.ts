@@ -1,0 +1,66 @@
+// What `switchgear status` says of calls in flight, by servers of this version and of one that knows no limiters.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test, type TestContext } from "node:test";
+import { bookmakerView } from "../../../src/admin/views.ts";
+import { adaptiveLimit, createSwitchgear, fixedLimit, latching } from "../../../src/index.ts";
+import { VirtualClock } from "../../../src/testing/index.ts";
+import { switchgear } from "../../support/programs.ts";
+
+/** Answers `switchgear status` with this. */
+async function said(t: TestContext, body: string): Promise<string> {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { "content-type": "application/json" }).end(body);
+  });
+  await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
+  t.after(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const { stdout, stderr } = await switchgear(["status", "--url", `http://127.0.0.1:${port}`])
+    .ended;
+  assert.equal(stderr, "");
+  return stdout;
+}
+
+function status(): string {
+  const clock = new VirtualClock();
+  const limit = adaptiveLimit();
+  const gear = createSwitchgear({
+    upstreams: {
+      capped: { breaker: latching(), limit: fixedLimit(7) },
+      feeds: { breaker: latching(), endpoints: ["eu"], limit, deadlineMs: 1000 },
+      free: { breaker: latching() },
+    },
+    clock,
+  });
+  gear.upstream("capped").tryAcquire();
+  gear.upstream("free").tryAcquire();
+  for (let n = 0; n < 4; n += 1) gear.upstream("feeds").tryAcquire();
+  clock.advance(900);
+  gear.upstream("feeds").tryAcquire();
+  return JSON.stringify({ bookmakers: gear.statuses().map(bookmakerView) });
+}
+
+test("in flight against the limit, and who hangs", async (t) => {
+  const lines = (await said(t, status())).split("\n");
+  const of = (start: RegExp): string => lines.find((line) => start.test(line)) ?? "";
+  assert.match(lines[0] ?? "", /LATENCY +IN FLIGHT +TRIPPED AT/);
+  assert.match(of(/^ *capped/), / 1\/7 /);
+  assert.match(of(/^ *free/), / 1 /);
+  assert.match(of(/^ *feeds +eu/), / 4\/2 /);
+  assert.match(of(/^ *eu of feeds/), /hangs; .* 2 calls may be in flight/);
+});
+
+test("a server that knows no limiters has none", async (t) => {
+  const { bookmakers } = JSON.parse(status()) as {
+    bookmakers: { limit?: unknown; endpoints: { limit?: unknown }[] }[];
+  };
+  for (const one of bookmakers) {
+    delete one.limit;
+    for (const endpoint of one.endpoints) delete endpoint.limit;
+  }
+  const lines = (await said(t, JSON.stringify({ bookmakers }))).split("\n");
+  assert.match(lines.find((line) => /^ *capped/.test(line)) ?? "", / 1 /);
+  assert.doesNotMatch(lines.join("\n"), /hangs|\/7/);
+});
