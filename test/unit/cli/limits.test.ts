@@ -49,6 +49,7 @@ test("in flight against the limit, and who hangs", async (t) => {
   assert.match(of(/^ *capped/), / 1\/7 /);
   assert.match(of(/^ *free/), / 1 /);
   assert.match(of(/^ *feeds +eu/), / 4\/2 /);
+  assert.equal(lines.filter((line) => line.includes("hangs")).length, 1);
   assert.match(of(/^ *eu of feeds/), /hangs; .* 2 calls may be in flight/);
 });
 
