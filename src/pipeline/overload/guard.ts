@@ -33,7 +33,7 @@ export interface TierCounts {
 
 export interface LimitGuardParts {
   /** Whose place it takes: what was counted goes on, what was learnt does not. */
-  readonly before: LimitGuard | undefined;
+  readonly before?: LimitGuard | undefined;
   /** Told once of each change of the limiter's `isHung`, at the end of a call. */
   readonly onHung?: ((guard: LimitGuard, isHung: boolean) => void) | undefined;
 }
@@ -67,7 +67,7 @@ export class LimitGuard {
     policy: LimitPolicy,
     deadlineMs: number | undefined,
     clock: Clock,
-    { before, onHung }: LimitGuardParts,
+    { before, onHung }: LimitGuardParts = {},
   ) {
     this.policy = policy;
     this.deadlineMs = deadlineMs;
