@@ -86,6 +86,7 @@ function factsOf(values: Values): object {
     // As it stands in the page, and as Prometheus 3 stores it.
     le: le(slo.latency.seconds),
     budget,
+    secondsOf,
     percent: (part: number) => `${Number((part * 100).toPrecision(4))} %`,
     words,
     /** As it stands between a shell's double quotes. */

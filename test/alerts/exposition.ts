@@ -1,6 +1,6 @@
 // What /metrics shows when everything that Switchgear has exists at once: each kind of breaker, upstreams
-// with endpoints, calls with and without success, refusals for each reason that a rule or a runbook asks for, and a store
-// that fails.
+// with endpoints, calls with and without success, refusals for each reason that a rule or a runbook asks for, a process,
+// and a store that was found broken and fails.
 
 import {
   adaptiveLimit,
@@ -14,6 +14,7 @@ import {
 import { StoreError } from "../../src/core/errors.ts";
 import type { Store } from "../../src/pipeline/ports.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
+import { ProcessStats } from "../../src/runtime/process-stats.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 
 /** More than any endpoint's breaker takes before it cools down. */
@@ -26,6 +27,7 @@ export async function livePage(): Promise<string> {
     kind: "broken",
     durable: true,
     location: "nowhere",
+    recoveredFrom: "somewhere",
     load: () => inner.load(),
     history: (query) => inner.history(query),
     close: () => inner.close(),
@@ -72,6 +74,7 @@ export async function livePage(): Promise<string> {
       version: "0.0.0",
       log: { logHealth: () => ({ isUp: true, linesDropped: 0 }) },
       config: { isGood: true, takenAt: 0 },
+      process: new ProcessStats(),
     });
     return (await metrics.collect()).body;
   } finally {

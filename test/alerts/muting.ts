@@ -176,12 +176,12 @@ export const NEIGHBOURS: readonly Pair[] = [
   },
   {
     source: ["CircuitBreakerTripped", "critical", DK],
-    target: ["CircuitBreakerStateLost", "critical", DK],
+    target: ["CircuitBreakerStateLost", "critical"],
     same: [],
   },
   {
     source: ["CircuitBreakerManyTripped", "critical"],
-    target: ["CircuitBreakerStateLost", "critical", DK],
+    target: ["CircuitBreakerStateLost", "critical"],
     same: [],
   },
   {

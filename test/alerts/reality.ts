@@ -44,6 +44,13 @@ export class Reality {
     return new Reality([...this.#all.filter(({ __name__ }) => __name__ !== "ALERTS"), ...possible]);
   }
 
+  /** With what a rule would record, of something that this world has not seen. */
+  withRecord(record: string, expr: string): Reality {
+    const kept = [...(this.ask(expr).labels ?? [])].filter((label) => label !== "__name__");
+    const carried = Object.fromEntries(kept.map((label) => [label, ANY]));
+    return new Reality([...this.#all, { __name__: record, ...carried }]);
+  }
+
   ask(text: string): Answer {
     let query;
     try {

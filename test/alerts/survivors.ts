@@ -10,15 +10,7 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
     /^CircuitBreakerReplicaDisagreement\/.*: (max|min) → avg/,
     "the average differs from either end exactly when the ends differ",
   ],
-  [/^CircuitBreaker(StuckOpen|StateLost|SuccessRatioLow)\/.*: increase → rate/, SIGN],
-  [
-    /^CircuitBreakerStateLost\/.*: \[2m\] → 240s @(55|84)/,
-    "both are of one process, and gone together: the other one ends it",
-  ],
-  [
-    /^namespace:circuit_breaker_store_recovered:recent: (by instance, too @4|\[2m\] → 240s @50)/,
-    "only whether there is one is asked, and an hour ago it matters to none for how long it was away",
-  ],
+  [/^CircuitBreaker(StuckOpen|SuccessRatioLow)\/.*: increase → rate/, SIGN],
   [
     /^(CircuitBreakerManyTripped\/.*|namespace_bookmaker:switchgear_unavailable:max): by instance, too/,
     "what is recorded has no instance any more",

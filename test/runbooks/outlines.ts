@@ -49,7 +49,7 @@ export const OUTLINES: Readonly<Record<string, Readonly<Record<string, string>>>
     Verify: "3>1",
   },
   CircuitBreakerStateLost: {
-    Diagnosis: "6>2, 6>2",
+    Diagnosis: "4>2, 9>3",
     Mitigation: "5>1",
     Verify: "6>2",
   },

@@ -201,32 +201,39 @@ test("SwitchgearConfigRejected: the one before goes on", { skip }, async () => {
 });
 
 test("SwitchgearStoreRecovered and CircuitBreakerStateLost", { skip }, async () => {
-  // Nobody has reset this one here.
-  const env = { BOOKMAKER: "fanduel", BOOKMAKER_URL: `${stack.fanduel.url}/odds` };
-  await order("trip", "fanduel");
-  await fires("CircuitBreakerTripped", { bookmaker: "fanduel" });
+  // One page for both.
+  const each = (["draftkings", "fanduel"] as const).map((name) => ({
+    BOOKMAKER: name,
+    BOOKMAKER_URL: `${stack[name].url}/odds`,
+  }));
+  for (const { BOOKMAKER: bookmaker } of each) {
+    await order("trip", bookmaker);
+    await fires("CircuitBreakerTripped", { bookmaker });
+  }
   await stack.gateway.kill();
   const file = stack.env["SWITCHGEAR_DB"] ?? "";
   for (const end of ["-wal", "-shm"]) rmSync(`${file}${end}`, { force: true });
   writeFileSync(file, "what a volume made of it ".repeat(1000));
   await stack.gateway.start();
 
-  await fires("CircuitBreakerStateLost", { bookmaker: "fanduel" });
+  await fires("CircuitBreakerStateLost");
   await fires("SwitchgearStoreRecovered");
-  await diagnose("CircuitBreakerStateLost", env);
-  await diagnose("SwitchgearStoreRecovered", env);
-  await mitigate("SwitchgearStoreRecovered", env);
-  assert.equal(await call("/fanduel/odds"), 200);
-  await mitigate("CircuitBreakerStateLost", env);
-  assert.equal(await call("/fanduel/odds"), 503);
-  await verify("CircuitBreakerStateLost", env);
-  await ends("CircuitBreakerStateLost", { bookmaker: "fanduel" });
+  await diagnose("SwitchgearStoreRecovered");
+  await mitigate("SwitchgearStoreRecovered");
+  for (const env of each) {
+    await diagnose("CircuitBreakerStateLost", env);
+    assert.equal(await call(`/${env.BOOKMAKER}/odds`), 200);
+    await mitigate("CircuitBreakerStateLost", env);
+    assert.equal(await call(`/${env.BOOKMAKER}/odds`), 503);
+    await verify("CircuitBreakerStateLost", env);
+  }
+  await ends("CircuitBreakerStateLost");
 
-  await verify("SwitchgearStoreRecovered", env);
+  await verify("SwitchgearStoreRecovered");
   await stack.gateway.stop();
   await stack.gateway.start();
   await ends("SwitchgearStoreRecovered");
-  await order("reset", "fanduel");
+  for (const { BOOKMAKER } of each) await order("reset", BOOKMAKER);
 });
 
 test("SwitchgearDown: what was tripped comes back tripped", { skip }, async () => {

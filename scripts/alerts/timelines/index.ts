@@ -26,7 +26,8 @@ import {
   storeRecovered,
 } from "./processes.ts";
 import { criticalRecorded, criticalRefused, limitAtFloor } from "./limits.ts";
-import { manyTripped, mostlyOpen, noEndpoint, stateLost } from "./outs.ts";
+import { stateLost, stateLostForDays } from "./lost.ts";
+import { manyTripped, mostlyOpen, noEndpoint } from "./outs.ts";
 import { pagerDeliveryFailing, recording, ruleFailures, watchdog } from "./pipeline.ts";
 import {
   loadShedding,
@@ -42,6 +43,7 @@ const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[
   manyTripped,
   noEndpoint,
   stateLost,
+  stateLostForDays,
   mostlyOpen,
   stuckOpen,
   flapping,
