@@ -12,6 +12,10 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
   ],
   [/^CircuitBreaker(StuckOpen|SuccessRatioLow)\/.*: increase → rate/, SIGN],
   [
+    /^namespace_bookmaker:circuit_breaker_tripped:lost: \[10m\] → 1200s @78/,
+    "what tripped last before those ten minutes did so before the start that it is held against",
+  ],
+  [
     /^(CircuitBreakerManyTripped\/.*|namespace_bookmaker:switchgear_unavailable:max): by instance, too/,
     "what is recorded has no instance any more",
   ],

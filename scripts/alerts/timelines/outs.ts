@@ -350,6 +350,25 @@ export function mostlyOpen(values: Values): TimelineFile {
     { series: tripsOf(), values: counted },
   ];
   const full = 2 * window;
+  const firing = (
+    name: string,
+    bookmaker: string,
+    given: string,
+    more: Labels = {},
+  ): { series: string; values: string } => ({
+    series: series(values, "ALERTS", {
+      job: "",
+      instance: "",
+      alertname: `CircuitBreaker${name}`,
+      alertstate: "firing",
+      severity: "critical",
+      bookmaker,
+      ...more,
+    }),
+    values: given,
+  });
+  // The last step at which it has paged: its window is full by then.
+  const fired = window / STEP;
   const endpointsOut = (
     bookmaker: string,
     states: string,
@@ -482,6 +501,39 @@ export function mostlyOpen(values: Values): TimelineFile {
           { series: tripsOf({ job: "other" }), values: `0+1x${steps}` },
         ],
         alert_rule_test: [window / 2, window].map((seconds) => tells(alert, seconds)),
+      },
+      {
+        name: "an outage that has paged is none when it is over, however often it was reset",
+        input_series: [
+          // Reset twice too early; and open twice more, for a moment, soon after.
+          { series: trippedOf(values, "draftkings"), values: "0x39 1x39 0 1x6 0 1x50 0x400" },
+          firing("Tripped", "draftkings", "_x60 1x28 stale _x19 1x39 stale"),
+          { series: trippedOf(values, "fanduel"), values: "0x39 1x79 0x7 1x3 0x7 1x3 0x400" },
+          firing("NoEndpoint", "fanduel", "_x60 1x67 stale"),
+        ],
+        alert_rule_test: Array.from({ length: 30 }, (_, n) => tells(alert, 1800 + n * 60)),
+      },
+      {
+        name: "it has paged for so long, and no longer; what waits has not, nor has another one's",
+        input_series: [
+          ...lines,
+          firing("Tripped", "draftkings", `1x${fired} stale`),
+          ...["fanduel", "bet365"].map((one) => ({
+            series: trippedOf(values, one),
+            values: swinging,
+          })),
+          firing("Tripped", "fanduel", `1x${steps}`, { alertstate: "pending" }),
+          firing("StuckOpen", "fanduel", `1x${steps}`),
+          firing("Tripped", "bet365", `1x${steps}`, { cluster: "west" }),
+          firing("Tripped", "bet365", `1x${steps}`, { namespace: "staging" }),
+        ],
+        promql_expr_test: [
+          isFiring(alert, fired * STEP + window + 300 - STEP, [], { bookmaker: "draftkings" }),
+          isFiring(alert, fired * STEP + window + 300, [labels], { bookmaker: "draftkings" }),
+          ...["fanduel", "bet365"].map((bookmaker) =>
+            isFiring(alert, full, [{ ...labels, bookmaker }], { bookmaker }),
+          ),
+        ],
       },
       {
         name: "one that is closed most of the time is flapping at most",
