@@ -177,6 +177,8 @@ const TAIL = `## What to know on the night
   Alertmanager's wait for what mutes it. Until it resolves PagerDuty is told again every 4 hours; of a ticket
   every 12 hours, and through the second channel every hour.
 - Its text names the replicas that are tripped: an order given to one does not reach the others yet.
+- A bookmaker that trips while \`CircuitBreakerManyTripped\` fires is muted by it: it pages nobody, and shows in the
+  number of that page only. Its runbook says how to see which came later.
 - Alertmanager sends nothing for an alert that is muted, not even its end: an incident that was open before what
   mutes it came, such as a budget's before the trip, may stay open in PagerDuty, and is closed by hand.
 - A namespace that is gone pages for a day (\`missedFor\`). One that was given up is silenced.

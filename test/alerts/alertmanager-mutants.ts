@@ -12,7 +12,7 @@ type Change = readonly [what: string, change: (config: Config) => void];
 
 export function mutantsOf(config: Config, alerts: readonly string[]): Mutant[] {
   const changes = [
-    ...config.inhibit_rules.flatMap((rule, at) => mutings(rule, at, alerts)),
+    ...config.inhibit_rules.flatMap((rule, at) => mutings(rule, at, config.inhibit_rules, alerts)),
     ...routes(config),
     ...times(config),
     ...receivers(config),
@@ -24,8 +24,16 @@ export function mutantsOf(config: Config, alerts: readonly string[]): Mutant[] {
   });
 }
 
-function mutings(rule: InhibitRule, at: number, alerts: readonly string[]): Change[] {
-  const name = `mute by ${rule.source_matchers.join(" ")}`;
+function mutings(
+  rule: InhibitRule,
+  at: number,
+  all: readonly InhibitRule[],
+  alerts: readonly string[],
+): Change[] {
+  // Two rules may have one source; then what is muted tells them apart.
+  const by = rule.source_matchers.join(" ");
+  const isOnly = all.filter((one) => one.source_matchers.join(" ") === by).length === 1;
+  const name = `mute by ${by}${isOnly ? "" : ` of ${rule.target_matchers.join(" ")}`}`;
   const on = (what: string, change: (rule: InhibitRule) => void): Change => [
     `${name}: ${what}`,
     ({ inhibit_rules: rules }) => {

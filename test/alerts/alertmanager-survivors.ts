@@ -14,6 +14,10 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
   [/Watchdog": swapped with route alertname="SwitchgearPagerDeliveryFailing"$/, DISJOINT],
   [/Burn" severity="critical" bookmaker="": target without bookmaker!=""$/, ALREADY],
   [/Burn" severity="critical": target without severity="warning"$/, ALREADY],
+  [
+    /^mute by alertname="SwitchgearDown" of .*InstanceDown.*: target has SwitchgearSeriesMissing, too$/,
+    ALREADY,
+  ],
 ];
 
 /** Undefined when nothing excuses it. */

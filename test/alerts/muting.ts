@@ -13,6 +13,7 @@ export interface Pair {
 export type Labels = Readonly<Record<string, string>>;
 
 const DK = { bookmaker: "draftkings" };
+const JOB = { job: "switchgear" };
 
 const BREAKERS = [
   ["CircuitBreakerTripped", "critical"],
@@ -102,22 +103,22 @@ export const PAIRS: readonly Pair[] = [
     same: ["slo"],
   },
   {
-    source: ["SwitchgearDown", "critical"],
-    target: ["SwitchgearMetricsAbsent", "critical"],
-    same: [],
+    source: ["SwitchgearDown", "critical", JOB],
+    target: ["SwitchgearMetricsAbsent", "critical", JOB],
+    same: ["job"],
   },
   {
-    source: ["SwitchgearDown", "critical"],
-    target: ["SwitchgearInstanceDown", "warning", { instance: "1" }],
-    same: [],
+    source: ["SwitchgearDown", "critical", JOB],
+    target: ["SwitchgearInstanceDown", "warning", { instance: "1", ...JOB }],
+    same: ["job"],
   },
   {
-    source: ["SwitchgearDown", "critical"],
+    source: ["SwitchgearDown", "critical", JOB],
     target: ["SwitchgearSeriesMissing", "warning"],
     same: [],
   },
   {
-    source: ["SwitchgearMetricsAbsent", "critical"],
+    source: ["SwitchgearMetricsAbsent", "critical", JOB],
     target: ["SwitchgearSeriesMissing", "warning"],
     same: [],
   },
@@ -185,11 +186,27 @@ export const NEIGHBOURS: readonly Pair[] = [
     same: [],
   },
   {
-    source: ["SwitchgearDown", "critical"],
+    source: ["SwitchgearDown", "critical", JOB],
     target: ["CircuitBreakerTripped", "critical", DK],
     same: [],
   },
-  { source: ["SwitchgearDown", "critical"], target: ["SwitchgearWatchdog", "none"], same: [] },
+  {
+    source: ["SwitchgearDown", "critical", JOB],
+    target: ["SwitchgearWatchdog", "none"],
+    same: [],
+  },
+  // A job that was given up hides no other one's page.
+  {
+    source: ["SwitchgearDown", "critical", { job: "given-up" }],
+    target: ["SwitchgearDown", "critical", JOB],
+    same: [],
+  },
+  // Nothing is found of any job: that is of none.
+  {
+    source: ["SwitchgearDown", "critical", { job: "given-up" }],
+    target: ["SwitchgearMetricsAbsent", "critical"],
+    same: [],
+  },
 ];
 
 export interface Sent {

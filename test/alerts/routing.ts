@@ -108,7 +108,7 @@ export function receiverOf(labels: Labels): string {
 }
 
 /** In what one incident agrees. */
-export const GROUPED_BY = ["alertname", "cluster", "namespace", "bookmaker", "slo"];
+export const GROUPED_BY = ["alertname", "cluster", "namespace", "job", "bookmaker", "slo"];
 
 /** What is asked of the text itself: answers that take minutes or hours, or depend on Alertmanager's defaults. */
 export const WRITTEN: readonly {

@@ -29,7 +29,7 @@ export const OUTLINES: Readonly<Record<string, Readonly<Record<string, string>>>
     Verify: "3>1",
   },
   CircuitBreakerManyTripped: {
-    Diagnosis: "6>3, 4>2, 3>1, kubectl 4",
+    Diagnosis: "6>3, 3>1, 4>2, 3>1, kubectl 4",
     Mitigation: "6>2, batch 5>2",
     Verify: "3>1",
   },
