@@ -9,6 +9,12 @@ const NAME = /^[a-zA-Z0-9]([\w.:-]*[a-zA-Z0-9])?$/;
 
 /** As Prometheus writes durations, of one unit: rules and names of series then show what was meant. */
 const duration = z.string().regex(/^[1-9]\d*[smhd]$/, 'a duration of one unit, such as "15m"');
+/** One within these ends, both among them. */
+const between = (least: string, most: string) =>
+  duration.refine(
+    (text) => secondsOf(text) >= secondsOf(least) && secondsOf(text) <= secondsOf(most),
+    `from ${least} to ${most}`,
+  );
 const name = z.string().regex(NAME, "a name of letters, digits, dots, dashes and underscores");
 const share = z.number().gt(0).lt(1);
 const count = z.int().min(1);
@@ -20,10 +26,10 @@ const base = z
   );
 
 const window = z.strictObject({
-  long: duration,
-  short: duration,
+  long: between("5m", "30d"),
+  short: between("1m", "7d"),
   factor: z.number().gt(0),
-  for: duration,
+  for: between("1m", "1d"),
   severity: z.enum(["critical", "warning"]),
 });
 
@@ -32,8 +38,11 @@ const schema = z.strictObject({
   namespace: name,
   runbooks: base,
   grafana: base,
-  scrape: z.strictObject({ interval: duration, sampleLimit: z.int().min(0) }),
-  gap: duration,
+  scrape: z.strictObject({ interval: between("1s", "1m"), sampleLimit: z.int().min(0) }),
+  gap: between("1m", "3m").refine(
+    (text) => secondsOf(text) % 15 === 0,
+    "a multiple of 15s, in which its tests go",
+  ),
   slo: z.strictObject({
     success: z.strictObject({ objective: share }),
     latency: z.strictObject({
@@ -48,15 +57,19 @@ const schema = z.strictObject({
     callsMin: count,
     windows: z.array(window).min(1),
   }),
-  manyTripped: z.strictObject({ atLeast: count, share, anyway: count }),
-  flapping: z.strictObject({ trips: z.int().min(2), within: duration }),
-  mostlyOpen: z.strictObject({ share, within: duration, trips: z.int().min(2) }),
-  stuckOpenAfter: duration,
-  modeForgottenAfter: duration,
-  shedShare: share,
+  manyTripped: z.strictObject({ atLeast: z.int().min(2), share, anyway: count }),
+  flapping: z.strictObject({ trips: z.int().min(3), within: between("10m", "1h") }),
+  mostlyOpen: z.strictObject({
+    share: z.number().min(0.2).max(0.8),
+    within: between("15m", "2h"),
+    trips: z.int().min(2),
+  }),
+  stuckOpenAfter: between("15m", "7d"),
+  modeForgottenAfter: between("15m", "30d"),
+  shedShare: z.number().gt(0).max(0.5),
   criticalRefused: z.strictObject({ share, calls: count }),
   endpointSuccessRatio: share,
-  missedFor: duration,
+  missedFor: between("1h", "7d"),
 });
 
 export type Values = z.infer<typeof schema>;
@@ -106,9 +119,14 @@ function crossFaults(values: Values): string[] {
   if (secondsOf(gap) < 3 * secondsOf(scrape.interval)) {
     faults.push(`gap: three scrapes at least, which take ${3 * secondsOf(scrape.interval)}s`);
   }
-  if (secondsOf(gap) >= 300) faults.push("gap: less than the 5m after which a trip pages");
   if (manyTripped.anyway < manyTripped.atLeast) {
     faults.push("manyTripped.anyway: no fewer than atLeast");
+  }
+  const { share, within, trips } = values.mostlyOpen;
+  // What is open for more than the share stays so for the 5m that the page waits, and closes once for each trip.
+  const leastSeconds = Math.ceil((300 + (trips + 1) * 15) / budget(share));
+  if (secondsOf(within) < leastSeconds) {
+    faults.push(`mostlyOpen.within: ${leastSeconds}s at least, with this share and so many trips`);
   }
   for (const [at, { long, short, factor }] of slo.windows.entries()) {
     const path = `slo.windows.${at}`;

@@ -379,8 +379,9 @@ export function mostlyOpen(values: Values): TimelineFile {
   // A quiet window, then trips over more than half of the next one, the last of which stays.
   const turnSeen = Math.floor((window / STEP / Math.max(1, trips - 1)) * 0.6);
   const seen = (count: number): string =>
-    `0x${window / STEP - 1} ${`1x${turnSeen - 3} 0x1 `.repeat(count - 1)}1x${steps}`;
-  const edge = window + ((trips - 1) * turnSeen + 21) * STEP;
+    `0x${window / STEP - 1} ${`1x${turnSeen - 2} 0 `.repeat(count - 1)}1x${steps}`;
+  const enough = Math.floor((share * window) / STEP) + trips;
+  const edge = window + (Math.max((trips - 1) * turnSeen + 1, enough) + 19) * STEP;
   const apart = Math.floor(turnSeen / 2);
   // Trips so far from each other that a window holds too few.
   const turnSlow = Math.ceil(window / STEP / Math.max(1, trips - 1)) + 1;
@@ -403,6 +404,7 @@ export function mostlyOpen(values: Values): TimelineFile {
         forSeconds: 300,
         keepSeconds: 300,
         delaySeconds,
+        lossOf: trips,
         lagSeconds: openLag(onSteps, window / STEP, share),
         lines: line({}, 1),
         firing: {
@@ -486,7 +488,7 @@ export function mostlyOpen(values: Values): TimelineFile {
           },
         ],
         promql_expr_test: [
-          isFiring(alert, full, [labels]),
+          isFiring(alert, full + 300, [labels]),
           isFiring(alert, window + (trips + 1) * STEP + 600, [], { bookmaker: "fanduel" }),
         ],
       },
