@@ -204,6 +204,11 @@ for (const [what, text, fault] of [
     "slo: { windows: [{ long: 6h, short: 30m, factor: 6, for: 15m, severity: critical }, { long: 1h, short: 5m, factor: 14.4, for: 2m, severity: critical }] }",
     /slo\.windows\.1: longer than the one before/,
   ],
+  [
+    "an absurd budget",
+    "slo: { windows: [{ long: 31d, short: 8d, factor: 1, for: 2d, severity: warning }] }",
+    /long: from 5m to 30d\n.*short: from 1m to 7d\n.*for: from 1m to 1d/,
+  ],
   ["no YAML", "a: [", /flow/i],
 ] as const) {
   test(`${what} is told, with its place`, () => {
