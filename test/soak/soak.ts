@@ -104,6 +104,8 @@ upstreams:
     url: ${place.url}
     deadlineMs: 10000
     breaker: { kind: latching, failureThreshold: 3 }
+    # More callers than 20 are slow or leave at once, and no honest call is to be refused for them.
+    limit: { kind: adaptive, initial: 200 }
     operations:
       odds: { path: /odds }
       events: { path: /events, idleMs: 2000 }
