@@ -300,7 +300,7 @@ export class Call implements Expiring {
       this.#innerReason !== undefined
         ? { outcome: "ignored", latencyMs }
         : outcomeOfAnswer(this.#answerStatus, status429, latencyMs);
-    if (outcome.outcome === "ignored") this.#admitted.answering?.(latencyMs);
+    if (outcome.outcome === "ignored") this.#admitted.answering?.();
     const waitMs = this.#retryAfterMs;
     return waitMs === undefined ? outcome : { ...outcome, retryAfterMs: waitMs };
   }

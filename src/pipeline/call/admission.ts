@@ -38,9 +38,9 @@ export interface Admitted {
   /** The call as its watcher sees it; undefined when nobody watches. */
   readonly watched?: WatchedCall | undefined;
   /**
-   * Tells that the answer has begun, after so many milliseconds: an upstream that sends is not silent, and
-   * what a limiter counts as in flight has ended; how fast the rest is read is its reader's affair. Default:
-   * the time since admission. May be left out.
+   * Tells that the answer has begun: an upstream that sends is not silent. With the milliseconds it took, a good
+   * one: what a limiter counts as in flight has then ended, and how fast the rest is read is its reader's
+   * affair. May be left out.
    */
   answering?(latencyMs?: number): void;
   /** The caller is not ready yet, as one that still sends its request: nothing is in flight. May be left out. */

@@ -25,7 +25,7 @@ const SHED_RETRY_MS = 1000;
 
 /** Who takes the outcome. */
 export interface Settler {
-  answering(startMs: number, latencyMs: unknown, extra: CallExtra | undefined): void;
+  answering(latencyMs: unknown, extra: CallExtra | undefined): void;
   settle(
     operation: OperationStats,
     ticket: Ticket,
@@ -70,7 +70,7 @@ export class AdmittedCall implements Admitted {
 
   answering(latencyMs?: number): void {
     checkOwner(this, "answering");
-    this.#settler.answering(this.#startMs, latencyMs, this.#extra);
+    this.#settler.answering(latencyMs, this.#extra);
   }
 
   pause(): void {

@@ -198,10 +198,12 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     }
   }
 
-  answering(startMs: number, latencyMs: unknown, extra: CallExtra | undefined): void {
+  answering(latencyMs: unknown, extra: CallExtra | undefined): void {
     const nowMs = this.#clock.monotonic();
     this.books.answeredMs = nowMs;
-    extra?.held?.end(ENDED_OK, nowMs, readLatency(latencyMs) ?? nowMs - startMs);
+    const readMs = readLatency(latencyMs);
+    // Without it nothing is said of the answer: a quick 429 is no sign of room.
+    if (readMs !== undefined) extra?.held?.end(ENDED_OK, nowMs, readMs);
   }
 
   pause(extra: CallExtra | undefined): void {

@@ -154,6 +154,9 @@ test("an answer that has begun is in flight no longer, however slowly it is read
   const admission = upstream.tryAcquire();
   assert.ok(admission.admitted);
   clock.advance(20);
+  // A sign of life, and no word on whether the answer is good.
+  admission.answering?.();
+  assert.equal(inFlight(upstream), 1);
   admission.answering?.(15);
   assert.equal(inFlight(upstream), 0);
   const next = upstream.tryAcquire();
