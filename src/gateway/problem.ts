@@ -4,6 +4,7 @@
 
 import type { Ending } from "./ending.ts";
 import type { Refused } from "../pipeline/call/admission.ts";
+import { isLimitReason } from "../pipeline/overload/guard.ts";
 import type { Destination } from "./route.ts";
 
 /** Everything an answer needs, whichever server sends it. */
@@ -106,7 +107,7 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
       ),
     };
   }
-  if (reason === "limit" || reason === "priority" || reason === "no_time") {
+  if (isLimitReason(reason)) {
     return limitProblem(name, reason, wholeSeconds(refused.retryAfterMs), who);
   }
   if (reason === "closing") return { ...closingProblem(), retryAfter: "1" };
@@ -222,7 +223,7 @@ export class RefusalAnswers {
       return refusalProblem(this.#destination, refused);
     }
     const { manual } = refused;
-    const isLimit = reason === "limit" || reason === "priority" || reason === "no_time";
+    const isLimit = isLimitReason(reason);
     // An estimate moves with each call, and only its whole seconds show.
     const retryAfterMs = isLimit ? inSeconds(refused.retryAfterMs) : refused.retryAfterMs;
     const remainingMs = isLimit ? 0 : Math.ceil(refused.remainingMs);

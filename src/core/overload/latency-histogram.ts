@@ -12,7 +12,7 @@ const UNITS_MAX = 2 ** 25 - 1;
 const BUCKETS = 8 + 8 * 22;
 
 export class LatencyHistogram {
-  readonly #counts = new Uint32Array(BUCKETS);
+  readonly #counts = new Int32Array(BUCKETS);
   #count = 0;
 
   get count(): number {

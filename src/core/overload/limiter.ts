@@ -156,9 +156,20 @@ export class Limiter {
   admit(tier: Tier, nowMs: number, remainingMs: number): Verdict {
     if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
     this.#demand.add(tier);
+    const { inFlight } = this.#permits;
+    this.#window.addArrival(inFlight);
+    const isPlain =
+      inFlight < this.#value &&
+      tier <= this.#demand.firstReserved &&
+      remainingMs >= this.#pace.latencyMs &&
+      !this.#spacing.isOn;
+    return isPlain ? this.#take(tier, nowMs) : this.#weigh(tier, nowMs, remainingMs);
+  }
+
+  /** Apart from `admit`, whose usual case is thereby small enough to become part of its caller's code. */
+  #weigh(tier: Tier, nowMs: number, remainingMs: number): Verdict {
     const permits = this.#permits;
     const { inFlight } = permits;
-    this.#window.addArrival(inFlight);
     if (inFlight >= this.#value || (this.#spacing.isOn && this.#isEarly(tier, nowMs))) {
       this.#window.refusals += 1;
       return REFUSED_LIMIT;

@@ -90,11 +90,12 @@ export class Permits {
   /** Its holder gives it back. How it was held: `HELD`, `OUTLIVED`, or `FREE` for none that is held. */
   end(permit: Permit): number {
     const slot = permit & SLOT_MASK;
-    const state = this.#stateOf(permit);
+    const word = this.#words[slot] ?? 0;
+    const state = stateFor(permit, word);
     if (state === FREE) return FREE;
     if (state === OUTLIVED) this.abandoned -= 1;
     this.endedStartMs = this.#startMs[slot] as number;
-    this.#free(slot);
+    this.#free(slot, word);
     return state;
   }
 
@@ -143,24 +144,19 @@ export class Permits {
       this.#firstUnheard = this.#next[slot] as number;
       if (this.#firstUnheard === NONE) this.#lastUnheard = NONE;
       this.abandoned -= 1;
-      this.#free(slot);
+      this.#free(slot, this.#words[slot] as number);
     }
   }
 
-  /** `FREE` also for a permit of another generation, and for one that nobody has to give back. */
   #stateOf(permit: Permit): number {
-    const word = this.#words[permit & SLOT_MASK] ?? 0;
-    if ((word & GENERATION_MASK) !== (permit & ~SLOT_MASK)) return FREE;
-    const state = word & STATE_MASK;
-    return state === UNHEARD ? FREE : state;
+    return stateFor(permit, this.#words[permit & SLOT_MASK] ?? 0);
   }
 
   #hold(slot: number, state: number): void {
     this.#words[slot] = ((this.#words[slot] as number) & ~STATE_MASK) | state;
   }
 
-  #free(slot: number): void {
-    const word = this.#words[slot] as number;
+  #free(slot: number, word: number): void {
     const tier = (word >> TIER_SHIFT) & TIER_MASK;
     this.#words[slot] = (word + PERMITS_MAX) & GENERATION_MASK;
     this.#next[slot] = this.#firstFree;
@@ -176,6 +172,13 @@ export class Permits {
     this.#untilMs = copied(this.#untilMs, new Float64Array(slots));
     this.#next = copied(this.#next, new Int32Array(slots));
   }
+}
+
+/** `FREE` also for a permit of another generation than the slot's, and for one that nobody has to give back. */
+function stateFor(permit: Permit, word: number): number {
+  if ((word & GENERATION_MASK) !== (permit & ~SLOT_MASK)) return FREE;
+  const state = word & STATE_MASK;
+  return state === UNHEARD ? FREE : state;
 }
 
 function copied<Numbers extends { set(from: Numbers): void }>(from: Numbers, to: Numbers): Numbers {

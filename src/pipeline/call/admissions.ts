@@ -1,5 +1,6 @@
 // Refusals as values and as errors, and the admissions of `tryAcquire`. Classes, because their shape is
-// then known before the first one is made; a refusal's times are only computed for those who ask.
+// then known before the first one is made; a refusal's times are only computed for those who ask. Of
+// those that come by the thousand, what is the same for all is no field.
 
 import type { MachineRefusal, Ticket } from "../../core/breaker/machine.ts";
 import {
@@ -15,6 +16,7 @@ import {
 } from "../../core/errors.ts";
 import type { RefusalReason } from "../../core/events.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import { isLimitReason, type LimitReason } from "../overload/guard.ts";
 import type { Admitted, EndpointTarget, Refused } from "./admission.ts";
 import type { OperationStats } from "./stats.ts";
 import type { CallExtra } from "./extra.ts";
@@ -109,8 +111,6 @@ class TrippedCall implements Refused {
   readonly admitted = false;
   readonly reason: RefusalReason;
   readonly operation: string;
-  readonly systemLoad = undefined;
-  readonly operationLoad = undefined;
   readonly #source: RefusalSource;
 
   constructor(source: RefusalSource, operation: string, reason: RefusalReason) {
@@ -134,6 +134,14 @@ class TrippedCall implements Refused {
   get manual(): boolean {
     return this.#source.refusal().manual;
   }
+
+  get systemLoad(): undefined {
+    return undefined;
+  }
+
+  get operationLoad(): undefined {
+    return undefined;
+  }
 }
 
 /** Where the time is read after which there may be room. */
@@ -145,9 +153,6 @@ interface LimitSource {
 export class LimitedCall implements Refused {
   readonly admitted = false;
   readonly reason: RefusalReason;
-  readonly manual = false;
-  readonly systemLoad = undefined;
-  readonly operationLoad = undefined;
   readonly upstream: string;
   readonly operation: string;
   readonly #limits: LimitSource | undefined;
@@ -170,6 +175,18 @@ export class LimitedCall implements Refused {
 
   get remainingMs(): number {
     return this.retryAfterMs;
+  }
+
+  get manual(): boolean {
+    return false;
+  }
+
+  get systemLoad(): undefined {
+    return undefined;
+  }
+
+  get operationLoad(): undefined {
+    return undefined;
   }
 }
 
@@ -259,21 +276,17 @@ interface Circumstances {
   readonly operationLoad: number;
   /** Until an endpoint may take a call; undefined when only a person can help. */
   readonly endpointMs: number | undefined;
-  /** Who refused a call over a limit; meaningless for others. */
-  readonly limits: LimitSource | undefined;
   /** Until the rate lets the next call go: meaningful for a call over its rate only. */
   readonly rateMs: number;
 }
 
+/** Of any reason but the limiter's, which has `LimitedCall`. */
 export function refusalOf(
-  reason: RefusalReason,
+  reason: Exclude<RefusalReason, LimitReason>,
   source: RefusalSource,
   operation: string,
-  { systemLoad, operationLoad, endpointMs, limits, rateMs }: Circumstances,
+  { systemLoad, operationLoad, endpointMs, rateMs }: Circumstances,
 ): Refused {
-  if (reason === "limit" || reason === "priority" || reason === "no_time") {
-    return new LimitedCall(source.name, operation, reason, limits);
-  }
   if (reason === "load_shed") {
     return new ShedCall(source.name, operation, systemLoad, operationLoad);
   }
@@ -288,10 +301,14 @@ export function refusalError(
   reason: RefusalReason,
   source: RefusalSource,
   operation: string,
-  circumstances: Circumstances & { readonly threshold: number },
+  circumstances: Circumstances & {
+    readonly threshold: number;
+    /** Who refused a call over a limit; meaningless for others. */
+    readonly limits: LimitSource | undefined;
+  },
 ): RefusedError {
   const upstream = source.name;
-  if (reason === "limit" || reason === "priority" || reason === "no_time") {
+  if (isLimitReason(reason)) {
     const facts = { upstream, operation, reason, retryAfterMs: circumstances.limits?.retryAfterMs };
     return withoutStack(() => new LimitedError(facts));
   }

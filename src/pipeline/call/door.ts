@@ -23,11 +23,11 @@ import {
 import type { BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
-import type { LimitGuard, LimitReason } from "../overload/guard.ts";
+import { isLimitReason, type LimitGuard, type LimitReason } from "../overload/guard.ts";
 import { UNTRACKED } from "../orders.ts";
 import type { Clock, LoadSampler } from "../ports.ts";
 import type { CallOptions, Refused } from "./admission.ts";
-import { refusalError, refusalOf } from "./admissions.ts";
+import { LimitedCall, refusalError, refusalOf } from "./admissions.ts";
 import type { CallExtra } from "./extra.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { OperationStats } from "./stats.ts";
@@ -296,11 +296,13 @@ export class Door {
 
   /** The refusal as a value. */
   refusal(operation: OperationStats, reason: RefusalReason, load: number | undefined): Refused {
+    if (isLimitReason(reason)) {
+      return new LimitedCall(this.#guard.name, operation.name, reason, this.waitsFor);
+    }
     return refusalOf(reason, this.#guard, operation.name, {
       systemLoad: this.#shedAt,
       operationLoad: clampOperationLoad(load),
       endpointMs: this.endpoints?.soonestMs(),
-      limits: this.waitsFor,
       rateMs: this.#rateMs(operation, reason),
     });
   }

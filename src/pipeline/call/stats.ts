@@ -41,6 +41,27 @@ export type TimedOutcome = "ok" | "failed" | "timeout";
 
 export const TIMED_OUTCOMES: readonly TimedOutcome[] = ["ok", "failed", "timeout"];
 
+/**
+ * Refusals by reason. Those of which there are many at once have a field of their own: a key that is only known
+ * when it is used costs a fifth of a refusal.
+ */
+class Refusals {
+  tripped = 0;
+  limit = 0;
+  readonly #others: Partial<Record<RefusalReason, number>> = {};
+
+  countOther(reason: RefusalReason): void {
+    this.#others[reason] = (this.#others[reason] ?? 0) + 1;
+  }
+
+  byReason(): Partial<Record<RefusalReason, number>> {
+    const all = { ...this.#others };
+    if (this.tripped > 0) all.tripped = this.tripped;
+    if (this.limit > 0) all.limit = this.limit;
+    return all;
+  }
+}
+
 export class OperationStats {
   readonly name: string;
   /** Whether it was known beforehand: such a one is counted apart, whatever callers call theirs. */
@@ -49,8 +70,8 @@ export class OperationStats {
   failed = 0;
   timeout = 0;
   ignored = 0;
-  /** By reason; absent until the first, since most operations are never refused. */
-  refused: Partial<Record<RefusalReason, number>> | undefined = undefined;
+  /** Made with the first, since most operations are never refused. */
+  #refusals: Refusals | undefined = undefined;
   shadowRefused = 0;
   readonly okDurations = new Durations();
   /** Made with the first: most operations never fail. */
@@ -63,8 +84,15 @@ export class OperationStats {
   }
 
   countRefusal(reason: RefusalReason): void {
-    const refused = (this.refused ??= {});
-    refused[reason] = (refused[reason] ?? 0) + 1;
+    const refusals = (this.#refusals ??= new Refusals());
+    if (reason === "tripped") refusals.tripped += 1;
+    else if (reason === "limit") refusals.limit += 1;
+    else refusals.countOther(reason);
+  }
+
+  /** By reason, those that there were; undefined when there was none. */
+  get refused(): Partial<Record<RefusalReason, number>> | undefined {
+    return this.#refusals?.byReason();
   }
 
   /** A call that failed or timed out took so long. */

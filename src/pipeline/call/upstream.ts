@@ -160,12 +160,7 @@ export class Upstream {
         ? door.admit(operation, load, tier, leftMs, tier === 0)
         : door.admitWatched(watcher, operation, { load, criticality, parent }, leftMs, tier === 0);
     if (ticket === REFUSED) return rejectSoon(door.refusalError(operation, load));
-    if (ticket === WAITS) {
-      return this.#whenLetIn(operation, load, deadlineMs, signal, (letIn, restMs) => {
-        const startMs = this.#clock.monotonic();
-        return this.#runBounded(fn, { ...letIn, operation, startMs, deadlineMs: restMs }, signal);
-      });
-    }
+    if (ticket === WAITS) return this.#runLater(fn, operation, load, deadlineMs, signal);
     this.#books.inFlight += 1;
     const { extra } = door;
     if (deadlineMs !== undefined || signal !== undefined || extra?.watched !== undefined) {
@@ -557,6 +552,20 @@ export class Upstream {
     return extra?.held !== undefined && extra.endpoint === undefined
       ? this.#door.startMs
       : this.#clock.monotonic();
+  }
+
+  /** Apart from `execute`, which would make room for what the closure holds at each call. */
+  #runLater<Result>(
+    fn: (context: CallContext) => Result,
+    operation: OperationStats,
+    load: number | undefined,
+    deadlineMs: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Awaited<Result>> {
+    return this.#whenLetIn(operation, load, deadlineMs, signal, (letIn, restMs) => {
+      const startMs = this.#clock.monotonic();
+      return this.#runBounded(fn, { ...letIn, operation, startMs, deadlineMs: restMs }, signal);
+    });
   }
 
   #runBounded<Result>(

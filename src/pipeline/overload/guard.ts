@@ -4,6 +4,7 @@
 // Nothing in here is evidence for a breaker: what the limiter refuses never reaches one.
 
 import type { Ticket } from "../../core/breaker/machine.ts";
+import type { RefusalReason } from "../../core/events.ts";
 import { CRITICALITIES, type Tier } from "../../core/overload/criticality.ts";
 import type { LimitPolicy } from "../../core/overload/limit-policy.ts";
 import {
@@ -22,6 +23,10 @@ import { WaitingLine } from "./waiting-line.ts";
 /** Why the limiter refuses. Closed set: each is a `RefusalReason`. */
 export const LIMIT_REASONS = ["limit", "priority", "no_time"] as const;
 export type LimitReason = (typeof LIMIT_REASONS)[number];
+
+export function isLimitReason(reason: RefusalReason): reason is LimitReason {
+  return reason === "limit" || reason === "priority" || reason === "no_time";
+}
 
 /** Calls of one tier. */
 export interface TierCounts {
@@ -94,12 +99,14 @@ export class LimitGuard {
   hold(tier: Tier, nowMs: number, remainingMs: number): HeldPermit | undefined {
     const limiter = this.#limiter;
     if (limiter.isFrozen) limiter.thaw(nowMs);
-    this.#untimedLeft = UNTIMED_MAX;
     const verdict = limiter.admit(tier, nowMs, remainingMs);
     if (verdict >= 0) {
+      // Where there was room there may be more: the next call need not ask whether it can be refused untimed.
+      this.#untimedLeft = 0;
       (this.counts[tier] as TierCounts).admitted += 1;
       return new HeldPermit(this, tier, verdict);
     }
+    this.#untimedLeft = UNTIMED_MAX;
     this.refusedFor =
       verdict === REFUSED_PRIORITY
         ? "priority"
@@ -134,7 +141,11 @@ export class LimitGuard {
 
   /** Counts a refusal that stands: one that waits for room is none yet. */
   countRefusal(tier: Tier, reason: LimitReason): void {
-    (this.counts[tier] as TierCounts).refused[reason] += 1;
+    const { refused } = this.counts[tier] as TierCounts;
+    // By name: a key that is only known when it is used costs a tenth of a refusal.
+    if (reason === "limit") refused.limit += 1;
+    else if (reason === "priority") refused.priority += 1;
+    else refused.no_time += 1;
   }
 
   /** For a call that `hold` has refused and an operator's order lets in. */
