@@ -6,7 +6,6 @@
 // breaker; our own refusals never do. Bookkeeping never replaces the result or the error of a call.
 
 import { REFUSED, type Ticket } from "../../core/breaker/machine.ts";
-import type { RefusedError } from "../../core/errors.ts";
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import type { EventType, OperatorMode } from "../../core/events.ts";
 import { readOutcome, type Outcome } from "../../core/outcome.ts";
@@ -24,7 +23,7 @@ import {
 } from "../orders.ts";
 import type { Clock } from "../ports.ts";
 import type { LimitGuard } from "../overload/guard.ts";
-import { limitStatus, type MeteredLimit } from "../overload/status.ts";
+import type { MeteredLimit } from "../overload/status.ts";
 import type { Admission, CallOptions, Refused } from "./admission.ts";
 import { AdmittedCall } from "./admissions.ts";
 import { adopted } from "./adopt.ts";
@@ -38,20 +37,15 @@ import { Door, WAITS, type DoorPorts } from "./door.ts";
 import type { CallExtra } from "./extra.ts";
 import type { Classifiers } from "./judge.ts";
 import { likeItsOriginal } from "./like-its-original.ts";
+import { meteredEndpoints, meteredLimits, upstreamStatus, type Readable } from "./readings.ts";
 import { rejectSoon } from "./reject-soon.ts";
 import { Settlement } from "./settlement.ts";
 import { HeldCall, type Held } from "./held-call.ts";
-import { WaitingCall, type LetIn } from "./waiting-call.ts";
+import type { LetIn } from "./waiting-call.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 import { rateLimitsOf, type RateSettings } from "./rate-limits.ts";
 import { OperationTable, type OperationStats } from "./stats.ts";
-import {
-  endpointStatus,
-  meterOf,
-  meterOfSnapshot,
-  statusOf,
-  type EndpointMeter,
-  type UpstreamStatus,
-} from "./status.ts";
+import type { EndpointMeter, UpstreamStatus } from "./status.ts";
 
 /** What all upstreams of a registry share. */
 export interface UpstreamPorts extends DoorPorts {
@@ -101,6 +95,15 @@ export class Upstream {
     const rates = rateLimitsOf(settings, this.#clock.monotonic(), true);
     this.#door = new Door(guard, emitter, ports, { endpoints, rates, limits: settings.limits });
     this.#operations = new OperationTable(settings.operationsMax, settings.operations);
+  }
+
+  /** Made when it is needed: most upstreams never keep anybody waiting. */
+  get #waiting(): WaitingRoom {
+    return new WaitingRoom(this.name, this.#door, this.#books, this.#ports);
+  }
+
+  get #readable(): Readable {
+    return { guard: this.#guard, books: this.#books, door: this.#door, clock: this.#clock };
   }
 
   /** From now on by these settings; state, counts and listeners stay. For its registry. */
@@ -234,7 +237,9 @@ export class Upstream {
         ? call.start(fn)
         : this.#ports.watching.within(this.name, extra.watched, () => call.start(fn));
     };
-    if (ticket === WAITS) return this.#whenLetIn(operation, load, deadlineMs, signal, begin);
+    if (ticket === WAITS) {
+      return this.#waiting.run({ operation, load, deadlineMs, signal }, begin);
+    }
     this.#books.inFlight += 1;
     return begin({ ticket, extra: this.#door.extra }, deadlineMs);
   }
@@ -293,12 +298,14 @@ export class Upstream {
       return this.#admitted(operation, ticket, extra, this.#startOf(extra));
     }
     const refused = (): Refused => door.refusal(operation, door.refusedFor, load);
-    const waiting = this.#wait(operation, load, this.#deadlineMs, signal, refused);
-    return waiting.then((came) =>
-      "ticket" in came
-        ? this.#admitted(operation, came.ticket, came.extra, this.#clock.monotonic())
-        : came,
-    );
+    const waiting = { operation, load, deadlineMs: this.#deadlineMs, signal };
+    return this.#waiting
+      .wait(waiting, refused)
+      .then((came) =>
+        "ticket" in came
+          ? this.#admitted(operation, came.ticket, came.extra, this.#clock.monotonic())
+          : came,
+      );
   }
 
   /**
@@ -369,25 +376,7 @@ export class Upstream {
 
   /** Everything that people ask about one upstream, as of now. */
   status(): UpstreamStatus {
-    this.#guard.look();
-    const { policy } = this.#guard;
-    return {
-      upstream: this.name,
-      ...statusOf(this.#guard.snapshot()),
-      state: this.#guard.state,
-      mode: this.#guard.mode,
-      failureThreshold: policy.failureThreshold,
-      cooldownRemainingMs: this.#guard.cooldownRemainingMs(),
-      persisted: this.#guard.isSaved,
-      inFlight: this.#books.inFlight,
-      abandoned: this.#books.abandoned,
-      limit: this.#door.limits === undefined ? null : limitStatus(this.#door.limits),
-      rates: this.#door.rates?.statuses(this.#clock.monotonic()) ?? [],
-      endpoints:
-        this.#door.endpoints === undefined
-          ? []
-          : this.#door.endpoints.endpoints.map(endpointStatus),
-    };
+    return upstreamStatus(this.#readable);
   }
 
   /** Calls `listener` on every event of this type; the answer ends the subscription. */
@@ -412,29 +401,12 @@ export class Upstream {
 
   /** Those with a breaker of their own, for metrics; an adaptive upstream is one as a whole. */
   get meteredEndpoints(): EndpointMeter[] {
-    const { name } = this;
-    const meters = this.#door.endpoints?.endpoints.map((endpoint) => meterOf(endpoint, name)) ?? [];
-    this.#guard.look();
-    const snapshot = this.#guard.snapshot();
-    if (snapshot.kind !== "adaptive") return meters;
-    let ok = 0;
-    let failures = 0;
-    for (const counts of this.operations) {
-      ok += counts.ok;
-      failures += counts.failed + counts.timeout;
-    }
-    const { lastOpenedAt } = this.#guard;
-    const own = { name, upstream: undefined, ok, failures, lastOpenedAt };
-    return [...meters, { ...meterOfSnapshot(snapshot), ...own }];
+    return meteredEndpoints(this.#readable, this.operations);
   }
 
   /** Whatever limits the calls in flight, for metrics: of the upstream, or of each endpoint. */
   get meteredLimits(): MeteredLimit[] {
-    const { endpoints, limits } = this.#door;
-    const places = endpoints?.endpoints ?? [{ name: undefined, limits }];
-    return places.flatMap(({ name: endpoint, limits: guard }) =>
-      guard === undefined ? [] : [{ endpoint, guard }],
-    );
+    return meteredLimits(this.#readable);
   }
 
   get counters(): Readonly<BreakerCounters> {
@@ -496,57 +468,6 @@ export class Upstream {
     return new AdmittedCall(this.#settlement, operation, ticket, startMs, extra);
   }
 
-  /** For a call that the door has just told to wait. `run`: in the caller's own context, with the time left. */
-  async #whenLetIn<Result>(
-    operation: OperationStats,
-    load: number | undefined,
-    deadlineMs: number | undefined,
-    signal: AbortSignal | undefined,
-    run: (letIn: LetIn, leftMs: number | undefined) => Promise<Result>,
-  ): Promise<Result> {
-    const startMs = this.#clock.monotonic();
-    const refused = (): RefusedError => this.#door.refusalError(operation, load);
-    const came = await this.#wait(operation, load, deadlineMs, signal, refused);
-    if (!("ticket" in came)) throw came;
-    this.#books.inFlight += 1;
-    const waitedMs = this.#clock.monotonic() - startMs;
-    return run(came, deadlineMs === undefined ? undefined : Math.max(1, deadlineMs - waitedMs));
-  }
-
-  #wait<Refusal>(
-    operation: OperationStats,
-    load: number | undefined,
-    deadlineMs: number | undefined,
-    signal: AbortSignal | undefined,
-    refused: () => Refusal,
-  ): Promise<LetIn | Refusal> {
-    const door = this.#door;
-    const { waitsFor, watched } = door;
-    if (waitsFor === undefined) return Promise.resolve(refused());
-    const startMs = this.#clock.monotonic();
-    const waiting = new WaitingCall<Refusal>({
-      line: waitsFor.line,
-      queue: this.#ports.deadlines,
-      nowMs: startMs,
-      waitMs: waitsFor.waitMsMax,
-      signal,
-      ask: (isLast) => {
-        const leftMs =
-          deadlineMs === undefined
-            ? Number.POSITIVE_INFINITY
-            : deadlineMs - (this.#clock.monotonic() - startMs);
-        const ticket = door.admitFor(watched, operation, load, 0, leftMs, !isLast);
-        if (ticket === WAITS) return undefined;
-        return ticket === REFUSED ? refused() : { ticket, extra: door.extra };
-      },
-      left: () => {
-        if (watched === undefined) return;
-        this.#ports.watching.ended(this.name, watched, "ignored", undefined, () => {});
-      },
-    });
-    return waiting.promise;
-  }
-
   /** When a call began that has just been let in: the door may have looked. */
   #startOf(extra: CallExtra | undefined): number {
     return extra?.held !== undefined && extra.endpoint === undefined
@@ -562,7 +483,8 @@ export class Upstream {
     deadlineMs: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Awaited<Result>> {
-    return this.#whenLetIn(operation, load, deadlineMs, signal, (letIn, restMs) => {
+    const options = { operation, load, deadlineMs, signal };
+    return this.#waiting.run(options, (letIn, restMs) => {
       const startMs = this.#clock.monotonic();
       return this.#runBounded(fn, { ...letIn, operation, startMs, deadlineMs: restMs }, signal);
     });
