@@ -266,6 +266,14 @@ export class Limiter {
     return true;
   }
 
+  /**
+   * Frees the permits of unheard calls whose time has come, and learns nothing: for whoever reads while nobody
+   * calls.
+   */
+  look(nowMs: number): void {
+    this.#permits.expire(nowMs);
+  }
+
   /** The breaker opened: what few calls still come back say nothing of the load. */
   freeze(): void {
     this.#isFrozen = true;

@@ -89,6 +89,7 @@ export class EndpointTable {
     const endpoint = this.#create(listing, known.machine.epoch);
     endpoint.machine.restore(known.machine.snapshot(at()), at());
     endpoint.machine.events.length = 0;
+    endpoint.ok = known.ok;
     endpoint.failures = known.failures;
     endpoint.lastOpenedAt = known.lastOpenedAt;
     return endpoint;

@@ -64,6 +64,7 @@ export class LimitGuard {
   /** Why the last call was refused; read at once by the one who asked. */
   refusedFor: LimitReason = "limit";
   readonly #limiter: Limiter;
+  readonly #clock: Clock;
   #untimedLeft = 0;
   readonly #onHung: LimitGuardParts["onHung"];
   #isToldHung = false;
@@ -77,6 +78,7 @@ export class LimitGuard {
     this.policy = policy;
     this.deadlineMs = deadlineMs;
     this.#onHung = onHung;
+    this.#clock = clock;
     // Shared: calls that the one before let in may yet be refused when they are resumed.
     this.counts =
       before?.counts ??
@@ -90,8 +92,9 @@ export class LimitGuard {
     this.line = new WaitingLine(() => this.#limiter.queueMax);
   }
 
-  /** What it measured, for reading. */
+  /** What it measured, for reading; as of now, though nobody may have called for long. */
   get limiter(): Readonly<Limiter> {
+    this.#limiter.look(this.#clock.monotonic());
     return this.#limiter;
   }
 

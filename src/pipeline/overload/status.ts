@@ -4,7 +4,7 @@ import { CRITICALITIES, type Criticality, type Tier } from "../../core/overload/
 import type { LimitKind } from "../../core/overload/limit.ts";
 import type { LimitGuard, TierCounts } from "./guard.ts";
 
-/** Counts since the process started; the rest as of the last call. */
+/** Counts since the process started; what was measured is as of the last call. */
 export interface LimitStatus {
   readonly kind: LimitKind;
   /** Calls that may be in flight, as it is now. */

@@ -240,6 +240,18 @@ describe("other endpoints", () => {
     assert.equal(admission.endpoint?.name, "three");
   });
 
+  test("go on counting where they move", async () => {
+    const { gear } = scene({ a: withEndpoints({ name: "one", url: "http://1" }) });
+    const dk = gear.upstream("a");
+    await openCall(dk).resolve();
+    await failTimes(dk, 1);
+    const counted = () => dk.meteredEndpoints.map(({ name, ok, failures }) => [name, ok, failures]);
+    assert.deepEqual(counted(), [["one", 1, 1]]);
+    gear.configure({ a: withEndpoints({ name: "one", url: "http://elsewhere" }) });
+
+    assert.deepEqual(counted(), [["one", 1, 1]]);
+  });
+
   test("may come and go altogether, with calls under way", async () => {
     const { gear } = scene({ a: withEndpoints("http://1") });
     const dk = gear.upstream("a");

@@ -126,6 +126,18 @@ test("latency, reserve, abandoned and waiting calls are told as they are", async
   assert.ok((await pageOf(gear)).includes('switchgear_limit_abandoned{bookmaker="dk"} 20'));
 });
 
+test("calls of whose end nobody hears are gone from what is told, though nobody calls any more", async () => {
+  const gear = gearOf({ dk: limited(fixedLimit(20)) });
+  const dk = gear.upstream("dk");
+  const admission = dk.tryAcquire();
+  assert.ok(admission.admitted);
+  admission.settle({ outcome: "failed", timeout: true });
+  assert.deepEqual([dk.status().limit?.inFlight, dk.status().limit?.abandoned], [1, 1]);
+  clock.advance(1000);
+  assert.deepEqual([dk.status().limit?.inFlight, dk.status().limit?.abandoned], [0, 0]);
+  assert.ok((await pageOf(gear)).includes('switchgear_limit_abandoned{bookmaker="dk"} 0'));
+});
+
 test("of an open breaker the limiter is frozen", () => {
   const gear = gearOf({ dk: limited(fixedLimit(2)) });
   const dk = gear.upstream("dk");
