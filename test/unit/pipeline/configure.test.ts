@@ -244,7 +244,8 @@ describe("other endpoints", () => {
     const { gear } = scene({ a: withEndpoints({ name: "one", url: "http://1" }) });
     const dk = gear.upstream("a");
     await openCall(dk).resolve();
-    await failTimes(dk, 1);
+    const bad = openCall(dk);
+    await Promise.all([assert.rejects(bad.promise), bad.reject(new Error("boom"))]);
     const counted = () => dk.meteredEndpoints.map(({ name, ok, failures }) => [name, ok, failures]);
     assert.deepEqual(counted(), [["one", 1, 1]]);
     gear.configure({ a: withEndpoints({ name: "one", url: "http://elsewhere" }) });
