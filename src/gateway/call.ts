@@ -170,8 +170,9 @@ export class Call implements Expiring {
   streams(contentType: string | null | undefined): void {
     this.#isStreaming = true;
     this.#isEvents = contentType?.startsWith("text/event-stream") === true;
-    // A long body settles late, and its upstream is alive now.
-    this.#admitted.answering?.(this.#latencyMs);
+    // A long body settles late, and its upstream is alive now; how quick it is, only a good answer tells.
+    const isGood = this.#outcomeSoFar().outcome === "ok";
+    this.#admitted.answering?.(isGood ? this.#latencyMs : undefined);
     if (this.#idleMs === undefined) return;
     const { deadlines, clock } = this.#book;
     deadlines.remove(this.#deadline);
@@ -292,14 +293,16 @@ export class Call implements Expiring {
     return this.#isStreaming && (this.#isEvents || this.#idleMs !== undefined);
   }
 
-  /** What the answer's status says. */
-  #answered(): Outcome {
+  /** What the answer's head says. */
+  #outcomeSoFar(): Outcome {
     const latencyMs = this.#elapsedMs();
-    const { status429 } = this.destination.upstream;
-    const outcome: Outcome =
-      this.#innerReason !== undefined
-        ? { outcome: "ignored", latencyMs }
-        : outcomeOfAnswer(this.#answerStatus, status429, latencyMs);
+    return this.#innerReason !== undefined
+      ? { outcome: "ignored", latencyMs }
+      : outcomeOfAnswer(this.#answerStatus, this.destination.upstream.status429, latencyMs);
+  }
+
+  #answered(): Outcome {
+    const outcome = this.#outcomeSoFar();
     if (outcome.outcome === "ignored") this.#admitted.answering?.();
     const waitMs = this.#retryAfterMs;
     return waitMs === undefined ? outcome : { ...outcome, retryAfterMs: waitMs };

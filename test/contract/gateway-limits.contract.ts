@@ -5,6 +5,7 @@ import type { ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { createSwitchgear, fixedLimit, latching, type Upstream } from "../../src/index.ts";
+import { VirtualClock } from "../../src/testing/index.ts";
 import {
   eventually,
   raw,
@@ -33,6 +34,12 @@ export function limitsContract(transport: "node" | "bun"): void {
           else if (request.url?.startsWith("/stream") === true) {
             response.writeHead(200, { "content-type": "text/event-stream" });
             response.write("data: 1\n\n");
+          } else if (request.url?.startsWith("/whole") === true) {
+            response.statusCode = Number(request.url.split("/")[2]);
+            response.end("no odds");
+          } else if (request.url?.startsWith("/pieces") === true) {
+            response.writeHead(Number(request.url.split("/")[2])).write("no ");
+            setImmediate(() => response.end("odds"));
           } else response.end("odds");
         });
       });
@@ -144,6 +151,34 @@ export function limitsContract(transport: "node" | "bun"): void {
       await Promise.all(calls);
       await eventually(() => inFlight() === 0 && upstream.inFlight === 0, "all is over");
       assert.ok(!bookmaker.requests.some((request) => request.includes("/gone")));
+    });
+
+    test("only a good answer tells how long the bookmaker takes, whole or in pieces: a 429 is quick, and no room", async () => {
+      for (const [status, isGood] of [
+        [200, true],
+        [404, true],
+        [429, false],
+        [503, false],
+      ] as const) {
+        for (const kind of ["whole", "pieces"] as const) {
+          const clock = new VirtualClock();
+          const guard = createSwitchgear({
+            upstreams: { draftkings: { breaker: latching(), limit: fixedLimit(LIMIT) } },
+            clock,
+          }).upstream("draftkings");
+          await bench.gateway.stop(0);
+          bench = await startBench({ url: bookmaker.url, guard }, { transport });
+          const path = get(`/${kind}/${status}`);
+          for (let n = 0; n < 5; n += 1) assert.equal((await ask(path)).status, status);
+          // The next call finds that a window has ended.
+          clock.advance(1000);
+          await ask(path);
+
+          const { inFlight, latencyMs = 0 } = guard.limits?.limiter ?? {};
+          assert.equal(inFlight, 0, `${kind} ${status}`);
+          assert.equal(latencyMs > 0, isGood, `${kind} ${status}: ${latencyMs} ms`);
+        }
+      }
     });
 
     test("a call whose deadline passed is held for as long as the bookmaker is taken to go on", async () => {
