@@ -67,8 +67,9 @@ export class CutExperiment {
 
   /** Whether `medianMs` under `limit` is the work: half-way between the two hypotheses decides. */
   showsWork(limit: number, medianMs: number): boolean {
+    // Infinite where there is no row.
     const kept = limit / this.#limit;
-    if (this.#limit === 0 || kept > KEPT_MAX) return false;
+    if (kept > KEPT_MAX) return false;
     if (medianMs > RISE * this.#medianMs) return false;
     return medianMs > (this.#medianMs * (1 + kept)) / 2;
   }

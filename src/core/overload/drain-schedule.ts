@@ -50,7 +50,7 @@ export class DrainSchedule {
       this.#isFirst = true;
       this.#isTogether = true;
     }
-    if (isFull && this.#nextMs > 0 && nowMs < this.#nextMs) return false;
+    if (isFull && nowMs < this.#nextMs) return false;
     const isDue = isFull && this.#nextMs > 0;
     if (isDue && this.#sinceMultiple(nowMs) < TOGETHER_MS) this.#isTogether = true;
     this.#plan(windowMs, nowMs);

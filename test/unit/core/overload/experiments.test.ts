@@ -33,8 +33,16 @@ test("long windows make drains rarer, or they would cost more than they are wort
   );
 });
 
+test("a period is at least three windows while drains teach, and ten when they do not", () => {
+  const soon = (windowMs: number) => dues(new DrainSchedule(0), 4000, true, windowMs)[0];
+  assert.deepEqual([300, 400].map(soon), [1200, 2000]);
+  const later = (windowMs: number) => dues(new DrainSchedule(0), 12_000, false, windowMs)[1];
+  assert.deepEqual([500, 600].map(later), [5000, 10_200]);
+});
+
 test("does not drain while the limit is not needed, and is new to it after a while", () => {
   const schedule = new DrainSchedule(0);
+  assert.equal(schedule.isFirst, true);
   for (let nowMs = 0; nowMs < 20_000; nowMs += 100) {
     assert.equal(schedule.isDue(false, 100, nowMs), false);
   }
@@ -42,10 +50,13 @@ test("does not drain while the limit is not needed, and is new to it after a whi
   schedule.isDue(true, 100, 20_000);
   schedule.ended(false, false, 100, 20_000);
   assert.equal(schedule.isFirst, false);
-  schedule.isDue(false, 100, 22_900);
-  assert.equal(schedule.isFirst, false);
-  schedule.isDue(false, 100, 23_100);
-  assert.equal(schedule.isFirst, true);
+  schedule.isDue(false, 100, 23_000);
+  assert.deepEqual([schedule.isFirst, schedule.isTogether], [false, false]);
+  schedule.isDue(false, 100, 23_001);
+  assert.deepEqual([schedule.isFirst, schedule.isTogether], [true, true]);
+  // And as soon as at first.
+  schedule.isDue(true, 100, 23_100);
+  assert.equal(schedule.nextMs, 24_000);
 });
 
 test("trusts what a drain shows where others drain, too: the first, on the fives, and to verify", () => {
@@ -55,11 +66,16 @@ test("trusts what a drain shows where others drain, too: the first, on the fives
   schedule.ended(true, false, 100, 1000);
   schedule.isDue(true, 100, 2000);
   assert.equal(schedule.isTogether, false);
-  schedule.isDue(true, 100, 5000);
-  assert.equal(schedule.isTogether, true);
-  schedule.ended(true, false, 100, 5100);
+  // Nobody drains here: this window did not need the limit.
+  schedule.isDue(false, 100, 5000);
   assert.equal(schedule.isTogether, false);
-  schedule.ended(true, true, 100, 6100);
+  schedule.isDue(true, 100, 10_500);
+  assert.equal(schedule.isTogether, false);
+  schedule.isDue(true, 100, 15_499);
+  assert.equal(schedule.isTogether, true);
+  schedule.ended(true, false, 100, 15_600);
+  assert.equal(schedule.isTogether, false);
+  schedule.ended(true, true, 100, 16_600);
   assert.equal(schedule.isTogether, true);
 });
 
@@ -70,13 +86,21 @@ test("tells work from waiting, half-way between the two", () => {
   assert.equal(experiment.noteCut(30, 150, 1, 100), false);
 
   // Half as many: 100 ms if they waited, 200 if they worked.
-  assert.equal(experiment.showsWork(20, 149), false);
+  assert.equal(experiment.showsWork(20, 150), false);
   assert.equal(experiment.showsWork(20, 151), true);
-  // Too early to tell, and slower than ever: no comparison.
-  assert.equal(experiment.showsWork(31, 200), false);
-  assert.equal(experiment.showsWork(20, 260), false);
+  // Three quarters are enough of a cut, and a quarter longer is still the same latency.
+  assert.deepEqual([experiment.showsWork(30, 200), experiment.showsWork(31, 200)], [true, false]);
+  assert.deepEqual([experiment.showsWork(20, 250), experiment.showsWork(20, 251)], [true, false]);
   experiment.end();
   assert.equal(experiment.showsWork(20, 151), false);
+});
+
+test("the next row begins with its own latency, though it is less than the last one's", () => {
+  const experiment = new CutExperiment();
+  experiment.noteCut(40, 200, 1, 100);
+  experiment.end();
+  assert.equal(experiment.noteCut(30, 100, 1, 100), true);
+  assert.deepEqual([experiment.limitBefore, experiment.medianMsBefore], [30, 100]);
 });
 
 test("begins anew when the upstream becomes slower still, by more than noise", () => {
@@ -85,7 +109,7 @@ test("begins anew when the upstream becomes slower still, by more than noise", (
   experiment.noteCut(30, 139, 1, 100);
   assert.equal(experiment.limitBefore, 40);
   // So few samples may be slower by chance.
-  experiment.noteCut(30, 180, 1, 4);
+  experiment.noteCut(30, 200, 1, 4);
   assert.equal(experiment.limitBefore, 40);
   experiment.noteCut(30, 141, 1, 100);
   assert.deepEqual([experiment.limitBefore, experiment.medianMsBefore], [30, 141]);
@@ -93,13 +117,37 @@ test("begins anew when the upstream becomes slower still, by more than noise", (
 
 test("has seen a slowdown when latency jumped and fewer came back, and not for either alone", () => {
   for (const [medianMs, rate, seen] of [
-    [60, 0.5, true],
-    [60, 0.9, false],
-    [40, 0.5, false],
+    [51, 1.99, true],
+    [51, 2, false],
+    [50, 1.99, false],
   ] as const) {
     const experiment = new CutExperiment();
-    for (let window = 0; window < 20; window += 1) experiment.rememberUsual(20, 1);
+    assert.equal(experiment.sawSlowdown, false);
+    // The first one is what is usual.
+    experiment.rememberUsual(20, 3);
     experiment.noteCut(40, medianMs, rate, 100);
     assert.equal(experiment.sawSlowdown, seen);
   }
+});
+
+test("what is usual follows what is by three tenths", () => {
+  for (const [medianMs, rate, seen] of [
+    [58, 0.86, true],
+    [58, 0.87, false],
+    [57, 0.86, false],
+  ] as const) {
+    const experiment = new CutExperiment();
+    experiment.rememberUsual(20, 1);
+    experiment.rememberUsual(30, 2);
+    experiment.noteCut(40, medianMs, rate, 100);
+    assert.equal(experiment.sawSlowdown, seen);
+  }
+});
+
+test("a row that is begun anew has seen what it saw at first", () => {
+  const experiment = new CutExperiment();
+  experiment.rememberUsual(20, 3);
+  experiment.noteCut(40, 100, 1, 100);
+  experiment.noteCut(30, 200, 3, 100);
+  assert.deepEqual([experiment.limitBefore, experiment.sawSlowdown], [30, true]);
 });
