@@ -7,7 +7,7 @@
 //
 // - It grows only when it is needed, but then by up to twice in one and a half round trips: others float up
 //   while there is little to do, and let the first second of a spike through.
-// - A deadline bounds it absolutely, by Little's law. Ratios cannot see what is bad all the time.
+// - A deadline bounds it absolutely (`capacity.ts`). Ratios cannot see what is bad all the time.
 // - Every row of cuts is read as an experiment (`cut-experiment.ts`), and now and then the limit is halved to
 //   see what calls take without a queue (`drain-schedule.ts`): a baseline that drifts up with the load is
 //   what users of all of them report.
@@ -17,6 +17,7 @@
 //
 // It does not count permits, and knows nothing of tiers: `limiter.ts`.
 
+import { Capacity } from "./capacity.ts";
 import { CutExperiment } from "./cut-experiment.ts";
 import { DrainSchedule } from "./drain-schedule.ts";
 import type { Limit } from "./limit.ts";
@@ -60,10 +61,7 @@ const FIRST_CUTS_MIN = 1 / 3;
 /** Timeouts are no accident from so many on that are such a share of what came back. */
 const LATE_MIN = 3;
 const LATE_SHARE = 0.15;
-/** Least share of the limit that is taken to be in flight: the rest is kept free for higher tiers. */
-const USED_MIN = 0.7;
-/** How long the best rate counts, and how slowly the base rises while the limit is not needed. */
-const RATE_FADES_MS = 2500;
+/** How slowly the base rises while the limit is not needed. */
 const BASE_RISES_MS = 20_000;
 
 const DRAIN_SHARE = 0.5;
@@ -82,6 +80,7 @@ export class GradientLimit implements Limit {
   readonly kind = "adaptive";
   readonly #settings: GradientSettings;
   readonly #experiment = new CutExperiment();
+  readonly #capacity = new Capacity();
   readonly #drains: DrainSchedule;
   readonly #targetMsMax: number;
   readonly #freeMs: number;
@@ -93,11 +92,6 @@ export class GradientLimit implements Limit {
   #baseMs = 0;
   /** The base as last seen while the limit was not needed: no drain makes it less. */
   #healthyMs = 0;
-  /** Best rate of late, successes a millisecond. */
-  #bestRate = 0;
-  #rateAtMs = 0;
-  /** Share of the limit that is in flight on average. */
-  #used = 1;
   #isDraining = false;
   #isCollapsed = false;
   #medianMsBeforeDrain = 0;
@@ -208,8 +202,8 @@ export class GradientLimit implements Limit {
     const rate = window.okRate(nowMs);
     const late = isLate(window);
     if (this.#baseMs === 0 && isSure) this.#baseMs = Math.min(medianMs, this.#targetMsMax);
-    this.#rememberRate(rate, nowMs, late || medianMs > this.#targetMsMax);
-    this.#used = Math.min(1, Math.max(USED_MIN, window.meanInFlight / before));
+    const used = window.meanInFlight / before;
+    this.#capacity.remember(rate, used, nowMs, late || medianMs > this.#targetMsMax);
 
     const leastLeft = window.timeoutShare > 0.5 ? MOSTLY_LATE_CUT : CUT_MIN;
     const ratio = isSure ? this.#targetMs / medianMs : 1;
@@ -226,7 +220,8 @@ export class GradientLimit implements Limit {
       experiment.rememberUsual(medianMs, rate);
     }
 
-    this.#limit = Math.max(leastLeft * before, Math.min(this.#limit, this.#cap));
+    const most = this.#capacity.limitWithin(this.#targetMsMax);
+    this.#limit = Math.max(leastLeft * before, Math.min(this.#limit, most));
     if (this.#drains.isFirst && !late) {
       this.#limit = Math.max(this.#limit, FIRST_CUTS_MIN * this.#limitAtFirst);
     }
@@ -238,7 +233,7 @@ export class GradientLimit implements Limit {
     const { deadlineMs = Number.POSITIVE_INFINITY } = this.#settings;
     const isTailLong = window.quantileMs(0.95) > TAIL_SHARE * deadlineMs;
     if (isTailLong && ratio < TAIL_EXCUSED) return;
-    const steady = Math.max(1 + 0.5 * Math.max(0, ratio - 1.5), 1 + ROOTS / Math.sqrt(before));
+    const steady = Math.max(1 + 0.5 * (ratio - 1.5), 1 + ROOTS / Math.sqrt(before));
     const fast = Math.min(2, Math.max(SLOW_START, ratio));
     let grown = steady * before;
     if (before < this.#threshold) {
@@ -288,18 +283,6 @@ export class GradientLimit implements Limit {
     return this.#targetMs === this.#targetMsMax;
   }
 
-  /** Little's law: with more in flight than rate × time, calls take longer than the time. */
-  get #cap(): number {
-    if (this.#bestRate === 0) return Number.POSITIVE_INFINITY;
-    return (this.#bestRate * this.#targetMsMax) / this.#used;
-  }
-
-  #rememberRate(rate: number, nowMs: number, isBad: boolean): void {
-    const faded = this.#bestRate * Math.exp((this.#rateAtMs - nowMs) / RATE_FADES_MS);
-    this.#rateAtMs = nowMs;
-    this.#bestRate = isBad ? rate : Math.max(rate, faded);
-  }
-
   #startDrain(window: LimitWindow, nowMs: number): void {
     if (window.samples < SAMPLES_MIN) return;
     this.#isDraining = true;
@@ -331,7 +314,7 @@ export class GradientLimit implements Limit {
     const isBelieved = this.#drains.isFirst || this.#experiment.sawSlowdown;
     this.#baseMs = Math.min(medianMs, isBelieved ? medianMs : RAISE_MAX * before);
     this.#threshold = Math.max(this.#threshold, (this.#limit * this.#baseMs) / before);
-    if (!isBelieved || this.#limitAtFirst === 0) return;
+    if (!isBelieved) return;
     this.#restore(this.#limitAtFirst, this.#medianMsAtFirst);
     this.#limitAtFirst = 0;
   }

@@ -72,8 +72,7 @@ export class Spacing {
   /** A call was back. `limit`: how many may be in flight; once that alone holds more back, this is over. */
   ok(startMs: number, latencyMs: number, limit: number): void {
     this.#lates = 0;
-    if (!this.isOn || this.#isOld(startMs) || latencyMs > EARLY_SHARE * (this.#deadlineMs ?? 0))
-      return;
+    if (this.#isOld(startMs) || latencyMs > EARLY_SHARE * (this.#deadlineMs ?? 0)) return;
     this.#spaceMs *= SHRINKS;
     if (this.#spaceMs * limit < latencyMs) this.clear();
   }

@@ -26,6 +26,12 @@ test("drains every second as long as that teaches something", () => {
   assert.deepEqual(dues(new DrainSchedule(0), 4000, true), [1000, 2000, 3000, 4000]);
 });
 
+test("drains soon again once one has taught something", () => {
+  const schedule = new DrainSchedule(0);
+  for (const taught of [false, false, true]) schedule.ended(taught, false, 100, 10_000);
+  assert.equal(schedule.nextMs, 11_000);
+});
+
 test("long windows make drains rarer, or they would cost more than they are worth", () => {
   assert.deepEqual(
     dues(new DrainSchedule(0), 48_000, false, 800),

@@ -35,13 +35,58 @@ test("back from a cut it is no more than what the deadline allows for, nor is th
   assert.equal(rig.limit.baseMs, 480);
 });
 
+test("back from a cut it grows fast to where that began, and is no less than the cut left", () => {
+  const rig = known();
+  rig.full(608, { oks: 300 });
+  rig.full(608, { oks: 300 });
+  assert.equal(rig.full(248), 1000);
+
+  const slow = known();
+  slow.full(800, { oks: 300 });
+  assert.equal(slow.full(800, { oks: 300 }), 700);
+  assert.equal(slow.limit.baseMs, 480);
+});
+
+test("what calls take after a cut is no smaller base", () => {
+  const rig = known({ max: 1000 }, 400);
+  for (let n = 0; n < 6; n += 1) rig.full(100);
+  rig.full(368, { oks: 300, timeouts: 60 });
+  rig.full(368, { oks: 300 });
+  assert.equal(rig.limit.value, 1000);
+  assert.equal(rig.limit.baseMs, 400);
+});
+
+test("once a cut was taken back the next one is an experiment of its own", () => {
+  const rig = slowed();
+  rig.full(368, { oks: 300 });
+  const { baseMs } = rig.limit;
+  // As many come back as ever: this time they waited.
+  rig.full(432, { oks: 600, timeouts: 120 });
+  rig.full(432, { oks: 300 });
+  assert.equal(rig.limit.baseMs, baseMs);
+});
+
+test("how long many have been out is not what they take", () => {
+  const rig = slowed();
+  rig.full(0, { took: [[368, 2]], oks: 2, admitted: 100, lastsMs: 720 });
+  assert.equal(rig.limit.baseMs, 100);
+});
+
 test("a row of cuts ends with a window that needs none, needed or not", () => {
   for (const see of ["full", "calm"] as const) {
     const rig = slowed();
-    rig[see](100, { oks: 300, peak: 0 });
-    const { value } = rig.limit;
-    assert.ok(rig.full(368, { oks: 300 }) < value, see);
+    rig[see](100, { oks: 300, peak: 0, refusals: 0 });
+    rig.full(368, { oks: 300 });
+    assert.equal(rig.limit.baseMs, 100, see);
   }
+});
+
+test("what is usual is learnt while the limit is needed, too", () => {
+  const rig = known({ max: 1000 });
+  for (let n = 0; n < 6; n += 1) rig.full(200);
+  rig.full(368, { oks: 300 });
+  rig.full(368, { oks: 300 });
+  assert.equal(rig.limit.baseMs, 100);
 });
 
 test("calls that left before what was too much has come back are no evidence", () => {
@@ -53,6 +98,10 @@ test("calls that left before what was too much has come back are no evidence", (
   near(rig.limit.evidenceFromMs, 300 + 0.3 * 432);
   rig.full(800);
   near(rig.limit.evidenceFromMs, 400 + 0.3 * 480);
+  // Two have no median to wait for.
+  rig.full(0, { took: [[432, 2]], oks: 2, timeouts: 2 });
+  rig.full(0, { took: [[432, 2]], oks: 2, timeouts: 3 });
+  assert.equal(rig.limit.evidenceFromMs, 600);
 });
 
 /** At half for a window, with calls that took so long before it. */
@@ -81,12 +130,17 @@ test("halves itself for a window, at a whole second of the wall clock, if calls 
   const lonely = known(BOUND);
   while (lonely.nowMs < 3000) lonely.full(0, { took: [[200, 2]] });
   assert.equal(lonely.limit.share, 1);
+  draining(lonely, 0, { took: [[200, 3]] });
 });
 
 test("a drain after which calls are quicker shows a smaller base, but none below the healthy one", () => {
   const healthy = draining(known(BOUND), 200);
   healthy.full(100);
   assert.equal(healthy.limit.baseMs, 100);
+  // Quicker, and yet slower than the base.
+  const slow = draining(known(), 368);
+  slow.full(272);
+  assert.equal(slow.limit.baseMs, 100);
 
   const drained = (ms: number, count = 10): GradientRig => {
     const rig = draining(new GradientRig(BOUND), 200);
@@ -150,6 +204,14 @@ test("a later drain raises the base by three times at most, and only where other
   rig.full(400);
   assert.equal(rig.limit.baseMs, 300);
 
+  // What was cut then stays so: it may be for the others.
+  const later = draining(known(BOUND), 200);
+  later.full(100);
+  while (later.nowMs < 4600) later.full(200);
+  draining(later, 432);
+  assert.ok(later.full(432) < 800);
+  assert.equal(later.limit.baseMs, 300);
+
   const alone = draining(new GradientRig(BOUND), 200);
   alone.full(100);
   near(alone.limit.baseMs, 70);
@@ -157,6 +219,83 @@ test("a later drain raises the base by three times at most, and only where other
   assert.equal(alone.nowMs, 2000);
   alone.full(124);
   near(alone.limit.baseMs, 70);
+});
+
+test("a drain takes back what a slowdown cut, though the limit was not needed since", () => {
+  const rig = draining(known(BOUND), 200);
+  rig.full(100);
+  while (rig.nowMs < 4700) rig.full(100);
+  rig.full(368, { oks: 100 });
+  rig.calm(368, { oks: 100, peak: 0 });
+  draining(rig, 200);
+  assert.equal(rig.nowMs, 5000);
+  assert.equal(rig.full(200), 1000);
+  assert.equal(rig.limit.baseMs, 200);
+});
+
+test("each slowdown is taken back to where the limit was before it", () => {
+  const rig = draining(known(), 432);
+  rig.full(432);
+  while (rig.nowMs < 1900) rig.full(200);
+  const before = rig.limit.value;
+  assert.ok(before > 4000);
+  draining(rig, 544, { oks: 300 });
+  assert.equal(rig.nowMs, 2000);
+  assert.equal(rig.full(544), Math.floor((before * 480) / 544));
+});
+
+test("a drain ends a row of cuts", () => {
+  const rig = known(BOUND);
+  while (rig.nowMs < 900) rig.full(200);
+  draining(rig, 544, { oks: 300 });
+  assert.equal(rig.nowMs, 1000);
+  rig.full(400, { oks: 300 });
+  rig.full(544, { oks: 300 });
+  assert.equal(rig.limit.baseMs, 100);
+});
+
+test("what a drain shows of the base, if it is little, changes nothing else", () => {
+  const rig = new GradientRig();
+  rig.full(100, { oks: 100 });
+  draining(rig, 152, { oks: 100 });
+  const bound = Math.floor(480 / 0.7);
+  assert.equal(rig.full(116, { oks: 100 }), bound);
+  near(rig.limit.baseMs, 0.7 * 116);
+  assert.equal(rig.limit.nextProbeMs, 5000);
+  // And much of it that leaves room, not the limit.
+  const roomy = draining(new GradientRig(), 200, { oks: 100 });
+  assert.equal(roomy.full(152, { oks: 100 }), bound);
+  // Growth is as fast as before the one and slow after the other.
+  assert.ok(rig.full(100) > 1000);
+  assert.ok(roomy.full(152) < 800);
+});
+
+test("what got no quicker is grown into fast", () => {
+  const cut = draining(known(), 432);
+  assert.equal(cut.full(432), 1000);
+  assert.equal(cut.full(432), Math.floor((1000 * 480) / 432));
+
+  const whole = draining(known(), 200, { oks: 100 });
+  const value = whole.full(168, { oks: 100 });
+  assert.ok(whole.full(100) >= 2 * value);
+});
+
+test("a base that rose is verified soon, together with the others", () => {
+  const rig = draining(known(BOUND), 200);
+  rig.full(168);
+  draining(rig, 200);
+  assert.equal(rig.nowMs, 2000);
+  rig.full(200);
+  assert.equal(rig.limit.baseMs, 200);
+});
+
+test("a drain that a long window has delayed shows nothing of others' calls", () => {
+  const rig = draining(known(BOUND), 200);
+  rig.full(100);
+  rig.full(200, { lastsMs: 4600 });
+  assert.deepEqual([rig.nowMs, rig.limit.share], [5700, 0.5]);
+  rig.full(200);
+  assert.equal(rig.limit.baseMs, 100);
 });
 
 test("while an upstream hangs it is its least, and afterwards a quarter, growing fast", () => {
@@ -168,7 +307,10 @@ test("while an upstream hangs it is its least, and afterwards a quarter, growing
   rig.limit.restart(260);
   assert.equal(rig.limit.value, Math.floor(value / 4));
   assert.deepEqual([rig.limit.isLeast, rig.limit.evidenceFromMs], [false, 260]);
-  assert.ok(rig.full(100) >= 2 * Math.floor(value / 4));
+  const [first = 0, , last] = [1, 2, 3].map(() => rig.full(100));
+  assert.ok(first >= 2 * Math.floor(value / 4));
+  // Beyond where the cut ended, too.
+  assert.equal(last, 1000);
 });
 
 test("a hang and a restart end a drain", () => {

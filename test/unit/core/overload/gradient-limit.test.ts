@@ -13,11 +13,13 @@ test("grows by the ratio, from a quarter to twice", () => {
 test("grows only to twice what was in flight where nobody was refused, and shrinks not for that", () => {
   assert.equal(known().full(100, { refusals: 0, peak: 700 }), 1400);
   assert.equal(known().full(100, { refusals: 0, peak: 400 }), 1000);
+  assert.equal(known().full(100, { refusals: 0, peak: 1500 }), 2000);
   assert.equal(known().full(100, { refusals: 1, peak: 400 }), 2000);
 });
 
 test("grows no further than to what the deadline allows", () => {
   assert.equal(known({}, 304).full(400), 1200);
+  assert.equal(known({}, 304).full(152, { oks: 6000 }), 2000);
   assert.equal(known({ deadlineMs: undefined }, 304).full(400), 1520);
 });
 
@@ -102,11 +104,53 @@ test("a row of cuts after a calm window is another, with a third of its own", ()
   assert.deepEqual(row, [70, 49, 34, 33]);
 });
 
+/** Calls of 100 ms, three a millisecond. */
+function steady(): GradientRig {
+  const rig = new GradientRig();
+  rig.calm(100, { oks: 300 });
+  return rig;
+}
+
+test("a second row of cuts counts from where the first began, unless calls take over twice as long", () => {
+  const leastAfter = (first: number, between: readonly number[]): number => {
+    const rig = steady();
+    for (const ms of [first, ...between, 496, 496, 496, 496]) rig.full(ms, { oks: 300 });
+    return rig.limit.value;
+  };
+  assert.equal(leastAfter(248, [200]), 333);
+  const exact = (1000 * 200) / 216 + 1.5 * Math.sqrt(1000);
+  assert.equal(leastAfter(216, [200]), Math.floor((exact + 1.5 * Math.sqrt(exact)) / 3));
+  // Within a row nothing begins.
+  assert.equal(leastAfter(216, []), 333);
+});
+
+test("a row of cuts after the first drain knows no third", () => {
+  const rig = new GradientRig({ max: 1000 });
+  rig.calm(100, { oks: 300 });
+  while (rig.limit.share === 1) rig.full(200, { oks: 300 });
+  rig.full(100, { oks: 300 });
+  const row = [1, 2, 3, 4].map(() => rig.full(496, { oks: 300 }));
+  assert.deepEqual(row, [700, 489, 342, 240]);
+});
+
+test("grows fast to where a cut ended, and by one at least", () => {
+  const rig = known();
+  // By its rate, a bit less than where the cut alone would have ended.
+  assert.equal(rig.full(248, { oks: 711, found: 1000, lastsMs: 400 }), 853);
+  assert.equal(rig.full(100), 854);
+});
+
 test("too few samples are no median, and change nothing", () => {
   for (const count of [0, 1, 2]) {
     const took = count === 0 ? [] : ([[50, count]] as const);
     assert.equal(known().full(0, { took }), 1000);
   }
+  // Nor is how long many have been out then the first that is known of it.
+  const pile = { took: [[100, 2]], oks: 2, admitted: 100, lastsMs: 800 } as const;
+  assert.equal(known({ deadlineMs: undefined }).full(0, pile), 1000);
+  const rig = new GradientRig();
+  rig.full(0, pile);
+  assert.equal(rig.limit.baseMs, 0);
   assert.equal(known().full(0, { took: [[50, 3]] }), 2000);
   assert.equal(known().full(0, { took: [[248, 3]] }), 853);
 });
@@ -134,6 +178,10 @@ test("Little's law bounds it: rate times half a deadline, by the share that is i
   ] as const) {
     assert.equal(known().full(100, { oks: 200, found }), most, `${found}`);
   }
+});
+
+test("the first rate is the best so far", () => {
+  assert.equal(known({ initial: 200 }).full(100, { oks: 50, found: 1000 }), 240);
 });
 
 test("the best rate counts, and fades", () => {

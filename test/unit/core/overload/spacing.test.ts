@@ -25,6 +25,27 @@ test("two late calls in a row make calls rarer, and each further one doubles tha
   assert.equal(lateTimes(20, 60_000).spaceMs, 60_000);
 });
 
+test("it is alert from the first late call until calls are as frequent as before", () => {
+  assert.equal(lateTimes(0).isAlert, false);
+  const spacing = lateTimes(1);
+  assert.deepEqual([spacing.isAlert, spacing.isOn], [true, false]);
+  spacing.admitted(2000);
+  spacing.late(2000);
+  // Back in time, if not early.
+  spacing.ok(2000, 900, 2);
+  assert.deepEqual([spacing.isAlert, spacing.isOn], [true, true]);
+  // However short a deadline is.
+  assert.deepEqual([lateTimes(2, 1).isAlert, lateTimes(2, 1).isOn], [true, true]);
+});
+
+test("cleared, it begins anew: a late call before that counts no more", () => {
+  const spacing = lateTimes(1);
+  spacing.clear();
+  spacing.admitted(2000);
+  spacing.late(2000);
+  assert.equal(spacing.isOn, false);
+});
+
 test("without a deadline nothing is rarer, however late some callers think it", () => {
   const spacing = new Spacing(undefined);
   for (const startMs of [1, 2, 3]) spacing.late(startMs);
@@ -65,9 +86,11 @@ test("calls that are back early make calls more frequent, until the limit alone 
   assert.equal(spacing.spaceMs, 500);
   spacing.ok(3000, 500, 2);
   assert.equal(spacing.spaceMs, 400);
-  spacing.ok(3000, 400, 1);
+  spacing.ok(3000, 320, 1);
+  assert.equal(spacing.spaceMs, 320);
+  spacing.ok(3000, 320, 1);
 
-  // 320 ms apart, one at a time that takes 400 ms is what holds back.
+  // 256 ms apart, one at a time that takes 320 ms is what holds back.
   assert.equal(spacing.isOn, false);
 });
 
