@@ -315,3 +315,13 @@ test("no time is no rate, however many call in it", () => {
   demand.measure(0, 10, 10);
   assert.equal(demand.perSecond(0), 0);
 });
+
+test("tiers for which nothing is kept are passed over", () => {
+  const demand = new Demand(0);
+  assert.equal(demand.firstReserved, 4);
+  demand.add(2);
+  demand.measure(100, 10, 10);
+  assert.equal(demand.firstReserved, 2);
+  demand.apportion(0, 10);
+  assert.equal(demand.firstReserved, 4);
+});

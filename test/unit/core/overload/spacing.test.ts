@@ -121,6 +121,25 @@ test("a limiter at its least lets in one at a time, in time, and tells when", ()
   assert.ok(rig.admit() >= 0);
 });
 
+test("while calls are spaced out the limit learns nothing of them", () => {
+  const rig = new LimiterRig(adaptiveLimit({ initial: 2, max: 2 }));
+  for (const permit of rig.admitAll(2)) {
+    rig.nowMs = 1000;
+    rig.limiter.leave(permit, ENDED_TIMEOUT, rig.nowMs);
+  }
+  rig.wait(1000);
+  // In time, if not early: the space stays.
+  for (let n = 0; n < 20; n += 1) {
+    const [permit = -1] = rig.admitAll(1);
+    rig.wait(600);
+    rig.settleAll([permit]);
+  }
+
+  assert.equal(rig.limiter.spaceMs, 500);
+  assert.ok(rig.limiter.latencyMs > 550);
+  assert.equal(rig.limiter.baseMs, 0);
+});
+
 test("who leaves late counts as well", () => {
   const rig = new LimiterRig(adaptiveLimit({ initial: 2, max: 2 }));
   for (const permit of rig.admitAll(2)) rig.limiter.leave(permit, ENDED_TIMEOUT, 1000);
