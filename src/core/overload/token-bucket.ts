@@ -76,7 +76,7 @@ export class TokenBucket {
   #latestMs: number;
 
   /** `isFull` false for a bucket that comes to calls which nobody has counted. */
-  constructor(rate: Rate, nowMs: number, isFull = true) {
+  constructor(rate: Rate, nowMs: number, isFull: boolean) {
     this.#perSecond = rate.perSecond;
     this.#burst = rate.burst;
     this.#intervalMs = 1000 / rate.perSecond;

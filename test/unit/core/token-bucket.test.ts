@@ -98,6 +98,7 @@ describe("options of a rate", () => {
 describe("a token bucket", () => {
   test("lets a burst go at once, and then one call for each interval", () => {
     const bucket = bucketOf({ perSecond: 10, burst: 3 });
+    assert.deepEqual([bucket.perSecond, bucket.burst], [10, 3]);
     assert.equal(takeAll(bucket, 0), 3);
     assert.ok(!bucket.take(99));
     assert.ok(bucket.take(100));

@@ -307,8 +307,8 @@ test("while an upstream hangs it is its least, and afterwards a quarter, growing
   rig.limit.restart(260);
   assert.equal(rig.limit.value, Math.floor(value / 4));
   assert.deepEqual([rig.limit.isLeast, rig.limit.evidenceFromMs], [false, 260]);
-  const [first = 0, , last] = [1, 2, 3].map(() => rig.full(100));
-  assert.ok(first >= 2 * Math.floor(value / 4));
+  const [first = 0, , , last] = [1, 2, 3, 4].map(() => rig.full(124));
+  assert.ok(first >= 1.6 * Math.floor(value / 4));
   // Beyond where the cut ended, too.
   assert.equal(last, 1000);
 });
