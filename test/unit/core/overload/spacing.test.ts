@@ -35,7 +35,9 @@ test("it is alert from the first late call until calls are as frequent as before
   spacing.ok(2000, 900, 2);
   assert.deepEqual([spacing.isAlert, spacing.isOn], [true, true]);
   // However short a deadline is.
-  assert.deepEqual([lateTimes(2, 1).isAlert, lateTimes(2, 1).isOn], [true, true]);
+  const short = lateTimes(2, 1);
+  short.ok(3000, 0.9, 2);
+  assert.deepEqual([short.isAlert, short.isOn, short.spaceMs], [true, true, 0.5]);
 });
 
 test("cleared, it begins anew: a late call before that counts no more", () => {
