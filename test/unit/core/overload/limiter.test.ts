@@ -314,6 +314,8 @@ test("no time is no rate, however many call in it", () => {
   demand.add(0);
   demand.measure(0, 10, 10);
   assert.equal(demand.perSecond(0), 0);
+  demand.measure(1, 10, 10);
+  assert.ok(demand.perSecond(0) > 0);
 });
 
 test("tiers for which nothing is kept are passed over", () => {
