@@ -38,6 +38,10 @@ export interface GradientSettings {
 
 /** Share of the deadline that the median may use; the other half is for the tail, and a little for noise. */
 const DEADLINE_SHARE = 0.48;
+/** Of work that lasts longer by itself it may use more: this much more, and half of what is left of the deadline. */
+const WORK_SLACK = 1.25;
+/** Work that is taken to last longer than this share of the deadline is never back in time. */
+const WORK_SHARE_MAX = 0.9;
 /** It does not grow while one call in twenty takes longer than this share. */
 const TAIL_SHARE = 0.7;
 /** Unless the median is so far within its target that the tail is the work's own. */
@@ -82,7 +86,9 @@ export class GradientLimit implements Limit {
   readonly #experiment = new CutExperiment();
   readonly #capacity = new Capacity();
   readonly #drains: DrainSchedule;
-  readonly #targetMsMax: number;
+  /** What the work may be taken to last before anything shows that it is longer, and when that is shown. */
+  readonly #workMsUsual: number;
+  readonly #workMsMax: number;
   readonly #freeMs: number;
   #limit: number;
   #value: number;
@@ -105,8 +111,8 @@ export class GradientLimit implements Limit {
     this.#drains = new DrainSchedule(phaseMs);
     this.#limit = initial;
     this.#value = initial;
-    this.#targetMsMax =
-      deadlineMs === undefined ? Number.POSITIVE_INFINITY : DEADLINE_SHARE * deadlineMs;
+    this.#workMsUsual = DEADLINE_SHARE * (deadlineMs ?? Number.POSITIVE_INFINITY);
+    this.#workMsMax = WORK_SHARE_MAX * (deadlineMs ?? Number.POSITIVE_INFINITY);
     this.#freeMs = deadlineMs === undefined ? FREE_MS : FREE_SHARE * deadlineMs;
   }
 
@@ -154,6 +160,7 @@ export class GradientLimit implements Limit {
     this.#isCollapsed = false;
     this.#isDraining = false;
     this.#limit *= RESTART_SHARE;
+    this.#limitAtFirst = 0;
     this.#threshold = Number.POSITIVE_INFINITY;
     this.#experiment.end();
     this.#evidenceFromMs = nowMs;
@@ -179,7 +186,7 @@ export class GradientLimit implements Limit {
     this.#experiment.end();
     if (this.#drains.isFirst) this.#limitAtFirst = 0;
     if (window.samples === 0) return;
-    const baseMs = Math.min(medianMs, this.#targetMsMax);
+    const baseMs = Math.min(medianMs, this.#workMsMax);
     if (this.#baseMs === 0) this.#baseMs = baseMs;
     const weight = baseMs < this.#baseMs ? 0.5 : 1 - Math.exp(-windowMs / BASE_RISES_MS);
     this.#baseMs += weight * (baseMs - this.#baseMs);
@@ -201,7 +208,7 @@ export class GradientLimit implements Limit {
     const medianMs = medianOf(window, nowMs);
     const rate = window.okRate(nowMs);
     const late = isLate(window);
-    if (this.#baseMs === 0 && isSure) this.#baseMs = Math.min(medianMs, this.#targetMsMax);
+    if (this.#baseMs === 0 && isSure) this.#baseMs = Math.min(medianMs, this.#workMsUsual);
     const used = window.meanInFlight / before;
     this.#capacity.remember(rate, used, nowMs, late || medianMs > this.#targetMsMax);
 
@@ -225,13 +232,16 @@ export class GradientLimit implements Limit {
     if (this.#drains.isFirst && !late) {
       this.#limit = Math.max(this.#limit, FIRST_CUTS_MIN * this.#limitAtFirst);
     }
-    if (this.#limit < before) this.#awaitEvidence(this.#limit / before, medianMs, nowMs);
+    // At its least nothing was taken away, and what comes back is evidence.
+    const isCut = this.#limit < before && before > this.#settings.min;
+    if (isCut) this.#awaitEvidence(this.#limit / before, medianMs, nowMs);
   }
 
   #grow(ratio: number, window: LimitWindow): void {
     const before = this.#limit;
     const { deadlineMs = Number.POSITIVE_INFINITY } = this.#settings;
-    const isTailLong = window.quantileMs(0.95) > TAIL_SHARE * deadlineMs;
+    const tailMsMax = Math.max(TAIL_SHARE * deadlineMs, this.#targetMsMax);
+    const isTailLong = window.quantileMs(0.95) > tailMsMax;
     if (isTailLong && ratio < TAIL_EXCUSED) return;
     const steady = Math.max(1 + 0.5 * (ratio - 1.5), 1 + ROOTS / Math.sqrt(before));
     const fast = Math.min(2, Math.max(SLOW_START, ratio));
@@ -264,7 +274,7 @@ export class GradientLimit implements Limit {
   /** What calls take is the work: the limit goes back to what that allows. */
   #accept(medianMs: number): void {
     const experiment = this.#experiment;
-    this.#baseMs = Math.max(this.#baseMs, Math.min(0.9 * medianMs, this.#targetMsMax));
+    this.#baseMs = Math.max(this.#baseMs, Math.min(0.9 * medianMs, this.#workMsMax));
     this.#restore(experiment.limitBefore, experiment.medianMsBefore);
     this.#threshold = experiment.limitBefore;
     experiment.end();
@@ -277,6 +287,13 @@ export class GradientLimit implements Limit {
   get #targetMs(): number {
     const wanted = Math.max(this.#settings.tolerance * this.#baseMs, this.#freeMs);
     return Math.min(wanted, this.#targetMsMax);
+  }
+
+  /** What the median may take for the deadline's sake. */
+  get #targetMsMax(): number {
+    const { deadlineMs = Number.POSITIVE_INFINITY } = this.#settings;
+    const ownMs = Math.min(WORK_SLACK * this.#baseMs, (this.#baseMs + deadlineMs) / 2);
+    return Math.max(this.#workMsUsual, ownMs);
   }
 
   get #isBoundByDeadline(): boolean {
@@ -293,7 +310,7 @@ export class GradientLimit implements Limit {
   #endDrain(window: LimitWindow, nowMs: number): void {
     this.#isDraining = false;
     if (window.samples < SAMPLES_MIN) return;
-    const medianMs = Math.min(window.quantileMs(0.5), this.#targetMsMax);
+    const medianMs = Math.min(window.quantileMs(0.5), this.#workMsMax);
     const before = this.#baseMs;
     const limit = this.#limit;
     this.#experiment.end();

@@ -15,11 +15,16 @@ export class LimitWindow {
   oks = 0;
   failures = 0;
   timeouts = 0;
+  /** Calls that ended and say nothing of the upstream. */
+  ignored = 0;
   admitted = 0;
   /** Calls that asked to be let in, and what each found in flight, added up. */
   #arrivals = 0;
   #found = 0;
   #sumMs = 0;
+  /** Latencies that are no evidence of the limit: their calls started before it was changed. */
+  #stale = 0;
+  #staleSumMs = 0;
   /** Calls turned away for want of a permit. */
   refusals = 0;
 
@@ -56,6 +61,16 @@ export class LimitWindow {
     this.#sumMs += latencyMs;
   }
 
+  addStale(latencyMs: number): void {
+    this.#stale += 1;
+    this.#staleSumMs += latencyMs;
+  }
+
+  /** Mean of what is no evidence; 0 without any. */
+  get staleMeanMs(): number {
+    return this.#stale === 0 ? 0 : this.#staleSumMs / this.#stale;
+  }
+
   get meanMs(): number {
     return this.samples === 0 ? 0 : this.#sumMs / this.samples;
   }
@@ -77,10 +92,13 @@ export class LimitWindow {
     this.oks = 0;
     this.failures = 0;
     this.timeouts = 0;
+    this.ignored = 0;
     this.refusals = 0;
     this.#arrivals = 0;
     this.#found = 0;
     this.#sumMs = 0;
+    this.#stale = 0;
+    this.#staleSumMs = 0;
     this.admitted = 0;
   }
 }

@@ -55,6 +55,8 @@ const LENGTHS_IDLE = 10;
 const FULL_SHARE = 0.7;
 /** Silence is a hang after this share of a deadline, unless so many usual gaps or latencies are longer. */
 const HUNG_SHARE = 0.5;
+/** Before anything is known of how long its calls take. */
+const HUNG_SHARE_UNKNOWN = 0.9;
 const HUNG_GAPS = 4;
 const HUNG_LATENCIES = 2;
 const QUEUE_SHARE = 0.1;
@@ -155,19 +157,18 @@ export class Limiter {
    */
   admit(tier: Tier, nowMs: number, remainingMs: number): Verdict {
     if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
-    this.#demand.add(tier);
     const { inFlight } = this.#permits;
     this.#window.addArrival(inFlight);
+    // Not asked for, as far as room is concerned: whoever is in too much of a hurry shall not have it kept.
+    if (remainingMs < this.#pace.latencyMs && inFlight >= TRIALS) return REFUSED_DEADLINE;
+    this.#demand.add(tier);
     const isPlain =
-      inFlight < this.#value &&
-      tier <= this.#demand.firstReserved &&
-      remainingMs >= this.#pace.latencyMs &&
-      !this.#spacing.isOn;
-    return isPlain ? this.#take(tier, nowMs) : this.#weigh(tier, nowMs, remainingMs);
+      inFlight < this.#value && tier <= this.#demand.firstReserved && !this.#spacing.isOn;
+    return isPlain ? this.#take(tier, nowMs) : this.#weigh(tier, nowMs);
   }
 
   /** Apart from `admit`, whose usual case is thereby small enough to become part of its caller's code. */
-  #weigh(tier: Tier, nowMs: number, remainingMs: number): Verdict {
+  #weigh(tier: Tier, nowMs: number): Verdict {
     const permits = this.#permits;
     const { inFlight } = permits;
     if (inFlight >= this.#value || (this.#spacing.isOn && this.#isEarly(tier, nowMs))) {
@@ -183,7 +184,6 @@ export class Limiter {
       this.#window.refusals += 1;
       return REFUSED_PRIORITY;
     }
-    if (remainingMs < this.#pace.latencyMs && inFlight >= TRIALS) return REFUSED_DEADLINE;
     return this.#take(tier, nowMs);
   }
 
@@ -195,13 +195,14 @@ export class Limiter {
   /**
    * Refuses a call without being told the time, as `REFUSED_LIMIT` does, where only the end of a call can make
    * room: to read a clock costs more than the rest of a refusal. False, and nothing happens, in any other case.
-   * To be mixed with timed ones, by which the limiter notices that nothing ends.
+   * To be mixed with timed ones, by which the limiter notices that nothing ends. `remainingMs` as for `admit`.
    */
-  refuseUntimed(tier: Tier): boolean {
+  refuseUntimed(tier: Tier, remainingMs: number): boolean {
     const permits = this.#permits;
     const { inFlight } = permits;
     // Those of which nobody will hear end by the clock.
     if (inFlight < this.#value || permits.abandoned > 0) return false;
+    if (remainingMs < this.#pace.latencyMs) return false;
     this.#demand.add(tier);
     this.#window.addArrival(inFlight);
     this.#window.refusals += 1;
@@ -329,7 +330,7 @@ export class Limiter {
     const permit = permits.take(tier, nowMs);
     this.#spacing.admitted(nowMs);
     const { inFlight } = permits;
-    if (inFlight === 1) this.#progressMs = nowMs;
+    if (inFlight - permits.abandoned === 1) this.#progressMs = nowMs;
     this.#window.admitted += 1;
     if (inFlight > this.#window.peak) this.#window.peak = inFlight;
     return permit;
@@ -341,11 +342,14 @@ export class Limiter {
       window.oks += 1;
       if (this.#spacing.isAlert) this.#spacing.ok(startMs, latencyMs, this.#value);
       // A clock that went back measures nothing.
-      if (latencyMs >= 0 && startMs >= this.#limit.evidenceFromMs) window.addLatency(latencyMs);
+      if (!(latencyMs >= 0)) return;
+      if (startMs >= this.#limit.evidenceFromMs) window.addLatency(latencyMs);
+      else window.addStale(latencyMs);
     } else if (ending === ENDED_TIMEOUT) {
       window.timeouts += 1;
       if (this.#limit.isLeast && !this.#isHung) this.#spacing.late(startMs);
     } else if (ending === ENDED_FAILED) window.failures += 1;
+    else window.ignored += 1;
   }
 
   #progress(nowMs: number): void {
@@ -393,10 +397,13 @@ export class Limiter {
   #watch(nowMs: number): void {
     const { deadlineMs } = this.#ports;
     if (deadlineMs === undefined || this.#isHung) return;
-    if (this.#permits.inFlight < Math.min(TRIALS, this.#value)) return;
+    // Of calls that nobody waits for nothing may be heard at all: that is no silence.
+    const { inFlight, abandoned } = this.#permits;
+    if (inFlight - abandoned < Math.min(TRIALS, this.#value)) return;
     const { gapMs, latencyMs } = this.#pace;
     const usualMs = Math.max(HUNG_GAPS * gapMs, HUNG_LATENCIES * latencyMs);
-    if (nowMs - this.#progressMs < Math.max(HUNG_SHARE * deadlineMs, usualMs)) return;
+    const share = latencyMs === 0 ? HUNG_SHARE_UNKNOWN : HUNG_SHARE;
+    if (nowMs - this.#progressMs < Math.max(share * deadlineMs, usualMs)) return;
     this.#isHung = true;
     this.#limit.collapse(nowMs);
     this.#begin(nowMs);

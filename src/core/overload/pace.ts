@@ -11,6 +11,8 @@ const ROUND_TRIPS = 1.5;
 const WEIGHT = 0.5;
 /** Where there is no deadline, calls of which nothing was heard are not waited for longer, milliseconds. */
 const UNHEARD_MS_MAX = 30_000;
+/** And not for less than this, at which nobody could fill an upstream by leaving it. */
+const UNHEARD_MS_MIN = 10;
 
 export class Pace {
   readonly #deadlineMs: number | undefined;
@@ -45,6 +47,11 @@ export class Pace {
       this.#latencyMs += weight * (window.quantileMs(0.5) - this.#latencyMs);
       this.#meanMs += weight * (window.meanMs - this.#meanMs);
     }
+    // Calls that outlast their windows are never evidence while each window cuts: better a guess than none.
+    if (this.#latencyMs === 0) {
+      this.#latencyMs = window.staleMeanMs;
+      this.#meanMs = window.staleMeanMs;
+    }
     const rate = window.okRate(nowMs);
     if (rate > 0) this.#gapMs = 1 / rate;
   }
@@ -55,18 +62,21 @@ export class Pace {
    */
   heldMs(window: LimitWindow, nowMs: number): number {
     const most = this.#deadlineMs ?? this.#meanMs;
-    const waitedMs = (window.meanInFlight * (nowMs - window.startMs)) / Math.max(1, window.ended);
+    const over = Math.max(1, window.ended + window.ignored);
+    const waitedMs = (window.meanInFlight * (nowMs - window.startMs)) / over;
     return Math.max(this.#meanMs, Math.min(most, waitedMs));
   }
 
   /**
    * How long a call that nobody will hear of is taken to go on after `ageMs`: as long as it takes until
-   * everything now in flight has come back, less its age, but at least `baseMs`. At most a deadline, and so
-   * long when nothing is known.
+   * everything now in flight has come back, less its age, but at least `baseMs`. No longer than others take,
+   * nor, where it has taken longer already or nothing is known, than as long again: callers who leave at once
+   * say nothing of the upstream, and would else fill it by leaving. At most a deadline.
    */
   restMs(ageMs: number, inFlight: number, baseMs: number): number {
     const most = this.#deadlineMs ?? UNHEARD_MS_MAX;
-    if (this.#gapMs === 0) return most;
-    return Math.min(most, Math.max(baseMs, inFlight * this.#gapMs - ageMs));
+    const againMs = Math.max(this.#latencyMs - ageMs, ageMs, UNHEARD_MS_MIN);
+    const queueMs = this.#gapMs === 0 ? most : Math.max(baseMs, inFlight * this.#gapMs - ageMs);
+    return Math.min(most, queueMs, againMs);
   }
 }

@@ -154,7 +154,7 @@ export class Door {
     if (endpoints !== undefined) {
       extra = endpoints.choose(isForced, tier, remainingMs);
       ({ overruled } = endpoints);
-    } else if (limits !== undefined && (isForced || !limits.refuseUntimed(tier))) {
+    } else if (limits !== undefined && (isForced || !limits.refuseUntimed(tier, remainingMs))) {
       const nowMs = this.#ports.clock.monotonic();
       this.startMs = nowMs;
       extra = limits.hold(tier, nowMs, remainingMs);

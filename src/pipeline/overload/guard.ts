@@ -130,8 +130,8 @@ export class LimitGuard {
   }
 
   /** Refuses without a look at the clock, where that is sure, and at most so often in a row. */
-  refuseUntimed(tier: Tier): boolean {
-    if (this.#untimedLeft === 0 || !this.#limiter.refuseUntimed(tier)) return false;
+  refuseUntimed(tier: Tier, remainingMs: number): boolean {
+    if (this.#untimedLeft === 0 || !this.#limiter.refuseUntimed(tier, remainingMs)) return false;
     this.#untimedLeft -= 1;
     this.refusedFor = "limit";
     return true;

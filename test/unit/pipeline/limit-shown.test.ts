@@ -228,13 +228,13 @@ describe("an upstream that hangs", () => {
     const leaver = new AbortController();
     const left = gear.upstream("left");
     for (let n = 0; n < 3; n += 1) {
-      left.execute(never, { signal: leaver.signal, deadlineMs: 900 }).catch(() => {});
+      left.execute(never, { signal: leaver.signal, deadlineMs: 990 }).catch(() => {});
     }
     const adapted = gear.upstream("adapted").tryAcquire();
     take(gear.upstream("adapted"), 3);
     const late = gear.upstream("late").tryAcquire();
     take(gear.upstream("late"), 3);
-    clock.advance(800);
+    clock.advance(950);
     take(left, 1);
     take(gear.upstream("adapted"), 1);
     take(gear.upstream("late"), 1);

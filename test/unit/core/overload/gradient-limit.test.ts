@@ -257,8 +257,9 @@ test("takes what calls take while it is not needed for the base: half of what is
   assert.equal(base([200]), 200);
   assert.equal(base([200, 100]), 150);
   assert.equal(base([100, 200]), 200 - 100 * Math.exp(-100 / 20_000));
-  // No more than what the deadline allows.
-  assert.equal(base([800]), 480);
+  // No more than what can be back in time.
+  assert.equal(base([800]), 800);
+  assert.equal(base([992]), 900);
   const rig = known();
   rig.calm(0, NOTHING);
   assert.equal(rig.limit.baseMs, 100);

@@ -113,7 +113,7 @@ test("left calls end in the order they were left, whichever slot they have", () 
   rig.limiter.leave(first, ENDED_TIMEOUT, 200);
   rig.limiter.leave(third, ENDED_TIMEOUT, 300);
 
-  const left = [1099, 1100, 1199, 1200, 1299, 1300].map((nowMs) => {
+  const left = [199, 200, 399, 400, 599, 600].map((nowMs) => {
     rig.nowMs = nowMs;
     const permit = rig.limiter.admitAnyway(0, nowMs);
     rig.settleAll([permit], ENDED_IGNORED);

@@ -66,13 +66,45 @@ test("a permit is held as long as calls take, or as Little's law has it, at most
 
 test("the rest of a call is what is in flight, less its age, from its base to a deadline", () => {
   const pace = paceOf([100]);
+  assert.equal(pace.gapMs, 10);
   assert.equal(pace.restMs(30, 8, 20), 50);
   assert.equal(pace.restMs(70, 8, 20), 20);
-  assert.equal(pace.restMs(0, 800, 20), 1000);
-  assert.equal(new Pace(1000).restMs(30, 8, 20), 1000);
+  assert.equal(pace.restMs(500, 70, 20), 200);
+  assert.equal(pace.restMs(1000, 800, 20), 1000);
   const endless = new Pace(undefined);
-  assert.equal(endless.restMs(0, 1, 0), 30_000);
   endless.take(windowOf(100, 10), 100);
-  assert.equal(endless.restMs(0, 8, 20), 80);
-  assert.equal(endless.restMs(0, 8000, 20), 30_000);
+  assert.equal(endless.restMs(60_000, 80_000, 20), 30_000);
+});
+
+test("nor is it longer than others take, or than as long again", () => {
+  const pace = paceOf([100]);
+  assert.equal(pace.restMs(10, 800, 20), pace.latencyMs - 10);
+  assert.equal(pace.restMs(300, 800, 20), 300);
+  // Of one that nothing is known of, a moment; and no less.
+  assert.equal(new Pace(1000).restMs(30, 8, 20), 30);
+  assert.equal(new Pace(1000).restMs(0, 8, 20), 10);
+  assert.equal(new Pace(undefined).restMs(60_000, 8, 20), 30_000);
+});
+
+test("what is no evidence is a guess where nothing is known, and only there", () => {
+  const window = windowOf(0, 0);
+  window.addStale(300);
+  window.addStale(500);
+  const pace = new Pace(1000);
+  pace.take(window, 100);
+  assert.equal(pace.latencyMs, 400);
+  assert.equal(pace.heldMs(new LimitWindow(0), 100), 400);
+  window.begin(100, 0);
+  assert.equal(window.staleMeanMs, 0);
+  const knowing = paceOf([100]);
+  window.addStale(300);
+  knowing.take(window, 200);
+  assert.equal(knowing.latencyMs, paceOf([100]).latencyMs);
+});
+
+test("calls that were left are over, and held nothing longer than the rest", () => {
+  const window = new LimitWindow(0);
+  window.addArrival(10);
+  window.ignored = 100;
+  assert.equal(new Pace(1000).heldMs(window, 100), 10);
 });
