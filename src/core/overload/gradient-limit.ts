@@ -260,7 +260,7 @@ export class GradientLimit implements Limit {
     const before = this.#limit;
     const added = this.#isBoundByDeadline ? 0 : ROOTS * Math.sqrt(before);
     // Never below what is being worked on, four fifths of it to be safe.
-    return Math.max(Math.min(before, ratio * before + added), 0.8 * rate * this.#baseMs);
+    return Math.min(before, Math.max(ratio * before + added, 0.8 * rate * this.#baseMs));
   }
 
   #noteCut(medianMs: number, rate: number, samples: number): void {

@@ -10,6 +10,7 @@ import {
   type LimitPolicy,
 } from "../../../../src/core/overload/limit-policy.ts";
 import { ENDED_IGNORED, ENDED_OK, type Limiter } from "../../../../src/core/overload/limiter.ts";
+import { adaptiveRig, fixedRig } from "./limiter-rig.ts";
 
 /** Callers who come at an even pace. */
 interface Crowd {
@@ -120,6 +121,24 @@ describe("callers who leave", () => {
     assert.equal(limiter.isHung, false);
   });
 
+  test("are none of those of whom nothing was heard, nor does their time count", () => {
+    const rig = adaptiveRig(1000);
+    for (const permit of rig.admitAll(3)) rig.limiter.leave(permit, ENDED_IGNORED, 900);
+    rig.wait(1000);
+    rig.admitAll(1);
+    assert.equal(rig.limiter.isHung, false);
+    rig.wait(100);
+    rig.admitAll(1);
+    rig.wait(200);
+    rig.admitAll(1);
+    assert.deepEqual([rig.limiter.inFlight, rig.limiter.abandoned], [6, 3]);
+    assert.equal(rig.limiter.isHung, false);
+    // But these three are waited for.
+    rig.wait(900);
+    rig.admit();
+    assert.equal(rig.limiter.isHung, true);
+  });
+
   test("leave the upstream as full as others' calls would, once it is known how long those take", () => {
     const limiter = fixedLimit(10).createLimiter({ nowMs: 0, phaseMs: 0, deadlineMs: 2000 });
     let nowMs = 0;
@@ -158,6 +177,17 @@ describe("callers in too much of a hurry", () => {
     });
   }
 
+  test("hold what they hold for no longer than they stay", () => {
+    const rig = fixedRig(20);
+    for (let n = 0; n < 100; n += 1) {
+      const permits = rig.admitAll(2);
+      rig.wait(1);
+      rig.settleAll(permits, ENDED_IGNORED);
+      rig.wait(9);
+    }
+    assert.ok(rig.limiter.reserveOf(0) < 4, `${rig.limiter.reserveOf(0)}`);
+  });
+
   test("are none of those for whom there is no room, either", () => {
     const limiter = fixedLimit(3).createLimiter({ nowMs: 0, phaseMs: 0, deadlineMs: 2000 });
     for (let n = 0; n < 60; n += 1) {
@@ -185,6 +215,31 @@ describe("an upstream whose work takes most of the deadline", () => {
       assert.ok(Math.abs(limiter.baseMs - serviceMs) < 0.1 * serviceMs, `${limiter.baseMs}`);
     });
   }
+
+  test("is none that hangs, before anything is known of it", () => {
+    const rig = adaptiveRig(2000);
+    rig.admitAll(3);
+    rig.wait(1700);
+    rig.admitAll(1);
+    assert.equal(rig.limiter.isHung, false);
+    rig.wait(400);
+    rig.admit();
+    assert.equal(rig.limiter.isHung, true);
+  });
+
+  test("is known to be slow by calls that were there before it seemed to hang", () => {
+    const rig = adaptiveRig(1000);
+    const permits = rig.admitAll(3);
+    rig.wait(950);
+    rig.admit();
+    assert.equal(rig.limiter.isHung, true);
+    rig.wait(30);
+    rig.settleAll(permits);
+    assert.equal(rig.limiter.isHung, false);
+    rig.wait(900);
+    rig.admit();
+    assert.equal(rig.limiter.latencyMs, 980);
+  });
 
   test("and with room for all of it from the start its latency is known", () => {
     const { limiter, of } = play({

@@ -272,3 +272,16 @@ test("grows fast again once it was not needed", () => {
   const { value } = rig.limit;
   assert.ok(rig.full(100) >= 2 * value);
 });
+
+test("at its least it cuts nothing, and what comes back is evidence", () => {
+  const least = new GradientRig({ initial: 2, min: 2 });
+  least.full(992, { oks: 0 });
+  assert.equal(least.limit.evidenceFromMs, Number.NEGATIVE_INFINITY);
+  const more = new GradientRig({ initial: 4, min: 2 });
+  more.full(992, { oks: 0 });
+  assert.ok(more.limit.evidenceFromMs > 0);
+});
+
+test("a cut is none that raises the limit, however much comes back", () => {
+  assert.equal(new GradientRig({ initial: 4, min: 2 }).full(992), 4);
+});
