@@ -1,0 +1,161 @@
+// The shapes of the load: how many calls a second, for how long, and what is judged meanwhile.
+//
+// All of it is an open model: calls start when they are due, whether or not earlier ones came back. A model
+// in which callers wait for their answers slows down with what it measures, and hides every overload.
+//
+// Nothing of k6 or Node is imported, so that both k6 and the harness read it.
+
+/** What is judged while a step lasts. */
+export type Phase =
+  /** Nothing: the limiter forgets what the measurements of the setup taught it. */
+  | "rest"
+  /** Nothing may be refused. */
+  | "calm"
+  /** More is asked for than can be served, or the bookmaker is ill. */
+  | "overload"
+  /** Nothing: the five seconds that recovery may take. */
+  | "settle"
+  /** All must be as in `calm` again. */
+  | "after";
+
+export interface Step {
+  readonly phase: Phase;
+  readonly seconds: number;
+  /** Calls a second to the bookmaker that is put to the test. */
+  readonly perSecond: number;
+  /** What the simulated bookmaker is told when the step begins, as for its `/__control`. */
+  readonly control?: Readonly<Record<string, unknown>>;
+}
+
+export interface Shape {
+  readonly steps: readonly Step[];
+  /** Calls a second to the bookmaker beside it, which stays healthy, in every step. */
+  readonly healthyPerSecond: number;
+  /** How long the setup measures the capacity, and the healthy bookmaker's latency. */
+  readonly measureSeconds: number;
+}
+
+export const SCENARIOS = ["spike", "hang"] as const;
+export type ScenarioName = (typeof SCENARIOS)[number];
+
+export function isScenario(text: string): text is ScenarioName {
+  return SCENARIOS.some((name) => name === text);
+}
+
+export interface ShapeOptions {
+  /** Factor on every rate; the bookmakers' capacity must grow with it. */
+  readonly scale: number;
+  /** Shorter steps, for a run of less than a minute. */
+  readonly isShort: boolean;
+  /** How long the calm before the step lasts, in seconds; undefined is the shape's own. */
+  readonly calmSeconds?: number | undefined;
+}
+
+/** Before the step; fifty times as many come with it. */
+const BASE_PER_SECOND = 20;
+const TIMES = 50;
+/** Enough for a 99th percentile that does not jump about. */
+const HEALTHY_PER_SECOND = 50;
+/** Full goodput must be back so long after the end. */
+const SETTLE_SECONDS = 5;
+
+export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
+  const { scale, isShort, calmSeconds } = options;
+  const base = BASE_PER_SECOND * scale;
+  const calm = calmSeconds ?? (isShort ? 8 : 60);
+  const before: Step[] = [
+    { phase: "rest", seconds: isShort ? 4 : 8, perSecond: base },
+    { phase: "calm", seconds: calm, perSecond: base },
+  ];
+  return {
+    steps: [...before, ...(name === "spike" ? spike(base, isShort) : hang(base, isShort))],
+    healthyPerSecond: HEALTHY_PER_SECOND * scale,
+    measureSeconds: isShort ? 5 : 10,
+  };
+}
+
+/** Twice fifty times as many, from one moment to the next. */
+function spike(base: number, isShort: boolean): Step[] {
+  const peak = TIMES * base;
+  const settle: Step = { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base };
+  if (isShort) {
+    return [
+      { phase: "overload", seconds: 10, perSecond: peak },
+      settle,
+      { phase: "after", seconds: 5, perSecond: base },
+    ];
+  }
+  return [
+    { phase: "overload", seconds: 15, perSecond: peak },
+    settle,
+    { phase: "after", seconds: 5, perSecond: base },
+    { phase: "overload", seconds: 10, perSecond: peak },
+    settle,
+    { phase: "after", seconds: 15, perSecond: base },
+  ];
+}
+
+/** The bookmaker accepts and never answers, in the midst of as much as it could serve twice over. */
+function hang(base: number, isShort: boolean): Step[] {
+  const seconds = isShort ? 12 : 30;
+  return [{ phase: "overload", seconds, perSecond: TIMES * base, control: { hang: true } }];
+}
+
+/** How a step becomes scenarios of k6, one for each bookmaker. */
+export interface ArrivalScenario {
+  readonly executor: "constant-arrival-rate";
+  readonly exec: "target" | "healthy";
+  readonly startTime: string;
+  readonly duration: string;
+  readonly gracefulStop: string;
+  readonly rate: number;
+  readonly timeUnit: "1s";
+  readonly preAllocatedVUs: number;
+  readonly maxVUs: number;
+  readonly tags: { readonly phase: Phase; readonly step: string };
+}
+
+export function scenariosOf(shape: Shape, timeoutMs: number): Record<string, ArrivalScenario> {
+  const scenarios: Record<string, ArrivalScenario> = {};
+  let startSeconds = 0;
+  for (const [index, { phase, seconds, perSecond }] of shape.steps.entries()) {
+    const rates = { target: perSecond, healthy: shape.healthyPerSecond };
+    for (const [exec, rate] of Object.entries(rates) as ["target" | "healthy", number][]) {
+      const vus = vusFor(rate, timeoutMs);
+      scenarios[`${exec}_${index}_${phase}`] = {
+        executor: "constant-arrival-rate",
+        exec,
+        startTime: `${startSeconds}s`,
+        duration: `${seconds}s`,
+        gracefulStop: `${timeoutMs + 1000}ms`,
+        rate,
+        timeUnit: "1s",
+        preAllocatedVUs: vus,
+        maxVUs: vus,
+        tags: { phase, step: String(index) },
+      };
+    }
+    startSeconds += seconds;
+  }
+  return scenarios;
+}
+
+/**
+ * By Little's law: as many calls are under way as come in the longest time that one can take. All are made
+ * beforehand, since k6 makes new ones too slowly in the midst of a spike.
+ */
+export function vusFor(perSecond: number, timeoutMs: number): number {
+  return Math.ceil((perSecond * timeoutMs * 1.1) / 1000) + 10;
+}
+
+/** In all, without the setup. */
+export function secondsOf(shape: Shape): number {
+  return shape.steps.reduce((sum, { seconds }) => sum + seconds, 0);
+}
+
+export function overloadSeconds(shape: Shape): number {
+  return shape.steps.reduce(
+    (sum, { phase, seconds }) => sum + (phase === "overload" ? seconds : 0),
+    0,
+  );
+}

@@ -1,0 +1,149 @@
+// The claims, as thresholds of k6: each a metric of its own, whose name says what is claimed.
+//
+// k6's thresholds are constants, and what is measured depends on the machine and the bookmaker. So the
+// metrics are ratios to what the setup of the same run has measured. And an empty metric passes nearly
+// every threshold (k6 issue 4283): `judged` counts what each claim was judged by, and must not be too little.
+//
+// Nothing of k6 or Node is imported.
+
+import type { ScenarioName, Shape } from "./shapes.ts";
+
+export interface Claim {
+  readonly type: "counter" | "rate" | "trend";
+  /** In k6's words. */
+  readonly threshold: string;
+  /** Least number of calls that it is judged by. */
+  readonly least: number;
+  readonly scenarios: readonly ScenarioName[];
+  /** For people; the number is the metric's. */
+  readonly says: string;
+  /** When it is breached, nothing else can be told from the run. */
+  readonly isAboutTheRun?: true;
+}
+
+export const CLAIMS = {
+  generator_lag_ms: {
+    type: "trend",
+    threshold: "p(99)<=50",
+    least: 500,
+    scenarios: ["spike", "hang"],
+    says: "99 of 100 calls started at most 50 ms after they were due",
+    isAboutTheRun: true,
+  },
+  refused_before_the_step: {
+    type: "counter",
+    threshold: "count==0",
+    least: 100,
+    scenarios: ["spike", "hang"],
+    says: "calls refused, late or failed before the step",
+  },
+  upstream_timeouts: {
+    type: "counter",
+    threshold: "count==0",
+    least: 1000,
+    scenarios: ["spike"],
+    says: "admitted calls that timed out after the step",
+  },
+  upstream_errors: {
+    type: "counter",
+    threshold: "count==0",
+    least: 1000,
+    scenarios: ["spike"],
+    says: "calls answered neither well nor by a refusal after the step",
+  },
+  goodput_of_capacity: {
+    type: "counter",
+    threshold: "count>=0.95",
+    least: 500,
+    scenarios: ["spike"],
+    says: "good answers during the spike, as share of the capacity measured before it",
+  },
+  admitted_ms_of_deadline: {
+    type: "trend",
+    threshold: "p(99)<=0.25",
+    least: 500,
+    scenarios: ["spike"],
+    says: "what admitted calls took, as share of the deadline",
+  },
+  refusal_ms: {
+    type: "trend",
+    threshold: "p(99)<10",
+    least: 500,
+    scenarios: ["spike"],
+    says: "what a refusal took",
+  },
+  top_tier_served: {
+    type: "rate",
+    threshold: "rate>=0.95",
+    least: 300,
+    scenarios: ["spike"],
+    says: "share of the most critical calls that were served during the spike",
+  },
+  first_shed_ms: {
+    type: "trend",
+    threshold: "min<=50",
+    least: 1,
+    scenarios: ["spike"],
+    says: "first refusal after the step",
+  },
+  healthy_p99_of_own: {
+    type: "trend",
+    threshold: "p(99)<=1.2",
+    least: 300,
+    scenarios: ["spike", "hang"],
+    says: "latency of the bookmaker beside it, as share of its own 99th percentile before the step",
+  },
+  healthy_served: {
+    type: "rate",
+    threshold: "rate>=0.999",
+    least: 300,
+    scenarios: ["spike", "hang"],
+    says: "share of the calls to the bookmaker beside it that were served",
+  },
+  served_after_the_end: {
+    type: "rate",
+    threshold: "rate>=0.999",
+    least: 90,
+    scenarios: ["spike"],
+    says: "share served from five seconds after the end",
+  },
+} as const satisfies Readonly<Record<string, Claim>>;
+
+export type ClaimName = keyof typeof CLAIMS;
+
+export function claimsOf(scenario: ScenarioName): [ClaimName, Claim][] {
+  return (Object.entries(CLAIMS) as [ClaimName, Claim][]).filter(([, { scenarios }]) =>
+    scenarios.includes(scenario),
+  );
+}
+
+/** Of what stands for the calls that a claim was judged by. */
+export function judgedMetric(name: ClaimName): string {
+  return `judged{claim:${name}}`;
+}
+
+export interface Threshold {
+  readonly threshold: string;
+  readonly abortOnFail: boolean;
+  readonly delayAbortEval: string;
+}
+
+/** What k6 is given. */
+export function thresholdsOf(scenario: ScenarioName, shape: Shape): Record<string, Threshold[]> {
+  // Without the load there is nothing to be judged: no reason to go on.
+  const thresholds: Record<string, Threshold[]> = {
+    dropped_iterations: [{ threshold: "count==0", abortOnFail: true, delayAbortEval: "5s" }],
+  };
+  for (const [name, { threshold, least }] of claimsOf(scenario)) {
+    const own: Threshold[] = [{ threshold, abortOnFail: false, delayAbortEval: "0s" }];
+    if (name === "first_shed_ms") {
+      // Each spike has a first refusal of its own.
+      for (const [index, { phase }] of shape.steps.entries())
+        if (phase === "overload") thresholds[`${name}{step:${index}}`] = own;
+    } else thresholds[name] = own;
+    thresholds[judgedMetric(name)] = [
+      { threshold: `count>=${least}`, abortOnFail: false, delayAbortEval: "0s" },
+    ];
+  }
+  return thresholds;
+}
