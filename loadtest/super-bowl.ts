@@ -15,11 +15,13 @@
 //   SUMMARY      file for k6's summary, as JSON
 
 import exec from "k6/execution";
+import http from "k6/http";
 import type { Options } from "k6/options";
-import { call, tierOf, type CallOptions, type Tier } from "./lib/calls.ts";
-import { judgeHealthy, judgeTarget, note, type Call } from "./lib/judge.ts";
+import { call, pause, tierOf, type CallOptions, type Tier } from "./lib/calls.ts";
+import { judgeHealthy, judgeTarget, note, noteStep, type Call } from "./lib/judge.ts";
 import { measure, type Baseline } from "./lib/measure.ts";
 import {
+  CALLS_PER_ITERATION,
   isScenario,
   overloadSeconds,
   SCENARIOS,
@@ -72,14 +74,22 @@ export async function setup(): Promise<Baseline> {
   return baseline;
 }
 
-/** One call to the bookmaker that is put to the test. */
-export function target(baseline: Baseline): void {
-  judgeTarget(makeCall("target"), baseline, overloadMs);
+/** Calls to the bookmaker that is put to the test. */
+export async function target(baseline: Baseline): Promise<void> {
+  await makeCalls("target", (made) => judgeTarget(made, baseline, overloadMs));
 }
 
-/** One call to the bookmaker beside it. */
-export function healthy(baseline: Baseline): void {
-  judgeHealthy(makeCall("healthy"), baseline);
+/** Calls to the bookmaker beside it. */
+export async function healthy(baseline: Baseline): Promise<void> {
+  await makeCalls("healthy", (made) => judgeHealthy(made, baseline));
+}
+
+/** Tells a simulated bookmaker how to behave from now on. */
+export function order(): void {
+  const step = Number(exec.scenario.name.split("_")[1]);
+  const answer = http.put(`${required("CONTROL")}/__control`, JSON.stringify(stepAt(step).control));
+  if (answer.status !== 200)
+    exec.test.abort(`the bookmaker answered its order with ${answer.status}`);
 }
 
 /** k6 asks for what to write when all is over. */
@@ -91,14 +101,37 @@ export function handleSummary(data: unknown): Record<string, string> {
   };
 }
 
-function makeCall(which: keyof typeof bookmakers): Call {
-  const startMs = Date.now();
+type Which = keyof typeof bookmakers;
+
+/** Each when it is due, whether or not those before it came back. */
+async function makeCalls(which: Which, judge: (made: Call) => void): Promise<void> {
   const { name, startTime, iterationInTest } = exec.scenario;
   const step = Number(name.split("_")[1]);
-  const { phase, seconds, perSecond } = stepAt(step);
+  const { perSecond } = stepAt(step);
+  if (which === "target" && iterationInTest === 0) noteStep(startTime);
   const rate = which === "target" ? perSecond : shape.healthyPerSecond;
-  const tier = tierOf(iterationInTest);
-  const answer = call(optionsOf(which, tier));
+  const first = iterationInTest * CALLS_PER_ITERATION;
+  const calls: Promise<void>[] = [];
+  for (let index = first; index < first + CALLS_PER_ITERATION; index += 1) {
+    const dueMs = startTime + (1000 * index) / rate;
+    const earlyMs = dueMs - Date.now();
+    if (earlyMs > 0) await pause(earlyMs);
+    calls.push(makeCall({ which, step, startTime, tier: tierOf(index), dueMs }).then(judge));
+  }
+  await Promise.all(calls);
+}
+
+async function makeCall(due: {
+  readonly which: Which;
+  readonly step: number;
+  readonly startTime: number;
+  readonly tier: Tier;
+  readonly dueMs: number;
+}): Promise<Call> {
+  const { which, step, startTime, tier, dueMs } = due;
+  const { phase, seconds } = stepAt(step);
+  const lagMs = Date.now() - dueMs;
+  const answer = await call(optionsOf(which, tier));
   const made: Call = {
     bookmaker: bookmakers[which],
     tier,
@@ -106,7 +139,7 @@ function makeCall(which: keyof typeof bookmakers): Call {
     step: String(step),
     sinceStepMs: Date.now() - startTime,
     stepMs: 1000 * seconds,
-    lagMs: startMs - startTime - (1000 * iterationInTest) / rate,
+    lagMs,
     answer,
   };
   note(made);
@@ -119,7 +152,7 @@ function stepAt(index: number): Step {
   return step;
 }
 
-function optionsOf(which: keyof typeof bookmakers, tier: Tier): CallOptions {
+function optionsOf(which: Which, tier: Tier): CallOptions {
   return { url: `${gateway}/${bookmakers[which]}${route}`, tier, timeoutMs };
 }
 

@@ -40,12 +40,7 @@ export interface CallOptions {
 // A refusal is what the gateway is for: k6's own count of failures is not to count it.
 http.setResponseCallback(http.expectedStatuses(200, 429, 503, 504));
 
-export function call(options: CallOptions): Answer {
-  return answerOf(http.get(options.url, paramsOf(options)));
-}
-
-/** For the setup, which has many calls under way at once in one VU. */
-export async function callAsync(options: CallOptions): Promise<Answer> {
+export async function call(options: CallOptions): Promise<Answer> {
   return answerOf(await http.asyncRequest("GET", options.url, null, paramsOf(options)));
 }
 
@@ -72,4 +67,10 @@ function answerOf(response: RefinedResponse<"none">): Answer {
   if ((status === 503 || status === 429) && reason !== "")
     return { outcome: "refused", reason, ms: duration };
   return { outcome: "error", reason: reason === "" ? `status_${status}` : reason, ms: duration };
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((done) => {
+    setTimeout(done, ms);
+  });
 }

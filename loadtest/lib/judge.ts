@@ -1,6 +1,6 @@
 // What each call says about each claim.
 
-import { Counter, Rate, Trend } from "k6/metrics";
+import { Counter, Gauge, Rate, Trend } from "k6/metrics";
 import type { Answer, Tier } from "./calls.ts";
 import { TOP_TIER } from "./calls.ts";
 import type { Baseline } from "./measure.ts";
@@ -23,6 +23,8 @@ export interface Call {
 
 /** Every call, with all that is known of it: what plots and tables are made of. */
 const callMs = new Trend("call_ms");
+/** Where in time the steps are. */
+const stepStartMs = new Gauge("step_start_ms");
 const judged = new Counter("judged");
 const metrics = Object.fromEntries(
   Object.entries(CLAIMS).map(([name, { type }]) => [name, metricOf(name, type)]),
@@ -31,6 +33,11 @@ const metrics = Object.fromEntries(
 function metricOf(name: string, type: "counter" | "rate" | "trend"): Counter | Rate | Trend {
   if (type === "counter") return new Counter(name);
   return type === "rate" ? new Rate(name) : new Trend(name);
+}
+
+/** k6 tags it with the step by itself. */
+export function noteStep(startMs: number): void {
+  stepStartMs.add(startMs);
 }
 
 export function note({ bookmaker, tier, answer, lagMs }: Call): void {

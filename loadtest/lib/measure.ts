@@ -1,7 +1,7 @@
 // What the setup measures through the gateway before any load: the capacity of the bookmaker that is put to
 // the test, and the latency of the one beside it. Claims are ratios to these.
 
-import { callAsync, type Answer, type CallOptions } from "./calls.ts";
+import { call, pause, type Answer, type CallOptions } from "./calls.ts";
 
 /** What a run is compared with. */
 export interface Baseline {
@@ -71,7 +71,7 @@ async function keepBusy(options: CallOptions, callers: number, ms: number): Prom
   let last: Answer | undefined;
   const caller = async (): Promise<void> => {
     while (Date.now() < endMs) {
-      last = await callAsync(options);
+      last = await call(options);
       if (last.outcome !== "ok") await pause(PAUSE_MS);
       // The last ones end after it; what came by then is what was served meanwhile.
       else if (Date.now() < endMs) okMs.push(last.ms);
@@ -83,12 +83,6 @@ async function keepBusy(options: CallOptions, callers: number, ms: number): Prom
     throw new Error(`${options.url} gave no good answer; the last was: ${what}`);
   }
   return { okMs, perSecond: (okMs.length / ms) * 1000 };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((done) => {
-    setTimeout(done, ms);
-  });
 }
 
 function quantile(values: readonly number[], share: number): number {

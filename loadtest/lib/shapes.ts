@@ -101,6 +101,12 @@ function hang(base: number, isShort: boolean): Step[] {
   return [{ phase: "overload", seconds, perSecond: TIMES * base, control: { hang: true } }];
 }
 
+/**
+ * Calls that one iteration of k6 makes, one after the other as they fall due. A virtual user for each call in
+ * flight would cost three milliseconds and 300 KB, and two cores have no eight seconds to spare for a spike.
+ */
+export const CALLS_PER_ITERATION = 10;
+
 /** How a step becomes scenarios of k6, one for each bookmaker. */
 export interface ArrivalScenario {
   readonly executor: "constant-arrival-rate";
@@ -109,16 +115,38 @@ export interface ArrivalScenario {
   readonly duration: string;
   readonly gracefulStop: string;
   readonly rate: number;
-  readonly timeUnit: "1s";
+  readonly timeUnit: string;
   readonly preAllocatedVUs: number;
   readonly maxVUs: number;
   readonly tags: { readonly phase: Phase; readonly step: string };
 }
 
-export function scenariosOf(shape: Shape, timeoutMs: number): Record<string, ArrivalScenario> {
-  const scenarios: Record<string, ArrivalScenario> = {};
+/** What tells the simulated bookmaker how to behave. */
+export interface OrderScenario {
+  readonly executor: "per-vu-iterations";
+  readonly exec: "order";
+  readonly startTime: string;
+  readonly vus: 1;
+  readonly iterations: 1;
+}
+
+/** `timeoutMs`: the longest that a call can take. */
+export function scenariosOf(
+  shape: Shape,
+  timeoutMs: number,
+): Record<string, ArrivalScenario | OrderScenario> {
+  const scenarios: Record<string, ArrivalScenario | OrderScenario> = {};
   let startSeconds = 0;
-  for (const [index, { phase, seconds, perSecond }] of shape.steps.entries()) {
+  for (const [index, { phase, seconds, perSecond, control }] of shape.steps.entries()) {
+    if (control !== undefined) {
+      scenarios[`order_${index}`] = {
+        executor: "per-vu-iterations",
+        exec: "order",
+        startTime: `${startSeconds}s`,
+        vus: 1,
+        iterations: 1,
+      };
+    }
     const rates = { target: perSecond, healthy: shape.healthyPerSecond };
     for (const [exec, rate] of Object.entries(rates) as ["target" | "healthy", number][]) {
       const vus = vusFor(rate, timeoutMs);
@@ -127,9 +155,9 @@ export function scenariosOf(shape: Shape, timeoutMs: number): Record<string, Arr
         exec,
         startTime: `${startSeconds}s`,
         duration: `${seconds}s`,
-        gracefulStop: `${timeoutMs + 1000}ms`,
+        gracefulStop: `${Math.ceil(iterationMs(rate, timeoutMs)) + 1000}ms`,
         rate,
-        timeUnit: "1s",
+        timeUnit: `${CALLS_PER_ITERATION}s`,
         preAllocatedVUs: vus,
         maxVUs: vus,
         tags: { phase, step: String(index) },
@@ -140,12 +168,18 @@ export function scenariosOf(shape: Shape, timeoutMs: number): Record<string, Arr
   return scenarios;
 }
 
+/** The longest that an iteration can take: until its last call is due, and that call. */
+function iterationMs(perSecond: number, timeoutMs: number): number {
+  return (CALLS_PER_ITERATION * 1000) / perSecond + timeoutMs;
+}
+
 /**
- * By Little's law: as many calls are under way as come in the longest time that one can take. All are made
- * beforehand, since k6 makes new ones too slowly in the midst of a spike.
+ * By Little's law: as many iterations are under way as begin in the longest time that one can take. All
+ * virtual users are made beforehand, since k6 makes new ones too slowly in the midst of a spike.
  */
 export function vusFor(perSecond: number, timeoutMs: number): number {
-  return Math.ceil((perSecond * timeoutMs * 1.1) / 1000) + 10;
+  const perMs = perSecond / CALLS_PER_ITERATION / 1000;
+  return Math.ceil(1.1 * perMs * iterationMs(perSecond, timeoutMs)) + 2;
 }
 
 /** In all, without the setup. */
