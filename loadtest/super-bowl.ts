@@ -21,7 +21,7 @@ import { call, pause, tierOf, type CallOptions, type Tier } from "./lib/calls.ts
 import { judgeHealthy, judgeTarget, note, noteStep, type Call } from "./lib/judge.ts";
 import { measure, type Baseline } from "./lib/measure.ts";
 import {
-  CALLS_PER_ITERATION,
+  callsPerIteration,
   isScenario,
   overloadSeconds,
   SCENARIOS,
@@ -55,6 +55,9 @@ export const options: Options = {
   thresholds: thresholdsOf(scenario, shape),
   setupTimeout: "120s",
   discardResponseBodies: true,
+  // As many connections as calls are kept for the next: these two are what k6 goes by.
+  batch: 2000,
+  batchPerHost: 2000,
   systemTags: ["scenario", "status", "error_code"],
   summaryTrendStats: ["count", "min", "med", "p(95)", "p(99)", "max"],
 };
@@ -110,9 +113,10 @@ async function makeCalls(which: Which, judge: (made: Call) => void): Promise<voi
   const { perSecond } = stepAt(step);
   if (which === "target" && iterationInTest === 0) noteStep(startTime);
   const rate = which === "target" ? perSecond : shape.healthyPerSecond;
-  const first = iterationInTest * CALLS_PER_ITERATION;
+  const count = callsPerIteration(rate);
+  const first = iterationInTest * count;
   const calls: Promise<void>[] = [];
-  for (let index = first; index < first + CALLS_PER_ITERATION; index += 1) {
+  for (let index = first; index < first + count; index += 1) {
     const dueMs = startTime + (1000 * index) / rate;
     const earlyMs = dueMs - Date.now();
     if (earlyMs > 0) await pause(earlyMs);

@@ -102,10 +102,13 @@ function hang(base: number, isShort: boolean): Step[] {
 }
 
 /**
- * Calls that one iteration of k6 makes, one after the other as they fall due. A virtual user for each call in
- * flight would cost three milliseconds and 300 KB, and two cores have no eight seconds to spare for a spike.
+ * Calls that one iteration of k6 makes, one after the other as they fall due: those of a tenth of a second. A
+ * virtual user for each call in flight would cost three milliseconds and 300 KB to make, and would come with a
+ * connection of its own; two cores have neither to spare in the second of the spike.
  */
-export const CALLS_PER_ITERATION = 10;
+export function callsPerIteration(perSecond: number): number {
+  return Math.max(1, Math.round(perSecond / 10));
+}
 
 /** How a step becomes scenarios of k6, one for each bookmaker. */
 export interface ArrivalScenario {
@@ -157,7 +160,7 @@ export function scenariosOf(
         duration: `${seconds}s`,
         gracefulStop: `${Math.ceil(iterationMs(rate, timeoutMs)) + 1000}ms`,
         rate,
-        timeUnit: `${CALLS_PER_ITERATION}s`,
+        timeUnit: `${callsPerIteration(rate)}s`,
         preAllocatedVUs: vus,
         maxVUs: vus,
         tags: { phase, step: String(index) },
@@ -170,7 +173,7 @@ export function scenariosOf(
 
 /** The longest that an iteration can take: until its last call is due, and that call. */
 function iterationMs(perSecond: number, timeoutMs: number): number {
-  return (CALLS_PER_ITERATION * 1000) / perSecond + timeoutMs;
+  return (callsPerIteration(perSecond) * 1000) / perSecond + timeoutMs;
 }
 
 /**
@@ -178,7 +181,7 @@ function iterationMs(perSecond: number, timeoutMs: number): number {
  * virtual users are made beforehand, since k6 makes new ones too slowly in the midst of a spike.
  */
 export function vusFor(perSecond: number, timeoutMs: number): number {
-  const perMs = perSecond / CALLS_PER_ITERATION / 1000;
+  const perMs = perSecond / callsPerIteration(perSecond) / 1000;
   return Math.ceil(1.1 * perMs * iterationMs(perSecond, timeoutMs)) + 2;
 }
 

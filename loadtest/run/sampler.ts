@@ -16,10 +16,10 @@ export interface Sampler {
 export function startSampler(world: Pick<World, "metrics" | "bookmakers">, file: string): Sampler {
   const out = createWriteStream(file);
   let latest: Sample | undefined;
-  let isStopped = false;
+  const stopping = new AbortController();
   const loop = async (): Promise<void> => {
     let dueMs = Date.now();
-    while (!isStopped) {
+    while (!stopping.signal.aborted) {
       const lagMs = Date.now() - dueMs;
       latest = await take(world, lagMs);
       out.write(`${JSON.stringify(latest)}\n`);
@@ -32,7 +32,7 @@ export function startSampler(world: Pick<World, "metrics" | "bookmakers">, file:
   return {
     latest: () => latest,
     stop: async () => {
-      isStopped = true;
+      stopping.abort();
       await ended;
       await close(out);
     },
