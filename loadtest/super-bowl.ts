@@ -9,7 +9,7 @@
 //   TARGET       the upstream that is put to the test (draftkings), and HEALTHY, one beside it (fanduel)
 //   ROUTE        what is asked for (/odds)
 //   DEADLINE_MS  the deadline of both, as configured (2000)
-//   CONTROL      for hang: address of the simulated bookmaker, which is told to hang
+//   CONTROL      for hang: address of the simulated bookmaker, who is told to hang
 //   SHORT        1: less than a minute
 //   CALM_S       seconds of calm before the step
 //   SUMMARY      file for k6's summary, as JSON
@@ -29,6 +29,7 @@ import {
   shapeOf,
   type ScenarioName,
   type Step,
+  type Who,
 } from "./lib/shapes.ts";
 import { report } from "./lib/summary.ts";
 import { thresholdsOf } from "./lib/thresholds.ts";
@@ -99,20 +100,18 @@ export function order(): void {
 export function handleSummary(data: unknown): Record<string, string> {
   const file = __ENV["SUMMARY"];
   return {
-    stdout: report(data, scenario),
+    stdout: report(data, scenario, shape),
     ...(file === undefined ? {} : { [file]: JSON.stringify(data) }),
   };
 }
 
-type Which = keyof typeof bookmakers;
-
 /** Each when it is due, whether or not those before it came back. */
-async function makeCalls(which: Which, judge: (made: Call) => void): Promise<void> {
+async function makeCalls(who: Who, judge: (made: Call) => void): Promise<void> {
   const { name, startTime, iterationInTest } = exec.scenario;
   const step = Number(name.split("_")[1]);
   const { perSecond } = stepAt(step);
-  if (which === "target" && iterationInTest === 0) noteStep(startTime);
-  const rate = which === "target" ? perSecond : shape.healthyPerSecond;
+  if (who === "target" && iterationInTest === 0) noteStep(startTime);
+  const rate = who === "target" ? perSecond : shape.healthyPerSecond;
   const count = callsPerIteration(rate);
   const first = iterationInTest * count;
   const calls: Promise<void>[] = [];
@@ -120,24 +119,24 @@ async function makeCalls(which: Which, judge: (made: Call) => void): Promise<voi
     const dueMs = startTime + (1000 * index) / rate;
     const earlyMs = dueMs - Date.now();
     if (earlyMs > 0) await pause(earlyMs);
-    calls.push(makeCall({ which, step, startTime, tier: tierOf(index), dueMs }).then(judge));
+    calls.push(makeCall({ who, step, startTime, tier: tierOf(index), dueMs }).then(judge));
   }
   await Promise.all(calls);
 }
 
 async function makeCall(due: {
-  readonly which: Which;
+  readonly who: Who;
   readonly step: number;
   readonly startTime: number;
   readonly tier: Tier;
   readonly dueMs: number;
 }): Promise<Call> {
-  const { which, step, startTime, tier, dueMs } = due;
+  const { who, step, startTime, tier, dueMs } = due;
   const { phase, seconds } = stepAt(step);
   const lagMs = Date.now() - dueMs;
-  const answer = await call(optionsOf(which, tier));
+  const answer = await call(optionsOf(who, tier));
   const made: Call = {
-    bookmaker: bookmakers[which],
+    bookmaker: bookmakers[who],
     tier,
     phase,
     step: String(step),
@@ -156,8 +155,8 @@ function stepAt(index: number): Step {
   return step;
 }
 
-function optionsOf(which: Which, tier: Tier): CallOptions {
-  return { url: `${gateway}/${bookmakers[which]}${route}`, tier, timeoutMs };
+function optionsOf(who: Who, tier: Tier): CallOptions {
+  return { url: `${gateway}/${bookmakers[who]}${route}`, tier, timeoutMs };
 }
 
 function required(name: string): string {

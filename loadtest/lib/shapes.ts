@@ -18,6 +18,9 @@ export type Phase =
   /** All must be as in `calm` again. */
   | "after";
 
+/** Whom calls go to: the bookmaker that is put to the test, or the one beside it, which stays healthy. */
+export type Who = "target" | "healthy";
+
 export interface Step {
   readonly phase: Phase;
   readonly seconds: number;
@@ -113,7 +116,7 @@ export function callsPerIteration(perSecond: number): number {
 /** How a step becomes scenarios of k6, one for each bookmaker. */
 export interface ArrivalScenario {
   readonly executor: "constant-arrival-rate";
-  readonly exec: "target" | "healthy";
+  readonly exec: Who;
   readonly startTime: string;
   readonly duration: string;
   readonly gracefulStop: string;
@@ -151,7 +154,7 @@ export function scenariosOf(
       };
     }
     const rates = { target: perSecond, healthy: shape.healthyPerSecond };
-    for (const [exec, rate] of Object.entries(rates) as ["target" | "healthy", number][]) {
+    for (const [exec, rate] of Object.entries(rates) as [Who, number][]) {
       const vus = vusFor(rate, timeoutMs);
       scenarios[`${exec}_${index}_${phase}`] = {
         executor: "constant-arrival-rate",
@@ -188,6 +191,14 @@ export function vusFor(perSecond: number, timeoutMs: number): number {
 /** In all, without the setup. */
 export function secondsOf(shape: Shape): number {
   return shape.steps.reduce((sum, { seconds }) => sum + seconds, 0);
+}
+
+/** Calls that are due in these phases. */
+export function callsOf(shape: Shape, who: Who, phases: readonly Phase[]): number {
+  return shape.steps.reduce((sum, { phase, seconds, perSecond }) => {
+    if (!phases.includes(phase)) return sum;
+    return sum + seconds * (who === "target" ? perSecond : shape.healthyPerSecond);
+  }, 0);
 }
 
 export function overloadSeconds(shape: Shape): number {

@@ -1,7 +1,7 @@
 // What is said at the end: each claim, whether it held, and by what number.
 
-import type { ScenarioName } from "./shapes.ts";
-import { CLAIMS, claimsOf, judgedMetric, type ClaimName } from "./thresholds.ts";
+import type { ScenarioName, Shape } from "./shapes.ts";
+import { CLAIMS, claimsOf, judgedMetric, leastOf, type ClaimName } from "./thresholds.ts";
 
 /** What k6 hands to `handleSummary`, as far as it is read. */
 export interface Summary {
@@ -30,7 +30,7 @@ export interface Verdict {
   readonly isAboutTheRun: boolean;
 }
 
-export function verdictsOf(summary: Summary, scenario: ScenarioName): Verdict[] {
+export function verdictsOf(summary: Summary, scenario: ScenarioName, shape: Shape): Verdict[] {
   const verdicts: Verdict[] = [];
   const dropped = summary.metrics["dropped_iterations"]?.values["count"] ?? 0;
   verdicts.push({
@@ -43,7 +43,8 @@ export function verdictsOf(summary: Summary, scenario: ScenarioName): Verdict[] 
     least: 1,
     isAboutTheRun: true,
   });
-  for (const [claim, { least, says }] of claimsOf(scenario)) {
+  for (const [claim, { says }] of claimsOf(scenario)) {
+    const least = leastOf(claim, shape);
     const judged = summary.metrics[judgedMetric(claim)]?.values["count"] ?? 0;
     for (const [name, metric] of metricsOf(summary, claim)) {
       for (const [threshold, { ok }] of Object.entries(metric.thresholds ?? {})) {
@@ -77,8 +78,8 @@ function valueOf(metric: SummaryMetric, threshold: string): number | null {
   return metric.values[key] ?? null;
 }
 
-export function report(data: unknown, scenario: ScenarioName): string {
-  const verdicts = verdictsOf(data as Summary, scenario);
+export function report(data: unknown, scenario: ScenarioName, shape: Shape): string {
+  const verdicts = verdictsOf(data as Summary, scenario, shape);
   const width = Math.max(...verdicts.map(({ name }) => name.length));
   const lines = verdicts.map((verdict) => {
     const { name, threshold, held, says, judged, least } = verdict;

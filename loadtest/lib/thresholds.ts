@@ -6,14 +6,17 @@
 //
 // Nothing of k6 or Node is imported.
 
-import type { ScenarioName, Shape } from "./shapes.ts";
+import { callsOf, type Phase, type ScenarioName, type Shape, type Who } from "./shapes.ts";
 
 export interface Claim {
   readonly type: "counter" | "rate" | "trend";
   /** In k6's words. */
   readonly threshold: string;
-  /** Least number of calls that it is judged by. */
-  readonly least: number;
+  /** Which calls it is about. */
+  readonly who: readonly Who[];
+  readonly phases: readonly Phase[];
+  /** Least share of those calls that it must have been judged by. */
+  readonly leastShare: number;
   readonly scenarios: readonly ScenarioName[];
   /** For people; the number is the metric's. */
   readonly says: string;
@@ -21,89 +24,117 @@ export interface Claim {
   readonly isAboutTheRun?: true;
 }
 
+const EVERY_PHASE = ["rest", "calm", "overload", "settle", "after"] as const;
+const SINCE_THE_STEP = ["overload", "settle", "after"] as const;
+
 export const CLAIMS = {
   generator_lag_ms: {
     type: "trend",
-    threshold: "p(99)<=50",
-    least: 500,
+    // No coarser than the finest claim.
+    threshold: "p(99)<=10",
+    who: ["target", "healthy"],
+    phases: EVERY_PHASE,
+    leastShare: 0.9,
     scenarios: ["spike", "hang"],
-    says: "99 of 100 calls started at most 50 ms after they were due",
+    says: "how much later than due calls were started",
     isAboutTheRun: true,
   },
   refused_before_the_step: {
     type: "counter",
     threshold: "count==0",
-    least: 100,
+    who: ["target"],
+    phases: ["calm"],
+    leastShare: 0.9,
     scenarios: ["spike", "hang"],
     says: "calls refused, late or failed before the step",
   },
   upstream_timeouts: {
     type: "counter",
     threshold: "count==0",
-    least: 1000,
+    who: ["target"],
+    phases: SINCE_THE_STEP,
+    leastShare: 0.9,
     scenarios: ["spike"],
     says: "admitted calls that timed out after the step",
   },
   upstream_errors: {
     type: "counter",
     threshold: "count==0",
-    least: 1000,
+    who: ["target"],
+    phases: SINCE_THE_STEP,
+    leastShare: 0.9,
     scenarios: ["spike"],
     says: "calls answered neither well nor by a refusal after the step",
   },
   goodput_of_capacity: {
     type: "counter",
     threshold: "count>=0.95",
-    least: 500,
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.01,
     scenarios: ["spike"],
     says: "good answers during the spike, as share of the capacity measured before it",
   },
   admitted_ms_of_deadline: {
     type: "trend",
     threshold: "p(99)<=0.25",
-    least: 500,
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.01,
     scenarios: ["spike"],
     says: "what admitted calls took, as share of the deadline",
   },
   refusal_ms: {
     type: "trend",
     threshold: "p(99)<10",
-    least: 500,
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.1,
     scenarios: ["spike"],
     says: "what a refusal took",
   },
   top_tier_served: {
     type: "rate",
     threshold: "rate>=0.95",
-    least: 300,
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.09,
     scenarios: ["spike"],
     says: "share of the most critical calls that were served during the spike",
   },
   first_shed_ms: {
     type: "trend",
     threshold: "min<=50",
-    least: 1,
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.1,
     scenarios: ["spike"],
     says: "first refusal after the step",
   },
   healthy_p99_of_own: {
     type: "trend",
     threshold: "p(99)<=1.2",
-    least: 300,
+    who: ["healthy"],
+    phases: ["overload"],
+    leastShare: 0.9,
     scenarios: ["spike", "hang"],
     says: "latency of the bookmaker beside it, as share of its own 99th percentile before the step",
   },
   healthy_served: {
     type: "rate",
     threshold: "rate>=0.999",
-    least: 300,
+    who: ["healthy"],
+    phases: ["overload"],
+    leastShare: 0.9,
     scenarios: ["spike", "hang"],
     says: "share of the calls to the bookmaker beside it that were served",
   },
   served_after_the_end: {
     type: "rate",
     threshold: "rate>=0.999",
-    least: 90,
+    who: ["target"],
+    phases: ["after"],
+    leastShare: 0.9,
     scenarios: ["spike"],
     says: "share served from five seconds after the end",
   },
@@ -115,6 +146,13 @@ export function claimsOf(scenario: ScenarioName): [ClaimName, Claim][] {
   return (Object.entries(CLAIMS) as [ClaimName, Claim][]).filter(([, { scenarios }]) =>
     scenarios.includes(scenario),
   );
+}
+
+/** Least number of calls that the claim is judged by. */
+export function leastOf(name: ClaimName, shape: Shape): number {
+  const { who, phases, leastShare }: Claim = CLAIMS[name];
+  const calls = who.reduce((sum, one) => sum + callsOf(shape, one, phases), 0);
+  return Math.max(1, Math.floor(leastShare * calls));
 }
 
 /** Of what stands for the calls that a claim was judged by. */
@@ -134,7 +172,7 @@ export function thresholdsOf(scenario: ScenarioName, shape: Shape): Record<strin
   const thresholds: Record<string, Threshold[]> = {
     dropped_iterations: [{ threshold: "count==0", abortOnFail: true, delayAbortEval: "5s" }],
   };
-  for (const [name, { threshold, least }] of claimsOf(scenario)) {
+  for (const [name, { threshold }] of claimsOf(scenario)) {
     const own: Threshold[] = [{ threshold, abortOnFail: false, delayAbortEval: "0s" }];
     if (name === "first_shed_ms") {
       // Each spike has a first refusal of its own.
@@ -142,7 +180,7 @@ export function thresholdsOf(scenario: ScenarioName, shape: Shape): Record<strin
         if (phase === "overload") thresholds[`${name}{step:${index}}`] = own;
     } else thresholds[name] = own;
     thresholds[judgedMetric(name)] = [
-      { threshold: `count>=${least}`, abortOnFail: false, delayAbortEval: "0s" },
+      { threshold: `count>=${leastOf(name, shape)}`, abortOnFail: false, delayAbortEval: "0s" },
     ];
   }
   return thresholds;

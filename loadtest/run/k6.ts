@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { secondsOf, shapeOf, type ScenarioName, type Shape } from "../lib/shapes.ts";
 import type { Baseline } from "../lib/measure.ts";
 import { verdictsOf, type Summary, type Verdict } from "../lib/summary.ts";
@@ -40,7 +41,7 @@ export async function runK6(options: K6Options): Promise<RunRecord> {
   const reduced = existsSync(csv) ? await reduceSamples(csv) : undefined;
   rmSync(csv, { force: true });
   writeFileSync(join(folder, "rows.jsonl"), toLines(reduced?.rows ?? []));
-  const verdicts = summary === undefined ? [] : verdictsOf(summary, scenario);
+  const verdicts = summary === undefined ? [] : verdictsOf(summary, scenario, shape);
   const record: RunRecord = {
     subject,
     scenario,
@@ -104,7 +105,7 @@ function run(
       join(ROOT, "loadtest/super-bowl.ts"),
     ],
     {
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", "inherit", "pipe"],
       env: {
         ...process.env,
         K6_CSV_TIME_FORMAT: "unix_milli",
@@ -114,6 +115,10 @@ function run(
       timeout: (SETUP_SECONDS_MAX + secondsOf(files.shape)) * 1000,
     },
   );
+  // A line for each call without an answer, which are counted anyway.
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    if (!line.includes('msg="Request Failed"')) process.stderr.write(`${line}\n`);
+  });
   return new Promise((done, fail) => {
     child.once("error", fail);
     child.once("close", (code) => done(code));
