@@ -18,7 +18,7 @@ import exec from "k6/execution";
 import http from "k6/http";
 import type { Options } from "k6/options";
 import { call, pause, tierOf, type CallOptions, type Tier } from "./lib/calls.ts";
-import { judgeHealthy, judgeTarget, note, noteStep, type Call } from "./lib/judge.ts";
+import { judgeHealthy, judgeHung, judgeTarget, note, noteStep, type Call } from "./lib/judge.ts";
 import { measure, type Baseline } from "./lib/measure.ts";
 import {
   callsPerIteration,
@@ -44,6 +44,7 @@ const shape = shapeOf(scenario, {
   isShort: __ENV["SHORT"] === "1",
   calmSeconds: positive("CALM_S"),
 });
+if (shape.steps.some(({ control }) => control !== undefined)) required("CONTROL");
 const overloadMs = 1000 * overloadSeconds(shape);
 const bookmakers = {
   target: __ENV["TARGET"] ?? "draftkings",
@@ -80,7 +81,10 @@ export async function setup(): Promise<Baseline> {
 
 /** Calls to the bookmaker that is put to the test. */
 export async function target(baseline: Baseline): Promise<void> {
-  await makeCalls("target", (made) => judgeTarget(made, baseline, overloadMs));
+  await makeCalls("target", (made) => {
+    if (scenario === "hang") judgeHung(made, deadlineMs);
+    else judgeTarget(made, baseline, overloadMs);
+  });
 }
 
 /** Calls to the bookmaker beside it. */

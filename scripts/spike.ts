@@ -54,6 +54,8 @@ function readChoice(): Choice {
     return wrongUse(`there is no subject ${JSON.stringify(subject)}`);
   if (against !== undefined && !/^https?:\/\//.test(against))
     return wrongUse(`--against must be an address, not ${JSON.stringify(against)}`);
+  if (against !== undefined && scenario === "hang")
+    return wrongUse("only a simulated bookmaker can be told to hang, and --against has none");
   if (against !== undefined && subject !== undefined)
     return wrongUse("--against and --subject exclude each other");
   const folder =

@@ -76,6 +76,20 @@ export function judgeTarget(call: Call, baseline: Baseline, overloadMs: number):
   judge("upstream_errors", outcome === "error" ? 1 : 0);
 }
 
+/** What was let in before the hang was noticed has timed out by a deadline and this. */
+const HANG_MARGIN_MS = 1000;
+
+/** A call to a bookmaker that hangs. */
+export function judgeHung({ phase, answer, sinceStepMs }: Call, deadlineMs: number): void {
+  const { outcome, ms } = answer;
+  if (phase === "calm") judge("refused_before_the_step", outcome === "ok" ? 0 : 1);
+  if (phase !== "overload") return;
+  const isRefused = outcome === "refused";
+  judge("reached_the_hung", isRefused ? 0 : 1);
+  if (isRefused) judge("refusal_of_hung_ms", ms);
+  if (sinceStepMs - ms > deadlineMs + HANG_MARGIN_MS) judge("refused_once_hung", isRefused ? 1 : 0);
+}
+
 function judgeOverloaded({ answer, sinceStepMs }: Call, deadlineMs: number): void {
   const { outcome, ms } = answer;
   if (outcome !== "refused") return judge("admitted_ms_of_deadline", ms / deadlineMs);

@@ -111,6 +111,35 @@ export const CLAIMS = {
     scenarios: ["spike"],
     says: "first refusal after the step",
   },
+  // Ten failures trip a breaker, and a timeout is half of one; beside these twenty, as many are in flight as
+  // the limit is when nothing has been asked for yet.
+  reached_the_hung: {
+    type: "counter",
+    threshold: "count<=40",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.9,
+    scenarios: ["hang"],
+    says: "calls that a hung bookmaker was sent: twenty until the trip, and twenty in flight",
+  },
+  refused_once_hung: {
+    type: "rate",
+    threshold: "rate>=0.99",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.5,
+    scenarios: ["hang"],
+    says: "share refused from a second after the first deadline",
+  },
+  refusal_of_hung_ms: {
+    type: "trend",
+    threshold: "p(99)<100",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.5,
+    scenarios: ["hang"],
+    says: "what a refusal took while the bookmaker hung",
+  },
   healthy_p99_of_own: {
     type: "trend",
     threshold: "p(99)<=1.2",
