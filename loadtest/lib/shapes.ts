@@ -181,12 +181,12 @@ function iterationMs(perSecond: number, timeoutMs: number): number {
 
 /**
  * By Little's law: as many iterations are under way as begin in the longest time that one can take. All
- * virtual users are made beforehand, since k6 makes new ones too slowly in the midst of a spike; twice as many
- * as that, since on a busy machine all of it takes longer.
+ * virtual users are made beforehand, since k6 makes new ones too slowly in the midst of a spike; four times as
+ * many as that, since on a busy machine all of it takes longer, and they are cheap.
  */
 export function vusFor(perSecond: number, timeoutMs: number): number {
   const perMs = perSecond / callsPerIteration(perSecond) / 1000;
-  return Math.ceil(2 * perMs * iterationMs(perSecond, timeoutMs)) + 2;
+  return Math.ceil(4 * perMs * iterationMs(perSecond, timeoutMs)) + 2;
 }
 
 /** In all, without the setup. */
