@@ -4,7 +4,7 @@
 // `lib/thresholds.ts`; k6 ends with 0 when all claims held, and with 99 when one was breached.
 //
 //   GATEWAY      the gateway's address; there is no default, so that nobody is hit by accident
-//   SCENARIO     spike (default) or hang
+//   SCENARIO     spike (default), hang, brownout or growth
 //   SCALE        factor on every rate (1: from 20 to 1,000 calls a second)
 //   TARGET       the upstream that is put to the test (draftkings), and HEALTHY, one beside it (fanduel)
 //   ROUTE        what is asked for (/odds)
@@ -18,7 +18,7 @@ import exec from "k6/execution";
 import http from "k6/http";
 import type { Options } from "k6/options";
 import { call, pause, tierOf, type CallOptions, type Tier } from "./lib/calls.ts";
-import { judgeHealthy, judgeHung, judgeTarget, note, noteStep, type Call } from "./lib/judge.ts";
+import { createJudge } from "./lib/judge.ts";
 import { measure, type Baseline } from "./lib/measure.ts";
 import {
   callsPerIteration,
@@ -45,7 +45,7 @@ const shape = shapeOf(scenario, {
   calmSeconds: positive("CALM_S"),
 });
 if (shape.steps.some(({ control }) => control !== undefined)) required("CONTROL");
-const overloadMs = 1000 * overloadSeconds(shape);
+const judge = createJudge(scenario, 1000 * overloadSeconds(shape));
 const bookmakers = {
   target: __ENV["TARGET"] ?? "draftkings",
   healthy: __ENV["HEALTHY"] ?? "fanduel",
@@ -81,15 +81,12 @@ export async function setup(): Promise<Baseline> {
 
 /** Calls to the bookmaker that is put to the test. */
 export async function target(baseline: Baseline): Promise<void> {
-  await makeCalls("target", (made) => {
-    if (scenario === "hang") judgeHung(made, deadlineMs);
-    else judgeTarget(made, baseline, overloadMs);
-  });
+  await makeCalls("target", baseline);
 }
 
 /** Calls to the bookmaker beside it. */
 export async function healthy(baseline: Baseline): Promise<void> {
-  await makeCalls("healthy", (made) => judgeHealthy(made, baseline));
+  await makeCalls("healthy", baseline);
 }
 
 /** Tells a simulated bookmaker how to behave from now on. */
@@ -110,11 +107,11 @@ export function handleSummary(data: unknown): Record<string, string> {
 }
 
 /** Each when it is due, whether or not those before it came back. */
-async function makeCalls(who: Who, judge: (made: Call) => void): Promise<void> {
+async function makeCalls(who: Who, baseline: Baseline): Promise<void> {
   const { name, startTime, iterationInTest } = exec.scenario;
   const step = Number(name.split("_")[1]);
   const { perSecond } = stepAt(step);
-  if (who === "target" && iterationInTest === 0) noteStep(startTime);
+  if (who === "target" && iterationInTest === 0) judge.noteStep(startTime);
   const rate = who === "target" ? perSecond : shape.healthyPerSecond;
   const count = callsPerIteration(rate);
   const first = iterationInTest * count;
@@ -123,34 +120,28 @@ async function makeCalls(who: Who, judge: (made: Call) => void): Promise<void> {
     const dueMs = startTime + (1000 * index) / rate;
     const earlyMs = dueMs - Date.now();
     if (earlyMs > 0) await pause(earlyMs);
-    calls.push(makeCall({ who, step, startTime, tier: tierOf(index), dueMs }).then(judge));
+    calls.push(makeCall({ who, step, startTime, tier: tierOf(index), dueMs }, baseline));
   }
   await Promise.all(calls);
 }
 
-async function makeCall(due: {
+interface Due {
   readonly who: Who;
   readonly step: number;
   readonly startTime: number;
   readonly tier: Tier;
   readonly dueMs: number;
-}): Promise<Call> {
+}
+
+async function makeCall(due: Due, baseline: Baseline): Promise<void> {
   const { who, step, startTime, tier, dueMs } = due;
   const { phase, seconds } = stepAt(step);
   const lagMs = Date.now() - dueMs;
   const answer = await call(optionsOf(who, tier));
-  const made: Call = {
-    bookmaker: bookmakers[who],
-    tier,
-    phase,
-    step: String(step),
-    sinceStepMs: Date.now() - startTime,
-    stepMs: 1000 * seconds,
-    lagMs,
-    answer,
-  };
-  note(made);
-  return made;
+  const sinceStepMs = Date.now() - startTime;
+  const stepMs = 1000 * seconds;
+  const bookmaker = bookmakers[who];
+  judge.judge({ who, bookmaker, tier, phase, sinceStepMs, stepMs, lagMs, answer }, baseline);
 }
 
 function stepAt(index: number): Step {

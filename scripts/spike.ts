@@ -54,8 +54,8 @@ function readChoice(): Choice {
     return wrongUse(`there is no subject ${JSON.stringify(subject)}`);
   if (against !== undefined && !/^https?:\/\//.test(against))
     return wrongUse(`--against must be an address, not ${JSON.stringify(against)}`);
-  if (against !== undefined && scenario === "hang")
-    return wrongUse("only a simulated bookmaker can be told to hang, and --against has none");
+  if (against !== undefined && (scenario === "hang" || scenario === "brownout"))
+    return wrongUse(`only a simulated bookmaker can be told to be ill, as ${scenario} needs it`);
   if (against !== undefined && subject !== undefined)
     return wrongUse("--against and --subject exclude each other");
   const folder =
@@ -105,7 +105,7 @@ async function runSubject(subject: Subject, choice: Choice, k6: string): Promise
     const address = choice.against ?? "";
     return runK6({ ...common, address, control: undefined });
   }
-  const world = await createWorld({ subject, runtime, scale, folder });
+  const world = await createWorld({ subject, scenario, runtime, scale, folder });
   const sampler = startSampler(world, join(folder, "samples.jsonl"));
   const progress = startProgress(sampler);
   try {

@@ -38,7 +38,7 @@ export interface Shape {
   readonly measureSeconds: number;
 }
 
-export const SCENARIOS = ["spike", "hang"] as const;
+export const SCENARIOS = ["spike", "hang", "brownout", "growth"] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 export function isScenario(text: string): text is ScenarioName {
@@ -57,6 +57,10 @@ export interface ShapeOptions {
 /** Before the step; fifty times as many come with it. */
 const BASE_PER_SECOND = 20;
 const TIMES = 50;
+/** Fifty times this is still less than is served. */
+const GROWTH_BASE_PER_SECOND = 4;
+/** How much slower a bookmaker is in a brownout. */
+export const SLOWDOWN = 20;
 /** Enough for a 99th percentile that does not jump about. */
 const HEALTHY_PER_SECOND = 50;
 /** Full goodput must be back so long after the end. */
@@ -64,18 +68,25 @@ const SETTLE_SECONDS = 5;
 
 export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
   const { scale, isShort, calmSeconds } = options;
-  const base = BASE_PER_SECOND * scale;
+  const base = (name === "growth" ? GROWTH_BASE_PER_SECOND : BASE_PER_SECOND) * scale;
   const calm = calmSeconds ?? (isShort ? 8 : 60);
-  const before: Step[] = [
-    { phase: "rest", seconds: isShort ? 4 : 8, perSecond: base },
-    { phase: "calm", seconds: calm, perSecond: base },
-  ];
   return {
-    steps: [...before, ...(name === "spike" ? spike(base, isShort) : hang(base, isShort))],
+    steps: [
+      { phase: "rest", seconds: isShort ? 4 : 8, perSecond: base },
+      { phase: "calm", seconds: calm, perSecond: base },
+      ...STORIES[name](base, isShort),
+    ],
     healthyPerSecond: HEALTHY_PER_SECOND * scale,
     measureSeconds: isShort ? 5 : 10,
   };
 }
+
+const STORIES: Readonly<Record<ScenarioName, (base: number, isShort: boolean) => Step[]>> = {
+  spike,
+  hang,
+  brownout,
+  growth,
+};
 
 /** Twice fifty times as many, from one moment to the next. */
 function spike(base: number, isShort: boolean): Step[] {
@@ -102,6 +113,25 @@ function spike(base: number, isShort: boolean): Step[] {
 function hang(base: number, isShort: boolean): Step[] {
   const seconds = isShort ? 12 : 30;
   return [{ phase: "overload", seconds, perSecond: TIMES * base, control: { hang: true } }];
+}
+
+/** All takes twenty times as long, while five times as much is asked for as before. */
+function brownout(base: number, isShort: boolean): Step[] {
+  const seconds = isShort ? 12 : 30;
+  return [
+    { phase: "overload", seconds, perSecond: 5 * base, control: { slowdown: SLOWDOWN } },
+    { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, control: { slowdown: 1 } },
+    { phase: "after", seconds: isShort ? 5 : 15, perSecond: base },
+  ];
+}
+
+/** Fifty times as many, and all of them can be served: nothing that should be held back. */
+function growth(base: number, isShort: boolean): Step[] {
+  return [
+    { phase: "overload", seconds: isShort ? 12 : 30, perSecond: TIMES * base },
+    { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base },
+    { phase: "after", seconds: 5, perSecond: base },
+  ];
 }
 
 /**

@@ -6,7 +6,14 @@
 //
 // Nothing of k6 or Node is imported.
 
-import { callsOf, type Phase, type ScenarioName, type Shape, type Who } from "./shapes.ts";
+import {
+  callsOf,
+  SCENARIOS,
+  type Phase,
+  type ScenarioName,
+  type Shape,
+  type Who,
+} from "./shapes.ts";
 
 export interface Claim {
   readonly type: "counter" | "rate" | "trend";
@@ -35,7 +42,7 @@ export const CLAIMS = {
     who: ["target", "healthy"],
     phases: EVERY_PHASE,
     leastShare: 0.9,
-    scenarios: ["spike", "hang"],
+    scenarios: SCENARIOS,
     says: "how much later than due calls were started",
     isAboutTheRun: true,
   },
@@ -45,7 +52,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["calm"],
     leastShare: 0.9,
-    scenarios: ["spike", "hang"],
+    scenarios: SCENARIOS,
     says: "calls refused, late or failed before the step",
   },
   upstream_timeouts: {
@@ -54,7 +61,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: SINCE_THE_STEP,
     leastShare: 0.9,
-    scenarios: ["spike"],
+    scenarios: ["spike", "growth"],
     says: "admitted calls that timed out after the step",
   },
   upstream_errors: {
@@ -63,7 +70,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: SINCE_THE_STEP,
     leastShare: 0.9,
-    scenarios: ["spike"],
+    scenarios: ["spike", "brownout", "growth"],
     says: "calls answered neither well nor by a refusal after the step",
   },
   goodput_of_capacity: {
@@ -111,6 +118,24 @@ export const CLAIMS = {
     scenarios: ["spike"],
     says: "first refusal after the step",
   },
+  goodput_of_slowed: {
+    type: "counter",
+    threshold: "count>=0.8",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.01,
+    scenarios: ["brownout"],
+    says: "good answers of the slow bookmaker, as share of what it can still serve",
+  },
+  served_in_growth: {
+    type: "rate",
+    threshold: "rate>=0.95",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.9,
+    scenarios: ["growth"],
+    says: "share served of fifty times as many calls, all of which can be served",
+  },
   // Ten failures trip a breaker, and a timeout is half of one; beside these twenty, as many are in flight as
   // the limit is when nothing has been asked for yet.
   reached_the_hung: {
@@ -146,7 +171,7 @@ export const CLAIMS = {
     who: ["healthy"],
     phases: ["overload"],
     leastShare: 0.9,
-    scenarios: ["spike", "hang"],
+    scenarios: SCENARIOS,
     says: "latency of the bookmaker beside it, as share of its own 99th percentile before the step",
   },
   healthy_served: {
@@ -155,7 +180,7 @@ export const CLAIMS = {
     who: ["healthy"],
     phases: ["overload"],
     leastShare: 0.9,
-    scenarios: ["spike", "hang"],
+    scenarios: SCENARIOS,
     says: "share of the calls to the bookmaker beside it that were served",
   },
   served_after_the_end: {
@@ -164,7 +189,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["after"],
     leastShare: 0.9,
-    scenarios: ["spike"],
+    scenarios: ["spike", "brownout", "growth"],
     says: "share served from five seconds after the end",
   },
 } as const satisfies Readonly<Record<string, Claim>>;

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ScenarioName } from "../lib/shapes.ts";
 import type { Subject } from "./data.ts";
 import { binary, freePorts, ROOT, startProgram, type Running } from "./processes.ts";
 
@@ -10,9 +11,18 @@ export const TARGET = "draftkings";
 export const HEALTHY = "fanduel";
 export const DEADLINE_MS = 2000;
 
+interface Size {
+  readonly workers: number;
+  readonly serviceMs: number;
+}
+
 /** Eighteen at once, 80 ms each: 225 calls a second, of which the median takes 71 ms. */
-const WORKERS = 18;
-const SERVICE_MS = 80;
+const SIZE: Size = { workers: 18, serviceMs: 80 };
+/** For those in which what calls take must stay below the deadline, or must leave room for growth. */
+const SIZES: Readonly<Partial<Record<ScenarioName, Size>>> = {
+  brownout: { workers: 9, serviceMs: 20 },
+  growth: { workers: 24, serviceMs: 80 },
+};
 
 export interface World {
   /** Where calls go: this, `/`, a bookmaker's name, and the rest. */
@@ -25,6 +35,7 @@ export interface World {
 
 export interface WorldOptions {
   readonly subject: Exclude<Subject, "against">;
+  readonly scenario: ScenarioName;
   readonly runtime: "node" | "bun";
   readonly scale: number;
   /** For its configuration and its store. */
@@ -40,7 +51,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   try {
     const bookmakers: Record<string, string> = {};
     for (const [index, name] of [TARGET, HEALTHY].entries()) {
-      const program = startBookmaker(name, index + 1, options.scale);
+      const program = startBookmaker(name, index + 1, options);
       programs.push(program);
       bookmakers[name] = (await program.said(/ on (http:\S+)/))[1] ?? "";
     }
@@ -57,8 +68,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
 
 type Front = Pick<World, "address" | "metrics">;
 
-function startBookmaker(name: string, seed: number, scale: number): Running {
-  const workers = String(Math.max(1, Math.round(WORKERS * scale)));
+function startBookmaker(name: string, seed: number, options: WorldOptions): Running {
+  const size = SIZES[options.scenario] ?? SIZE;
+  const workers = Math.max(1, Math.round(size.workers * options.scale));
   return startProgram({
     name: `bookmaker ${name}`,
     command: [
@@ -68,7 +80,7 @@ function startBookmaker(name: string, seed: number, scale: number): Running {
       `--name=${name}`,
       `--seed=${seed}`,
       `--workers=${workers}`,
-      `--service-ms=${SERVICE_MS}`,
+      `--service-ms=${size.serviceMs}`,
     ],
   });
 }

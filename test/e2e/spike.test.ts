@@ -65,7 +65,7 @@ test("used wrongly it says how it would be right, and sends nothing", { skip }, 
     [/no subject "haproxy"/, "--subject", "haproxy"],
     [/--against must be an address, not "staging"/, "--against", "staging"],
     [/exclude each other/, "--against", "http://127.0.0.1:1", "--subject", "none"],
-    [/has none/, "--against", "http://127.0.0.1:1", "--scenario", "hang"],
+    [/as hang needs it/, "--against", "http://127.0.0.1:1", "--scenario", "hang"],
     [/'--agaisnt'/, "--agaisnt", "http://127.0.0.1:1"],
   ];
   for (const [expected, ...args] of wrong) {
