@@ -68,7 +68,9 @@ const SETTLE_SECONDS = 5;
 
 export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
   const { scale, isShort, calmSeconds } = options;
-  const base = (name === "growth" ? GROWTH_BASE_PER_SECOND : BASE_PER_SECOND) * scale;
+  // k6 takes whole rates alone.
+  const scaled = (perSecond: number): number => Math.max(1, Math.round(perSecond * scale));
+  const base = scaled(name === "growth" ? GROWTH_BASE_PER_SECOND : BASE_PER_SECOND);
   const calm = calmSeconds ?? (isShort ? 8 : 60);
   return {
     steps: [
@@ -76,7 +78,7 @@ export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
       { phase: "calm", seconds: calm, perSecond: base },
       ...STORIES[name](base, isShort),
     ],
-    healthyPerSecond: HEALTHY_PER_SECOND * scale,
+    healthyPerSecond: scaled(HEALTHY_PER_SECOND),
     measureSeconds: isShort ? 5 : 10,
   };
 }

@@ -75,7 +75,7 @@ export function seriesOf(page: string): Record<string, number> {
   for (const line of page.split("\n")) {
     const space = line.lastIndexOf(" ");
     const name = line.slice(0, space);
-    if (space > 0 && SERIES.test(name)) series[name] = Number(line.slice(space + 1));
+    if (SERIES.test(name)) series[name] = Number(line.slice(space + 1));
   }
   return series;
 }

@@ -77,6 +77,16 @@ test("there are users for all calls of the longest time that one can take", () =
   }
 });
 
+test("all rates are whole and above 0 at every scale, as k6 wants them", () => {
+  for (const name of SCENARIOS) {
+    for (const scale of [0.01, 0.3, 1.7]) {
+      const shape = short(name, scale);
+      const rates = [shape.healthyPerSecond, ...shape.steps.map(({ perSecond }) => perSecond)];
+      assert.ok(rates.every((rate) => Number.isInteger(rate) && rate > 0));
+    }
+  }
+});
+
 test("only what hangs has orders for the bookmaker, at the beginning of its step", () => {
   assert.ok(Object.keys(scenariosOf(short("spike"), 1)).every((name) => !name.startsWith("order")));
   const { order_2: order, target_2_overload: load } = scenariosOf(short("hang"), 1);
@@ -86,7 +96,7 @@ test("only what hangs has orders for the bookmaker, at the beginning of its step
 
 test("each claim needs its share of the calls that it is about, whatever the scale", () => {
   for (const name of SCENARIOS) {
-    for (const scale of [0.2, 1, 5]) {
+    for (const scale of [0.01, 1, 5]) {
       const shape = short(name, scale);
       const thresholds = thresholdsOf(name, shape);
       for (const [claim, { who, phases, leastShare }] of claimsOf(name)) {
