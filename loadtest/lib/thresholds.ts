@@ -206,7 +206,7 @@ export function claimsOf(scenario: ScenarioName): [ClaimName, Claim][] {
 export function leastOf(name: ClaimName, shape: Shape): number {
   const { who, phases, leastShare }: Claim = CLAIMS[name];
   const calls = who.reduce((sum, one) => sum + callsOf(shape, one, phases), 0);
-  return Math.floor(leastShare * calls);
+  return Math.max(1, Math.floor(leastShare * calls));
 }
 
 /** Of what stands for the calls that a claim was judged by. */
