@@ -124,12 +124,18 @@ export async function playGameDay(stack: Stack, options: GameDayOptions): Promis
     absoluteMs: resolve.atMs,
     wire: resolve.event,
   });
-  const others = pager.incidents().filter(({ key }) => key !== paged.key);
-  if (others.length > 0) {
-    const summaries = others.map(({ triggers: [first] }) => first?.payload?.summary);
-    throw new Error(`somebody was woken for something else: ${summaries.join("; ")}`);
+  // A spike that is refused for the most part burns the budget, and in a compressed hour it lasts ten minutes.
+  for (const { key, triggers, openedAtMs } of pager.incidents()) {
+    const [first] = triggers;
+    if (key === paged.key || first === undefined) continue;
+    note(
+      `PagerDuty has received one more trigger: ${first.payload?.summary ?? "without a summary"}`,
+      {
+        absoluteMs: openedAtMs,
+      },
+    );
   }
-  note("nobody was woken for anything else");
+  steps.sort((a, b) => a.atMs - b.atMs);
   return {
     steps,
     spike,
