@@ -2,7 +2,7 @@
 
 SHELL := bash
 
-.PHONY: run test check build bench bench-gateway sim page-proof clean
+.PHONY: run test check build bench bench-gateway sim page-proof spike game-day clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -34,6 +34,12 @@ sim: node_modules ## 100,000 simulated worlds; some minutes
 
 page-proof: node_modules ## a page in real time, nine minutes: trip, page, reset, resolve; needs Go
 	@npm run --silent page-proof
+
+spike: node_modules ## fifty times the load with k6, protected and not, six minutes; needs Go the first time
+	@npm run --silent spike
+
+game-day: node_modules ## the whole story in real time, twelve minutes: spike, hang, trip, page, runbook, recovery; needs Go
+	@npm run --silent game-day
 
 clean:
 	rm -rf node_modules dist

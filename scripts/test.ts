@@ -33,8 +33,8 @@ const bunReport = join(folder, "bun.xml");
 const STACKS = /^test\/(?:runbooks\/|e2e\/page-proof)/;
 const STACKS_AT_ONCE = 4;
 
-/** Sends a thousand requests a second: beside others it would show what this machine cannot do. */
-const LONE = /^test\/e2e\/shedding/;
+/** Send a thousand requests a second: beside others they would show what this machine cannot do. */
+const LONE = /^test\/e2e\/(?:shedding|spike)/;
 
 const files = globSync("test/**/*.test.ts").toSorted();
 
@@ -72,10 +72,11 @@ const STEPS: readonly Step[] = [
     report: nodeReport,
   },
   {
-    name: "a spike",
+    name: "spikes",
     command: onNode(
       loneReport,
       files.filter((file) => LONE.test(file)),
+      "--test-concurrency=1",
     ),
     report: loneReport,
   },

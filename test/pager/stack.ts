@@ -6,7 +6,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startBookmaker, type Bookmaker } from "../../loadtest/bookmaker/server.ts";
+import {
+  startBookmaker,
+  type Bookmaker,
+  type BookmakerOptions,
+} from "../../loadtest/bookmaker/server.ts";
 import { freePorts } from "../support/programs.ts";
 import { toolPath } from "../tools/build.ts";
 import { get, type Monitoring } from "./alerts.ts";
@@ -41,6 +45,8 @@ export interface StackOptions {
   readonly factor?: number;
   /** Makes the gateway's configuration from the demo's. Default: the demo's. */
   readonly config?: (demo: string) => string;
+  /** What the two bookmakers can serve. Default: more than anybody asks for. */
+  readonly bookmakers?: Pick<BookmakerOptions, "workers" | "serviceMs">;
   /** Nothing of the stack outlives this. */
   readonly msMax: number;
 }
@@ -83,8 +89,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const [pager, channels, draftkings, fanduel] = await Promise.all([
     startPagerDuty(ROUTING_KEY),
     startWebhooks(),
-    startBookmaker({ name: "draftkings", serviceMs: 1 }),
-    startBookmaker({ name: "fanduel", serviceMs: 1 }),
+    startBookmaker({ serviceMs: 1, ...options.bookmakers, name: "draftkings", seed: 1 }),
+    startBookmaker({ serviceMs: 1, ...options.bookmakers, name: "fanduel", seed: 2 }),
   ]);
   const secrets = join(folder, "secrets");
   const keyFile = join(secrets, "pagerduty-routing-key");

@@ -55,7 +55,7 @@ function bench(t: TestContext): Bench {
 
 const VERSION = 'if [ "$1" = env ]; then echo go1.26.8; exit; fi';
 const BUILD =
-  'echo "$(basename "$PWD") $*" >> "$LOG"; for p in prometheus promtool alertmanager amtool; do : > "$GOBIN/$p"; done';
+  'echo "$(basename "$PWD") $*" >> "$LOG"; for p in prometheus promtool alertmanager amtool k6; do : > "$GOBIN/$p"; done';
 
 test("builds what is missing, with pinned flags, and then no more", async (t) => {
   const { build, play, installs, cache } = bench(t);
@@ -66,16 +66,17 @@ test("builds what is missing, with pinned flags, and then no more", async (t) =>
   assert.equal(first.code, 0, first.stderr);
   assert.match(
     first.stderr,
-    /^building prometheus and promtool.*\nbuilding alertmanager and amtool.*\n$/,
+    /^building prometheus and promtool.*\nbuilding alertmanager and amtool.*\nbuilding k6: .*\n$/,
   );
   assert.equal(first.stdout, "");
   assert.deepEqual(installs(), [
     "prometheus install -trimpath -tags remove_all_sd,enable_kubernetes_sd,enable_dns_sd -ldflags -s -w -X github.com/prometheus/common/version.Version=3.15.0 tool",
     "alertmanager install -trimpath -ldflags -s -w -X github.com/prometheus/common/version.Version=0.31.1 tool",
+    "k6 install -trimpath -ldflags -s -w tool",
   ]);
   const again = await build();
   assert.deepEqual([again.code, again.stdout, again.stderr], [0, "", ""]);
-  assert.equal(installs().length, 2);
+  assert.equal(installs().length, 3);
   assert.equal(readdirSync(cache).filter((name) => name.endsWith(".lock")).length, 0);
 });
 
@@ -87,19 +88,19 @@ test("builds again what lost a program or was cut off, and what is made of somet
 
   rmSync(join(cache, folder, "promtool"));
   await build();
-  assert.equal(installs().length, 3);
+  assert.equal(installs().length, 4);
   rmSync(join(cache, folder, "done"));
   writeFileSync(join(cache, folder, "half"), "");
   await build();
-  assert.equal(installs().length, 4);
+  assert.equal(installs().length, 5);
   assert.ok(!existsSync(join(cache, folder, "half")));
   play(`${VERSION.replace("1.26.8", "1.27.0")}\n${BUILD}`);
   await build();
-  assert.equal(installs().length, 6);
+  assert.equal(installs().length, 8);
   for (const [index, file] of ["go.mod", "go.sum"].entries()) {
     appendFileSync(join(tools, "prometheus", file), "\n");
     await build();
-    assert.equal(installs().length, 7 + index);
+    assert.equal(installs().length, 9 + index);
   }
 });
 
@@ -113,7 +114,7 @@ test("two that need a tool at once build it once", async (t) => {
     ended.map(({ code }) => code),
     [0, 0],
   );
-  assert.equal(installs().length, 2);
+  assert.equal(installs().length, 3);
 });
 
 test("a builder that died holds nobody up", async (t) => {
@@ -134,7 +135,7 @@ test("a builder that died holds nobody up", async (t) => {
   const { code } = await build();
 
   assert.equal(code, 0);
-  assert.equal(installs().length, 4);
+  assert.equal(installs().length, 6);
 });
 
 test("says which tool failed, and leaves nothing that looks built", async (t) => {

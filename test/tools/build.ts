@@ -1,4 +1,4 @@
-// Builds the real programs that the rules are tested with, from Go modules, once per machine.
+// Builds the real programs that rules and load are tested with, from Go modules, once per machine.
 //
 // Each tool has a folder with its own go.mod and go.sum, which pin every module it is made of. Nothing
 // here changes them: no tidying, no "latest". What is built lies in a cache outside the checkout, so
@@ -23,8 +23,8 @@ import { join } from "node:path";
 interface Module {
   readonly programs: readonly string[];
   readonly tags?: string;
-  /** For the linker: a program built from a module does not know its own version. */
-  readonly define: string;
+  /** For the linker, where a program built from a module does not know its own version. */
+  readonly define?: string;
 }
 
 const MODULES = {
@@ -38,6 +38,7 @@ const MODULES = {
     programs: ["alertmanager", "amtool"],
     define: "github.com/prometheus/common/version.Version=0.31.1",
   },
+  k6: { programs: ["k6"] },
 } as const satisfies Readonly<Record<string, Module>>;
 
 type ModuleName = keyof typeof MODULES;
@@ -121,7 +122,7 @@ function flags(name: ModuleName): string[] {
     "-trimpath",
     ...(tags === undefined ? [] : ["-tags", tags]),
     "-ldflags",
-    `-s -w -X ${define}`,
+    define === undefined ? "-s -w" : `-s -w -X ${define}`,
   ];
 }
 

@@ -1,0 +1,5 @@
+// Nothing but a deadline.
+
+import { serveControl } from "./proxy.ts";
+
+serveControl("none", process.argv.slice(2), () => (send) => send());

@@ -1,0 +1,76 @@
+// How a call is made, and how its answer is told apart: by the status and reason of the gateway's mapping.
+
+import http, { type RefinedParams, type RefinedResponse } from "k6/http";
+
+export type Outcome = "ok" | "refused" | "timeout" | "error";
+
+export interface Answer {
+  readonly outcome: Outcome;
+  /** The gateway's reason, or what k6 says of a call without an answer; empty for one that came well. */
+  readonly reason: string;
+  readonly ms: number;
+}
+
+/** Most critical first, with the share of ten calls that each has. */
+const TIERS = [
+  ["critical_plus", 1],
+  ["critical", 3],
+  ["sheddable", 6],
+] as const;
+export type Tier = (typeof TIERS)[number][0];
+export const TOP_TIER: Tier = "critical_plus";
+
+/** Of the `index`th call: always the same, and each ten calls have all. */
+export function tierOf(index: number): Tier {
+  let place = index % 10;
+  for (const [tier, share] of TIERS) {
+    if (place < share) return tier;
+    place -= share;
+  }
+  return "sheddable";
+}
+
+export interface CallOptions {
+  readonly url: string;
+  readonly tier: Tier;
+  /** k6 gives up after this long: somewhat more than the deadline of the gateway. */
+  readonly timeoutMs: number;
+}
+
+// A refusal is what the gateway is for: k6's own count of failures is not to count it.
+http.setResponseCallback(http.expectedStatuses(200, 429, 503, 504));
+
+export async function call(options: CallOptions): Promise<Answer> {
+  return answerOf(await http.asyncRequest("GET", options.url, null, paramsOf(options)));
+}
+
+function paramsOf({ tier, timeoutMs }: CallOptions): RefinedParams<"none"> {
+  return {
+    headers: { "x-switchgear-criticality": tier },
+    timeout: timeoutMs,
+    responseType: "none",
+    // One name for all: k6 keeps numbers for each.
+    tags: { name: "call" },
+  };
+}
+
+function answerOf(response: RefinedResponse<"none">): Answer {
+  const { status } = response;
+  const { duration } = response.timings;
+  if (status === 0) {
+    const isLate = response.error_code === 1050;
+    return { outcome: isLate ? "timeout" : "error", reason: response.error, ms: duration };
+  }
+  const reason = response.headers["X-Switchgear-Reason"] ?? "";
+  if (status === 200) return { outcome: "ok", reason: "", ms: duration };
+  if (reason === "upstream_timeout") return { outcome: "timeout", reason, ms: duration };
+  if ((status === 503 || status === 429) && reason !== "")
+    return { outcome: "refused", reason, ms: duration };
+  return { outcome: "error", reason: reason === "" ? `status_${status}` : reason, ms: duration };
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((done) => {
+    setTimeout(done, ms);
+  });
+}

@@ -1,0 +1,91 @@
+// What each call says about each claim. Which of them are made of a scenario, and in which phases, is in the
+// table of claims; here is only how a call counts.
+
+import { Counter, Gauge, Rate, Trend } from "k6/metrics";
+import { TOP_TIER, type Answer, type Tier } from "./calls.ts";
+import type { Baseline } from "./measure.ts";
+import { SLOWDOWN, type Phase, type ScenarioName, type Who } from "./shapes.ts";
+import { claimsOf, type Claim, type ClaimName } from "./thresholds.ts";
+
+/** A call that has ended, and when. */
+export interface Call {
+  readonly who: Who;
+  readonly bookmaker: string;
+  readonly tier: Tier;
+  readonly phase: Phase;
+  /** Milliseconds from the step's beginning to the call's end, and how long the step lasts. */
+  readonly sinceStepMs: number;
+  readonly stepMs: number;
+  /** How much later than due it was started. */
+  readonly lagMs: number;
+  readonly answer: Answer;
+}
+
+export interface Judge {
+  /** When a step began; k6 tags it with the step by itself. */
+  noteStep(startMs: number): void;
+  judge(call: Call, baseline: Baseline): void;
+}
+
+/** What was let in before a hang was noticed has timed out by a deadline and this. */
+const HANG_MARGIN_MS = 1000;
+
+/** To be called where k6 lets metrics be made. `overloadMs`: of all overloads of the run together. */
+export function createJudge(scenario: ScenarioName, overloadMs: number): Judge {
+  /** Every call, with all that is known of it: what plots and tables are made of. */
+  const callMs = new Trend("call_ms");
+  const stepStartMs = new Gauge("step_start_ms");
+  const judged = new Counter("judged");
+  const claims = new Map<ClaimName, { readonly claim: Claim; readonly metric: Metric }>();
+  for (const [name, claim] of claimsOf(scenario))
+    claims.set(name, { claim, metric: metricOf(name, claim.type) });
+
+  const count = ({ who, phase }: Call, name: ClaimName, value: number): void => {
+    const found = claims.get(name);
+    if (found === undefined) return;
+    const { claim, metric } = found;
+    if (!claim.who.includes(who) || !claim.phases.includes(phase)) return;
+    metric.add(value);
+    judged.add(1, { claim: name });
+  };
+
+  return {
+    noteStep: (startMs) => stepStartMs.add(startMs),
+    judge: (call, baseline) => {
+      const { bookmaker, tier, answer, lagMs, sinceStepMs } = call;
+      const { outcome, reason, ms } = answer;
+      const isOk = outcome === "ok" ? 1 : 0;
+      const isRefused = outcome === "refused";
+      callMs.add(ms, { bookmaker, tier, outcome, reason });
+      count(call, "generator_lag_ms", lagMs);
+      count(call, "refused_before_the_step", 1 - isOk);
+      count(call, "upstream_timeouts", outcome === "timeout" ? 1 : 0);
+      count(call, "upstream_errors", outcome === "error" ? 1 : 0);
+      count(call, "reached_the_hung", isRefused ? 0 : 1);
+      count(call, "served_in_growth", isOk);
+      count(call, "served_after_the_end", isOk);
+      count(call, "healthy_served", isOk);
+      count(call, "healthy_p99_of_own", ms / baseline.healthyP99Ms);
+      if (tier === TOP_TIER) count(call, "top_tier_served", isOk);
+      if (isRefused) {
+        count(call, "refusal_ms", ms);
+        count(call, "refusal_of_hung_ms", ms);
+        count(call, "first_shed_ms", sinceStepMs);
+      } else count(call, "admitted_ms_of_deadline", ms / baseline.deadlineMs);
+      if (isOk === 1 && sinceStepMs <= call.stepMs) {
+        const share = 1000 / (baseline.capacity * overloadMs);
+        count(call, "goodput_of_capacity", share);
+        count(call, "goodput_of_slowed", SLOWDOWN * share);
+      }
+      if (sinceStepMs - ms > baseline.deadlineMs + HANG_MARGIN_MS)
+        count(call, "refused_once_hung", isRefused ? 1 : 0);
+    },
+  };
+}
+
+type Metric = Counter | Rate | Trend;
+
+function metricOf(name: string, type: Claim["type"]): Metric {
+  if (type === "counter") return new Counter(name);
+  return type === "rate" ? new Rate(name) : new Trend(name);
+}

@@ -1,0 +1,33 @@
+// Reads what runs left in their folders.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Row, RunRecord, Sample } from "../run/data.ts";
+
+export interface Run {
+  readonly folder: string;
+  readonly record: RunRecord;
+  readonly rows: readonly Row[];
+  readonly samples: readonly Sample[];
+}
+
+export function readRun(folder: string): Run {
+  return {
+    folder,
+    record: JSON.parse(readFileSync(join(folder, "run.json"), "utf8")) as RunRecord,
+    rows: readLines<Row>(join(folder, "rows.jsonl")),
+    samples: readLines<Sample>(join(folder, "samples.jsonl")),
+  };
+}
+
+function readLines<Line>(file: string): Line[] {
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Line);
+}
+
+/** Those that are to hold, and those that show what happens without. */
+export function isControl({ record }: Run): boolean {
+  return record.subject === "none" || record.subject === "opossum";
+}

@@ -1,0 +1,134 @@
+// One run of k6: started, watched, and what it measured brought into the form of `data.ts`.
+
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { secondsOf, shapeOf, type ScenarioName, type Shape } from "../lib/shapes.ts";
+import type { Baseline } from "../lib/measure.ts";
+import { verdictsOf, type Summary, type Verdict } from "../lib/summary.ts";
+import type { RunOutcome, RunRecord, StepRecord, Subject } from "./data.ts";
+import { ROOT } from "./processes.ts";
+import { reduceSamples } from "./rows.ts";
+import { DEADLINE_MS, HEALTHY, TARGET } from "./world.ts";
+
+export interface K6Options {
+  readonly k6: string;
+  readonly address: string;
+  readonly subject: Subject;
+  readonly runtime: "node" | "bun" | null;
+  readonly scenario: ScenarioName;
+  readonly scale: number;
+  readonly isShort: boolean;
+  readonly calmSeconds?: number | undefined;
+  /** Address of the simulated bookmaker that is put to the test, if it is one. */
+  readonly control: string | undefined;
+  readonly folder: string;
+}
+
+/** Setting up and measuring take less than this; then come the steps. */
+const SETUP_SECONDS_MAX = 150;
+
+export async function runK6(options: K6Options): Promise<RunRecord> {
+  const { folder, scenario, scale, isShort, calmSeconds, subject, runtime } = options;
+  const shape = shapeOf(scenario, { scale, isShort, calmSeconds });
+  const summaryFile = join(folder, "k6-summary.json");
+  const csv = join(folder, "k6.csv");
+  const startMs = Date.now();
+  const exitCode = await run(options, { shape, summaryFile, csv });
+  const endMs = Date.now();
+  const summary = readSummary(summaryFile);
+  const reduced = existsSync(csv) ? await reduceSamples(csv) : undefined;
+  rmSync(csv, { force: true });
+  writeFileSync(join(folder, "rows.jsonl"), toLines(reduced?.rows ?? []));
+  const verdicts = summary === undefined ? [] : verdictsOf(summary, scenario, shape);
+  const record: RunRecord = {
+    subject,
+    scenario,
+    scale,
+    isShort,
+    runtime,
+    deadlineMs: DEADLINE_MS,
+    target: TARGET,
+    healthy: HEALTHY,
+    baseline: (summary?.setup_data as Baseline | undefined) ?? null,
+    steps: shape.steps.map((step, index) => stepRecord(step, reduced?.stepStartMs.get(index))),
+    verdicts,
+    outcome: outcomeOf(verdicts, exitCode),
+    exitCode,
+    startMs,
+    endMs,
+  };
+  writeFileSync(join(folder, "run.json"), `${JSON.stringify(record, undefined, 2)}\n`);
+  return record;
+}
+
+function stepRecord(
+  { phase, seconds, perSecond }: Shape["steps"][number],
+  startMs: number | undefined,
+): StepRecord {
+  return { phase, ...(startMs === undefined ? {} : { startMs }), seconds, perSecond };
+}
+
+/** k6's codes: 0 all held, 99 a threshold was breached; with any other it could not do its work. */
+export function outcomeOf(verdicts: readonly Verdict[], exitCode: number | null): RunOutcome {
+  if (exitCode !== 0 && exitCode !== 99) return "void";
+  if (verdicts.length === 0 || verdicts.some((one) => one.isAboutTheRun && !one.held))
+    return "void";
+  return exitCode === 0 && verdicts.every(({ held }) => held) ? "held" : "breached";
+}
+
+function run(
+  options: K6Options,
+  files: { readonly shape: Shape; readonly summaryFile: string; readonly csv: string },
+): Promise<number | null> {
+  const { address, scenario, scale, isShort, calmSeconds, control } = options;
+  const variables = {
+    GATEWAY: address,
+    SCENARIO: scenario,
+    SCALE: String(scale),
+    SHORT: isShort ? "1" : "0",
+    TARGET,
+    HEALTHY,
+    DEADLINE_MS: String(DEADLINE_MS),
+    SUMMARY: files.summaryFile,
+    ...(calmSeconds === undefined ? {} : { CALM_S: String(calmSeconds) }),
+    ...(control === undefined ? {} : { CONTROL: control }),
+  };
+  const child = spawn(
+    options.k6,
+    [
+      "run",
+      "--quiet",
+      `--out=csv=${files.csv}`,
+      ...Object.entries(variables).flatMap(([name, value]) => ["-e", `${name}=${value}`]),
+      join(ROOT, "loadtest/super-bowl.ts"),
+    ],
+    {
+      stdio: ["ignore", "inherit", "pipe"],
+      env: {
+        ...process.env,
+        K6_CSV_TIME_FORMAT: "unix_milli",
+        K6_NO_USAGE_REPORT: "true",
+        K6_AUTO_EXTENSION_RESOLUTION: "false",
+      },
+      timeout: (SETUP_SECONDS_MAX + secondsOf(files.shape)) * 1000,
+    },
+  );
+  // A line for each call without an answer, which are counted anyway.
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    if (!line.includes('msg="Request Failed"')) process.stderr.write(`${line}\n`);
+  });
+  return new Promise((done, fail) => {
+    child.once("error", fail);
+    child.once("close", (code) => done(code));
+  });
+}
+
+function readSummary(file: string): Summary | undefined {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Summary) : undefined;
+}
+
+function toLines(values: readonly unknown[]): string {
+  return values.map((value) => `${JSON.stringify(value)}\n`).join("");
+}

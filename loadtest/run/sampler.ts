@@ -1,0 +1,81 @@
+// Looks at the gateway and the bookmakers every 200 ms while a run is on, and writes down what they say.
+
+import { createWriteStream, type WriteStream } from "node:fs";
+import { ROW_MS, type Sample } from "./data.ts";
+import type { World } from "./world.ts";
+
+/** What plots need: all series of a gateway would be fifty times as many. */
+const SERIES =
+  /^(?:circuit_breaker_(?:tripped|rejected_total)|switchgear_(?:limit_\w+|in_flight|abandoned_calls|event_loop_delay_seconds|system_load)|process_cpu_seconds_total|process_resident_memory_bytes)(?:\{|$)/;
+
+export interface Sampler {
+  latest(): Sample | undefined;
+  stop(): Promise<void>;
+}
+
+export function startSampler(world: Pick<World, "metrics" | "bookmakers">, file: string): Sampler {
+  const out = createWriteStream(file);
+  let latest: Sample | undefined;
+  const stopping = new AbortController();
+  const loop = async (): Promise<void> => {
+    let dueMs = Date.now();
+    while (!stopping.signal.aborted) {
+      const lagMs = Date.now() - dueMs;
+      latest = await take(world, lagMs);
+      out.write(`${JSON.stringify(latest)}\n`);
+      // One that took too long leaves some out, instead of making up for them.
+      while (dueMs <= Date.now()) dueMs += ROW_MS;
+      await new Promise((done) => setTimeout(done, dueMs - Date.now()));
+    }
+  };
+  const ended = loop();
+  return {
+    latest: () => latest,
+    stop: async () => {
+      stopping.abort();
+      await ended;
+      await close(out);
+    },
+  };
+}
+
+function close(out: WriteStream): Promise<void> {
+  return new Promise((done) => {
+    out.end(done);
+  });
+}
+
+async function take(
+  { metrics, bookmakers }: Pick<World, "metrics" | "bookmakers">,
+  lagMs: number,
+): Promise<Sample> {
+  const atMs = Date.now();
+  const [page, ...stats] = await Promise.all([
+    metrics === undefined ? "" : textOf(metrics),
+    ...Object.entries(bookmakers).map(async ([name, url]) => {
+      const text = await textOf(`${url}/__stats`);
+      return [name, text === "" ? {} : (JSON.parse(text) as Record<string, number>)] as const;
+    }),
+  ]);
+  return { atMs, lagMs, bookmakers: Object.fromEntries(stats), series: seriesOf(page) };
+}
+
+/** Empty where nobody answers: a run goes on without. */
+async function textOf(url: string): Promise<string> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    return answer.ok ? await answer.text() : "";
+  } catch {
+    return "";
+  }
+}
+
+export function seriesOf(page: string): Record<string, number> {
+  const series: Record<string, number> = {};
+  for (const line of page.split("\n")) {
+    const space = line.lastIndexOf(" ");
+    const name = line.slice(0, space);
+    if (SERIES.test(name)) series[name] = Number(line.slice(space + 1));
+  }
+  return series;
+}
