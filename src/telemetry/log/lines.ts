@@ -12,6 +12,7 @@ import type {
   TaskStep,
 } from "../../core/events.ts";
 import { whenRejected } from "../../core/foreign.ts";
+import { isLimitReason } from "../../pipeline/overload/guard.ts";
 import { activeTrace, type TraceFields } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
 
@@ -172,7 +173,11 @@ export class BreakerLog {
       return this.#write("warn", fields, `Rejected ${call}: closing${more}`, trace);
     }
     const remainingMs = wholeMs(event.remainingMs);
-    const why = `${REFUSED_WORDS[reason]} (${remainingMs}ms remaining)${more}`;
+    // There is no time that runs out: it is how long to stay away, and an estimate.
+    const time = isLimitReason(reason)
+      ? `retry after ${remainingMs}ms`
+      : `${remainingMs}ms remaining`;
+    const why = `${REFUSED_WORDS[reason]} (${time})${more}`;
     return this.#write(
       shadow ? "info" : "warn",
       { ...fields, manual, remainingMs, ...(shadow ? { shadow } : {}) },

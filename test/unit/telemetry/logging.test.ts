@@ -8,8 +8,8 @@ import {
   type Context,
   type ContextManager,
 } from "@opentelemetry/api";
-import { createSwitchgear, latching, memoryStore } from "../../../src/index.ts";
-import type { LatchingOptions, Store, Switchgear } from "../../../src/index.ts";
+import { createSwitchgear, fixedLimit, latching, memoryStore } from "../../../src/index.ts";
+import type { LatchingOptions, LimitPolicy, Store, Switchgear } from "../../../src/index.ts";
 import { StoreError } from "../../../src/core/errors.ts";
 import { Emitter } from "../../../src/pipeline/emitter.ts";
 import { loadTraceApi } from "../../../src/telemetry/log/active-trace.ts";
@@ -62,11 +62,14 @@ function makeSubject(
     load?: number;
     logging?: LoggingOptions;
     name?: string;
+    limit?: LimitPolicy;
   } = {},
 ): Subject {
   const clock = new VirtualClock();
   const gear = createSwitchgear({
-    upstreams: { [options.name ?? "draftkings"]: { breaker: latching(options.breaker) } },
+    upstreams: {
+      [options.name ?? "draftkings"]: { breaker: latching(options.breaker), limit: options.limit },
+    },
     store: options.store ?? memoryStore(),
     sampler: { systemLoad: () => options.load ?? 0 },
     clock,
@@ -180,6 +183,18 @@ describe("attachLogging", () => {
     assert.equal(
       lines[2]?.msg,
       "[CIRCUIT_BREAKER] Rejected odds for draftkings: circuit tripped (0ms remaining)",
+    );
+  });
+
+  test("what a limiter refuses is told when to come back: no time of its own runs out", () => {
+    const { gear, lines } = makeSubject({ limit: fixedLimit(1) });
+    const dk = gear.upstream("draftkings");
+    dk.tryAcquire({ operation: "odds" });
+    dk.tryAcquire({ operation: "odds" });
+
+    assert.equal(
+      lines[0]?.msg,
+      "[CIRCUIT_BREAKER] Rejected odds for draftkings: as many calls in flight as it can serve (retry after 50ms)",
     );
   });
 
