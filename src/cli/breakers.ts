@@ -32,6 +32,7 @@ type Once = <Made>(what: string, from: unknown, make: () => Made) => Made;
 function optionsOf(name: string, upstream: UpstreamConfig, once: Once): UpstreamOptions {
   // The gateway keeps the deadline itself, since it covers the body; it is what the upstream is judged by.
   const { endpoints, endpointBreaker, mode, deadlineMs, rate } = upstream;
+  const limitDeadlineMs = longestDeadlineMs(upstream);
   const limit = once("limit", upstream.limit, () => limitOf(upstream.limit));
   const operations = Object.keys(upstream.operations);
   const breaker = once("breaker", upstream.breaker, () => breakerOf(upstream.breaker));
@@ -45,6 +46,7 @@ function optionsOf(name: string, upstream: UpstreamConfig, once: Once): Upstream
     limit: upstream.limit,
     mode,
     deadlineMs,
+    limitDeadlineMs,
     operations,
     rate,
     operationRates,
@@ -52,11 +54,26 @@ function optionsOf(name: string, upstream: UpstreamConfig, once: Once): Upstream
     endpointBreaker,
   };
   return once(`upstream ${name}`, from, () => {
-    const common = { breaker, limit, mode, deadlineMs, operations, rate, operationRates };
+    const deadlines = { deadlineMs, limitDeadlineMs };
+    const common = { breaker, limit, mode, ...deadlines, operations, rate, operationRates };
     if (endpoints === undefined) return common;
     const policy = once("endpoints", endpointBreaker, () => adaptive(endpointBreaker));
     return { ...common, endpoints, endpointBreaker: policy };
   });
+}
+
+/** Of all operations: one limiter takes them all, and silence is a hang only where none of them may last as long. */
+export function longestDeadlineMs({
+  deadlineMs,
+  operations,
+}: {
+  readonly deadlineMs: number;
+  readonly operations: Readonly<Record<string, { readonly deadlineMs?: number | undefined }>>;
+}): number {
+  return Object.values(operations).reduce(
+    (longest, { deadlineMs: own = 0 }) => Math.max(longest, own),
+    deadlineMs,
+  );
 }
 
 function limitOf(config: LimitConfig): LimitPolicy | undefined {

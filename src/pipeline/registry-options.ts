@@ -39,6 +39,11 @@ export interface UpstreamOptions extends Classifiers {
   /** Milliseconds above 0 until a call is given up and counted as a timeout. Default: none. */
   readonly deadlineMs?: number | undefined;
   /**
+   * Longest that a call may take, where adapters give some of theirs more time than `deadlineMs`: what `limit` takes
+   * for too late, and for a hang. Milliseconds above 0. Default: `deadlineMs`.
+   */
+  readonly limitDeadlineMs?: number | undefined;
+  /**
    * Names of operations that are known beforehand. They are counted apart whatever else callers name theirs;
    * `limits.operations` bounds the others. Default: none.
    */
@@ -163,6 +168,7 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       rate: { is: "object" },
       operationRates: { is: "object" },
       deadlineMs: { above: 0 },
+      limitDeadlineMs: { above: 0 },
       mode: { oneOf: OPERATOR_MODES },
       classifyError: { is: "function" },
       classifyResult: { is: "function" },

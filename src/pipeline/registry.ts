@@ -436,7 +436,7 @@ export class Switchgear implements AsyncDisposable {
 
   /** What was learnt stays, unless it was learnt under other options, or of another place. */
   #limiterOf(
-    { limit, deadlineMs }: UpstreamOptions,
+    { limit, deadlineMs: ownMs, limitDeadlineMs: deadlineMs = ownMs }: UpstreamOptions,
     isSamePlace: boolean,
     parts: LimitGuardParts,
   ): LimitGuard | undefined {

@@ -26,7 +26,10 @@ export interface CallOptions {
   readonly signal?: AbortSignal | null | undefined;
   /** What an adapter hands to whoever watches calls, such as the caller's trace context. */
   readonly parent?: unknown;
-  /** May shorten the upstream's deadline, never lengthen it. Milliseconds above 0. */
+  /**
+   * May shorten the upstream's deadline, never lengthen it; that of an adapter, which keeps it itself, may do either.
+   * Milliseconds above 0.
+   */
   readonly deadlineMs?: number | undefined;
 }
 

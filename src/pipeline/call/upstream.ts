@@ -220,7 +220,7 @@ export class Upstream {
     const operation = this.#operations.get(options.operation);
     const deadlineMs = shorter(this.#deadlineMs, options.deadlineMs);
     const { load, signal } = options;
-    const ticket = this.#admit(operation, options, true);
+    const ticket = this.#admit(operation, options, true, deadlineMs);
     if (ticket === REFUSED) return rejectSoon(this.#door.refusalError(operation, load));
     const begin = (letIn: LetIn, leftMs: number | undefined): Promise<Awaited<Result>> => {
       const { extra } = letIn;
@@ -266,14 +266,15 @@ export class Upstream {
   }
 
   /**
-   * For adapters: a refusal is no error, and nothing is awaited. The adapter keeps its own deadline and signal.
+   * For adapters: a refusal is no error, and nothing is awaited. The adapter keeps its own deadline and signal; the
+   * deadline that it names may be longer than the upstream's, too.
    * Throws `InvalidOptionsError` for options that are none.
    */
   tryAcquire(given: CallOptions = NO_OPTIONS): Admission {
     let options = DEFAULTS;
     if (given !== NO_OPTIONS) options = this.#read(given, noCall);
     const operation = this.#operations.get(options.operation);
-    const ticket = this.#admit(operation, options, false);
+    const ticket = this.#admit(operation, options, false, options.deadlineMs ?? this.#deadlineMs);
     const door = this.#door;
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, options.load);
     const { extra } = door;
@@ -288,9 +289,9 @@ export class Upstream {
   acquire(given: CallOptions = NO_OPTIONS): Admission | Promise<Admission> {
     let options = DEFAULTS;
     if (given !== NO_OPTIONS) options = this.#read(given, noCall);
-    const { load, signal } = options;
+    const { load, signal, deadlineMs = this.#deadlineMs } = options;
     const operation = this.#operations.get(options.operation);
-    const ticket = this.#admit(operation, options, true);
+    const ticket = this.#admit(operation, options, true, deadlineMs);
     const door = this.#door;
     if (ticket === REFUSED) return door.refusal(operation, door.refusedFor, load);
     if (ticket !== WAITS) {
@@ -298,7 +299,7 @@ export class Upstream {
       return this.#admitted(operation, ticket, extra, this.#startOf(extra));
     }
     const refused = (): Refused => door.refusal(operation, door.refusedFor, load);
-    const waiting = { operation, load, deadlineMs: this.#deadlineMs, signal };
+    const waiting = { operation, load, deadlineMs, signal };
     return this.#waiting
       .wait(waiting, refused)
       .then((came) =>
@@ -448,11 +449,15 @@ export class Upstream {
     }
   }
 
-  #admit(operation: OperationStats, options: ReadOptions, canWait: boolean): Ticket {
+  #admit(
+    operation: OperationStats,
+    options: ReadOptions,
+    canWait: boolean,
+    leftMs = Number.POSITIVE_INFINITY,
+  ): Ticket {
     const { watcher } = this.#ports.gate;
     const tier = tierOf(options.criticality);
     const mayWait = canWait && tier === 0;
-    const leftMs = shorter(this.#deadlineMs, options.deadlineMs) ?? Number.POSITIVE_INFINITY;
     return watcher === undefined
       ? this.#door.admit(operation, options.load, tier, leftMs, mayWait)
       : this.#door.admitWatched(watcher, operation, options, leftMs, mayWait);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { UpstreamOptionsCache } from "../../../src/cli/breakers.ts";
+import { longestDeadlineMs, UpstreamOptionsCache } from "../../../src/cli/breakers.ts";
 import { parseConfig } from "../../../src/config/load.ts";
 
 function upstreams(text: string) {
@@ -55,4 +55,24 @@ test("endpoints keep their policy, too", () => {
 
   assert.notEqual(second["a"], first["a"]);
   assert.equal(second["a"]?.endpointBreaker, first["a"]?.endpointBreaker);
+});
+
+test("a limit is made from the longest deadline of the upstream and its operations", () => {
+  const of = (...deadlines: (number | undefined)[]) =>
+    longestDeadlineMs({
+      deadlineMs: 2000,
+      operations: Object.fromEntries(deadlines.map((deadlineMs, n) => [`o${n}`, { deadlineMs }])),
+    });
+  assert.equal(of(), 2000);
+  assert.equal(of(undefined, 500), 2000);
+  assert.equal(of(10_000, undefined, 3000), 10_000);
+
+  const cache = new UpstreamOptionsCache();
+  const options = (report: string) =>
+    cache.of(
+      upstreams(`a: { url: http://a, deadlineMs: 2000, operations: { report: ${report} } }`),
+    );
+  const first = options("{ deadlineMs: 10000 }")["a"];
+  assert.deepEqual([first?.deadlineMs, first?.limitDeadlineMs], [2000, 10_000]);
+  assert.notEqual(options("{ deadlineMs: 20000 }")["a"], first);
 });

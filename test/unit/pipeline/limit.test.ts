@@ -384,6 +384,55 @@ test("what is refused for want of time, and then for want of room, says each", a
   }
 });
 
+test("an adapter's word on its deadline counts, longer or shorter; a caller of execute may only shorten", async () => {
+  const upstream = limited(10);
+  for (let n = 0; n < 30; n += 1) {
+    const admission = upstream.tryAcquire({ deadlineMs: 10_000 });
+    clock.advance(3000);
+    assert.ok(admission.admitted);
+    admission.settle({ outcome: "ok" });
+  }
+  open(upstream);
+  open(upstream);
+  const ask = { deadlineMs: 10_000 };
+  assert.ok(upstream.tryAcquire(ask).admitted);
+  const patient = upstream.acquire(ask);
+  assert.ok(!(patient instanceof Promise) && patient.admitted);
+  for (const hasty of [upstream.tryAcquire(), upstream.acquire()]) {
+    assert.ok(!(hasty instanceof Promise) && !hasty.admitted && hasty.reason === "no_time");
+  }
+  assert.equal((await refusal(upstream.execute(() => 1, ask))).reason, "no_time");
+  assert.equal((await refusal(upstream.hold(() => 1, ask))).reason, "no_time");
+});
+
+test("what an adapter says of its deadline holds while its call waits for room", async () => {
+  const upstream = limited(20);
+  for (let n = 0; n < 30; n += 1) {
+    const call = upstream.tryAcquire({ deadlineMs: 10_000 });
+    clock.advance(3000);
+    if (call.admitted) call.settle({ outcome: "ok" });
+  }
+  const ask = { criticality: "critical_plus", deadlineMs: 10_000 } as const;
+  const [first] = Array.from({ length: 20 }, () => upstream.tryAcquire(ask));
+  const waiting = upstream.acquire(ask);
+  assert.ok(waiting instanceof Promise);
+  assert.ok(first?.admitted);
+  first.settle({ outcome: "ok" });
+  assert.ok((await waiting).admitted);
+});
+
+test("a limit may be made from a longer deadline than its calls have", () => {
+  const limitDeadlineMs = 10_000;
+  const upstream = limited(2, { limit: adaptiveLimit(), limitDeadlineMs });
+  assert.equal(upstream.limits?.deadlineMs, limitDeadlineMs);
+  assert.equal(limited(2).limits?.deadlineMs, 1000);
+  for (let n = 0; n < 3; n += 1) upstream.tryAcquire({ deadlineMs: limitDeadlineMs });
+  clock.advance(3000);
+  upstream.tryAcquire({ deadlineMs: limitDeadlineMs });
+  assert.equal(upstream.limits?.limiter.isHung, false);
+  assert.throws(() => limited(2, { limitDeadlineMs: 0 }), /limitDeadlineMs must be .*above 0/);
+});
+
 test("a flood of refusals looks at the clock now and then: seldom, and often enough to see a hung upstream", () => {
   let looks = 0;
   const counting = {
