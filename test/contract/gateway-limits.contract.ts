@@ -4,7 +4,14 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { createSwitchgear, fixedLimit, latching, type Upstream } from "../../src/index.ts";
+import {
+  adaptiveLimit,
+  createSwitchgear,
+  fixedLimit,
+  latching,
+  type LimitPolicy,
+  type Upstream,
+} from "../../src/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import {
   eventually,
@@ -16,6 +23,12 @@ import {
 } from "./gateway-harness.ts";
 
 const LIMIT = 10;
+
+function gearOf(limit: LimitPolicy): Upstream {
+  return createSwitchgear({
+    upstreams: { draftkings: { breaker: latching(), limit, deadlineMs: 5000 } },
+  }).upstream("draftkings");
+}
 
 export function limitsContract(transport: "node" | "bun"): void {
   describe(`limits on ${transport}`, () => {
@@ -47,11 +60,7 @@ export function limitsContract(transport: "node" | "bun"): void {
 
     beforeEach(async () => {
       held = [];
-      upstream = createSwitchgear({
-        upstreams: {
-          draftkings: { breaker: latching(), limit: fixedLimit(LIMIT), deadlineMs: 5000 },
-        },
-      }).upstream("draftkings");
+      upstream = gearOf(fixedLimit(LIMIT));
       bench = await startBench({ url: bookmaker.url, guard: upstream }, { transport });
     });
 
@@ -120,7 +129,20 @@ export function limitsContract(transport: "node" | "bun"): void {
       assert.equal(inFlight(), 0);
     });
 
-    test("an answer that streams is in flight no longer, however long it takes", async () => {
+    test("an answer that streams is in flight to its end, and no longer", async () => {
+      const streams = Array.from({ length: LIMIT }, () => open(get("/stream")));
+      await Promise.all(streams.map((socket) => new Promise((done) => socket.once("data", done))));
+      await eventually(() => inFlight() === LIMIT, "all are read");
+      assert.deepEqual((await ask(get("/odds"))).headers.get("x-switchgear-reason"), ["limit"]);
+      streams[0]?.destroy();
+      await eventually(() => inFlight() === LIMIT - 1, "one is not read any more");
+      assert.equal((await ask(get("/odds"))).status, 200);
+    });
+
+    test("of an adaptive limit it is in flight no longer, however long it takes", async () => {
+      await bench.gateway.stop(0);
+      upstream = gearOf(adaptiveLimit({ initial: LIMIT, max: LIMIT }));
+      bench = await startBench({ url: bookmaker.url, guard: upstream }, { transport });
       for (let n = 0; n < 2 * LIMIT; n += 1) {
         const socket = open(get("/stream"));
         await new Promise((done) => socket.once("data", done));

@@ -42,8 +42,8 @@ export interface Admitted {
   readonly watched?: WatchedCall | undefined;
   /**
    * Tells that the answer has begun: an upstream that sends is not silent. With the milliseconds it took, a good
-   * one: what a limiter counts as in flight has then ended, and how fast the rest is read is its reader's
-   * affair. May be left out.
+   * one: what an adaptive limiter counts as in flight has then ended, and how fast the rest is read is its reader's
+   * affair; a fixed one counts the call until it is settled. May be left out.
    */
   answering?(latencyMs?: number): void;
   /** The caller is not ready yet, as one that still sends its request: nothing is in flight. May be left out. */

@@ -6,7 +6,6 @@ import type { Failure, Ticket } from "../../core/breaker/machine.ts";
 import { factsOf } from "../../core/error-facts.ts";
 import { DeadlineError, InvalidOptionsError, withoutStack } from "../../core/errors.ts";
 import { isLatency, readOutcome, toThousandths, type Outcome } from "../../core/outcome.ts";
-import { ENDED_OK } from "../../core/overload/limiter.ts";
 import { isImpatient, seenByLeaver, type Wait } from "../../core/patience.ts";
 import type { Refused } from "./admission.ts";
 import { LimitedCall, type Settler } from "./admissions.ts";
@@ -203,7 +202,7 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     this.books.answeredMs = nowMs;
     const readMs = readLatency(latencyMs);
     // Without it nothing is said of the answer: a quick 429 is no sign of room.
-    if (readMs !== undefined) extra?.held?.end(ENDED_OK, nowMs, readMs);
+    if (readMs !== undefined) extra?.held?.answers(nowMs, readMs);
   }
 
   pause(extra: CallExtra | undefined): void {
@@ -253,8 +252,7 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     if (judgement === "ok" || judgement === "ignored") this.books.answeredMs = nowMs;
     const { operation, ticket, startMs, extra } = call;
     if (judgement === "ok") {
-      // How fast the rest is read is the reader's affair.
-      extra?.held?.end(ENDED_OK, nowMs, nowMs - startMs);
+      extra?.held?.answers(nowMs, nowMs - startMs);
       return true;
     }
     this.#finish(judgement, operation, ticket, nowMs - startMs, nowMs, extra);

@@ -8,6 +8,7 @@ import type { RefusalReason } from "../../core/events.ts";
 import { CRITICALITIES, type Tier } from "../../core/overload/criticality.ts";
 import type { LimitPolicy } from "../../core/overload/limit-policy.ts";
 import {
+  ENDED_FAILED,
   ENDED_IGNORED,
   ENDED_OK,
   ENDED_TIMEOUT,
@@ -49,7 +50,15 @@ const ENDED_HERE = 0;
 const RUNS_ON = 1;
 /** Ended for its caller; nobody will hear when the upstream is done with it. */
 const UNHEARD = 2;
-type Whereabouts = 0 | 1 | 2;
+/** Of a fixed limit: the answer has begun, and the rest of it comes at its reader's pace. */
+const IS_READ = 3;
+type Whereabouts = 0 | 1 | 2 | 3;
+
+/** Tells the limiter that the upstream is alive, and nothing of how fast it is. */
+const ALIVE = ENDED_FAILED;
+
+/** Fewer calls that an upstream owes an answer are no hang, however long they take: as the limiter has it. */
+const OWED_MIN = 2;
 
 /** Refusals between two looks at the clock, at most. */
 const UNTIMED_MAX = 15;
@@ -66,6 +75,8 @@ export class LimitGuard {
   readonly #limiter: Limiter;
   readonly #clock: Clock;
   #untimedLeft = 0;
+  /** Permits of calls that are owed nothing at the moment; undefined before the first. */
+  #unowed: Set<HeldPermit> | undefined = undefined;
   readonly #onHung: LimitGuardParts["onHung"];
   #isToldHung = false;
 
@@ -102,6 +113,7 @@ export class LimitGuard {
   hold(tier: Tier, nowMs: number, remainingMs: number): HeldPermit | undefined {
     const limiter = this.#limiter;
     if (limiter.isFrozen) limiter.thaw(nowMs);
+    if (this.#unowed !== undefined) this.#excuse(this.#unowed, nowMs);
     const verdict = limiter.admit(tier, nowMs, remainingMs);
     if (verdict >= 0) {
       // Where there was room there may be more: the next call need not ask whether it can be refused untimed.
@@ -173,6 +185,40 @@ export class LimitGuard {
     return undefined;
   }
 
+  /** Whether a call is in flight until the last byte of its answer: so many connections are what was bought. */
+  get holdsToEnd(): boolean {
+    return this.policy.kind === "fixed";
+  }
+
+  /** A permit in place of one whose call goes on after this ending; nobody can take the room in between. */
+  renew(permit: number, tier: Tier, ending: Ending, nowMs: number, latencyMs?: number): number {
+    this.#limiter.settle(permit, ending, nowMs, latencyMs);
+    return this.#limiter.admitAnyway(tier, nowMs);
+  }
+
+  /** The upstream owes this call nothing for now: that it is silent is no hang. */
+  owesNothing(held: HeldPermit): void {
+    (this.#unowed ??= new Set()).add(held);
+  }
+
+  /** It is owed an answer again, or has ended. */
+  owesAgain(held: HeldPermit, nowMs: number): void {
+    if (this.#unowed === undefined) return;
+    // First: the limiter looks at the silence when anything ends, too.
+    this.#excuse(this.#unowed, nowMs);
+    this.#unowed.delete(held);
+  }
+
+  /** While hardly anybody is owed an answer, that none comes is no silence. */
+  #excuse(unowed: Set<HeldPermit>, nowMs: number): void {
+    const limiter = this.#limiter;
+    if (limiter.isHung || limiter.inFlight - unowed.size >= OWED_MIN) return;
+    for (const held of unowed) {
+      held.renew(nowMs, ALIVE);
+      return;
+    }
+  }
+
   settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void {
     this.#limiter.settle(permit, ending, nowMs, latencyMs);
     if (this.line.length > 0) this.line.serve();
@@ -242,12 +288,34 @@ export class HeldPermit {
 
   /** Told before the call ends for its caller, where its function may not have ended. */
   leaves(isRunning: boolean): void {
+    if (this.#whereabouts === IS_READ) return;
     this.#whereabouts = isRunning ? RUNS_ON : UNHEARD;
+  }
+
+  /** A good answer has begun, after so long; how fast the rest is read is its reader's affair. */
+  answers(nowMs: number, latencyMs: number): void {
+    if (!this.guard.holdsToEnd) {
+      this.end(ENDED_OK, nowMs, latencyMs);
+      return;
+    }
+    this.renew(nowMs, ENDED_OK, latencyMs);
+    this.#whereabouts = IS_READ;
+    this.guard.owesNothing(this);
+  }
+
+  renew(nowMs: number, ending: Ending, latencyMs?: number): void {
+    this.#permit = this.guard.renew(this.#permit, this.#tier, ending, nowMs, latencyMs);
   }
 
   /** The call has ended for its caller, and took its upstream so long. */
   end(ending: Ending, nowMs: number, latencyMs?: number): void {
     const { guard } = this;
+    if (this.#whereabouts === IS_READ) {
+      guard.owesAgain(this, nowMs);
+      // Its answer was counted when it began.
+      guard.settle(this.#permit, ending <= ENDED_FAILED ? ALIVE : ENDED_IGNORED, nowMs);
+      return;
+    }
     if (this.#whereabouts === RUNS_ON) guard.outlived(this.#permit, ending);
     else if (this.#whereabouts === UNHEARD || ending === ENDED_TIMEOUT) {
       guard.leave(this.#permit, ending, nowMs);

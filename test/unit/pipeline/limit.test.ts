@@ -9,6 +9,7 @@ import {
   latching,
   LimitedError,
   slidingWindow,
+  type Admitted,
   type CallOptions,
   type Upstream,
 } from "../../../src/index.ts";
@@ -150,7 +151,7 @@ test("so does one whose caller leaves, and an adapter's whose deadline passed", 
 });
 
 test("an answer that has begun is in flight no longer, however slowly it is read", async () => {
-  const upstream = limited(1);
+  const upstream = limited(1, { limit: adaptiveLimit({ initial: 1, min: 1, max: 1 }) });
   const admission = upstream.tryAcquire();
   assert.ok(admission.admitted);
   clock.advance(20);
@@ -175,6 +176,88 @@ test("an answer that has begun is in flight no longer, however slowly it is read
   end();
   assert.equal(inFlight(upstream), 0);
   assert.equal(upstream.inFlight, 0);
+});
+
+/** A call whose answer has begun. */
+function read(upstream: Upstream): Admitted {
+  const admission = upstream.tryAcquire();
+  assert.ok(admission.admitted);
+  admission.answering?.(15);
+  return admission;
+}
+
+test("of a fixed limit it is in flight to its last byte: so many connections are what was bought", async () => {
+  const upstream = limited(2);
+  const first = read(upstream);
+  let end = (): void => {};
+  await upstream.hold((_context, held) => {
+    end = () => held.done();
+    return "head";
+  });
+  assert.equal(inFlight(upstream), 2);
+  assert.equal(upstream.limits?.limiter.inFlightOf(1), 2);
+  await refusal(upstream.execute(() => 1));
+
+  first.settle({ outcome: "ok" });
+  assert.equal(inFlight(upstream), 1);
+  end();
+  assert.equal(inFlight(upstream), 0);
+});
+
+for (const [name, outcome] of [
+  ["good", { outcome: "ok" }],
+  ["broken off", { outcome: "failed" }],
+  ["cut at its deadline", { outcome: "failed", timeout: true }],
+  ["left", { outcome: "ignored", leftAfterMs: 5 }],
+] as const) {
+  test(`whoever waits for room has that of an answer as soon as it is ${name}`, async () => {
+    const upstream = limited(20);
+    const readers = Array.from({ length: 20 }, () => read(upstream));
+    const waiting = upstream.acquire({ criticality: "critical_plus" });
+    assert.ok(waiting instanceof Promise);
+    readers[0]?.settle(outcome);
+    const admission = await waiting;
+    assert.ok(admission.admitted);
+    assert.equal(inFlight(upstream), 20);
+  });
+}
+
+test("answers that are read for long are no hang", () => {
+  const upstream = limited(10);
+  const told: boolean[] = [];
+  upstream.on("limit", ({ isHung }) => void told.push(isHung));
+  const readers = Array.from({ length: 4 }, () => read(upstream));
+  const quick = (): void => {
+    const admission = upstream.tryAcquire();
+    assert.equal(upstream.limits?.limiter.isHung, false);
+    clock.advance(20);
+    if (admission.admitted) admission.settle({ outcome: "ok" });
+  };
+  for (let n = 0; n < 50; n += 1) quick();
+  clock.advance(5000);
+  quick();
+  for (let n = 0; n < 50; n += 1) quick();
+  clock.advance(5000);
+  readers.pop()?.settle({ outcome: "ignored" });
+  assert.deepEqual(told, []);
+});
+
+test("two calls that are owed an answer hang beside those that are read", () => {
+  const upstream = limited(10);
+  const told: boolean[] = [];
+  upstream.on("limit", ({ isHung }) => void told.push(isHung));
+  const readers = Array.from({ length: 3 }, () => read(upstream));
+  const owed = Array.from({ length: 2 }, () => upstream.tryAcquire());
+  for (let n = 0; n < 9; n += 1) {
+    clock.advance(100);
+    owed.push(upstream.tryAcquire());
+  }
+  for (const call of owed) if (call.admitted) call.settle({ outcome: "ignored" });
+  readers.pop()?.settle({ outcome: "ignored" });
+  assert.deepEqual(told, [true]);
+  // What is sent to its last byte is something that came back.
+  readers.pop()?.settle({ outcome: "ok" });
+  assert.deepEqual(told, [true, false]);
 });
 
 test("the most critical wait for room, a tenth of the limit, in their own context, and are let in in turn", async () => {
