@@ -141,9 +141,17 @@ export class Call implements Expiring {
     this.#admitted.pause?.();
   }
 
-  /** All of it is here. A refusal when the upstream has no room any more. */
-  hasBody(): Refused | undefined {
-    return this.#admitted.resume?.();
+  /**
+   * All of it is here, or so much that the rest is passed on as it comes. A refusal when the upstream has no room
+   * any more; not once it has answered.
+   */
+  hasBody(isWhole = true): Refused | undefined {
+    return this.#latencyMs === undefined ? this.#admitted.resume?.(!isWhole) : undefined;
+  }
+
+  /** The caller sends so slowly that others may have its place meanwhile. */
+  fallsBehind(): void {
+    if (this.#latencyMs === undefined) this.#admitted.pause?.(true);
   }
 
   /** Marks the arrival of the answer's headers: that is its latency. */

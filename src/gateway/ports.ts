@@ -99,6 +99,11 @@ export interface GatewayOptions {
   readonly upstreams: ReadonlyMap<string, GatewayUpstream>;
   /** Longest request body; a longer one is answered with 413. */
   readonly maxBodyBytes: number;
+  /**
+   * Memory for the first 64 KiB of bodies that are waited for, of all callers together; a body for which there is none
+   * is answered 503. Default 64 MiB.
+   */
+  readonly bodyRoomBytes?: number | undefined;
   /** Methods that are passed on beside the usual ones; CONNECT and TRACE never are. Default: none. */
   readonly methods?: readonly string[] | undefined;
   /** Longest request head, on Node; Bun's limit is its own, about 16 kB. */

@@ -32,6 +32,7 @@ import {
   type Problem,
 } from "./problem.ts";
 import { parseTarget, staysInside, targetPath, type Destination, type Route } from "./route.ts";
+import { BodyRoom } from "./sender.ts";
 import { reportFault } from "./transport.ts";
 import type { Vigil } from "./vigil.ts";
 
@@ -81,6 +82,7 @@ type UpstreamRoute = Extract<Route, { readonly kind: "upstream" }>;
 export class FrontDesk {
   readonly book: CallBook;
   readonly maxBodyBytes: number;
+  readonly bodies: BodyRoom;
   readonly #tracing: GatewayOptions["tracing"];
   readonly #onError: GatewayOptions["onError"];
   readonly junctions: Junctions;
@@ -89,6 +91,7 @@ export class FrontDesk {
   constructor(options: GatewayOptions) {
     this.book = new CallBook(options.scheduler, options.onAccess);
     this.maxBodyBytes = options.maxBodyBytes;
+    this.bodies = new BodyRoom(options.bodyRoomBytes);
     this.junctions = new Junctions(options);
     this.#tracing = options.tracing;
     this.#onError = options.onError;
@@ -194,6 +197,13 @@ export class FrontDesk {
   /** The caller has sent all, and there is no room any more: what it is told. */
   refusedLate(call: Call, { refusals }: Lane, refused: Refused): Problem {
     const problem = refusals.of(refused);
+    call.fault(problem);
+    return problem;
+  }
+
+  /** There is no memory for what the caller sends: what it is told. */
+  outOfRoom(call: Call): Problem {
+    const problem = resourcesProblem();
     call.fault(problem);
     return problem;
   }

@@ -35,6 +35,8 @@ export function limitsContract(transport: "node" | "bun"): void {
     let bookmaker: Bookmaker;
     let bench: Bench;
     let upstream: Upstream;
+    /** Requests that the bookmaker has whole. */
+    let ends = 0;
     /** Answers that wait to be sent. */
     let held: ServerResponse[] = [];
     const sockets: Socket[] = [];
@@ -43,6 +45,7 @@ export function limitsContract(transport: "node" | "bun"): void {
       bookmaker = await startUpstream((request, response) => {
         request.resume();
         request.once("end", () => {
+          ends += 1;
           if (request.url?.startsWith("/held") === true) held.push(response);
           else if (request.url?.startsWith("/stream") === true) {
             response.writeHead(200, { "content-type": "text/event-stream" });
@@ -127,6 +130,97 @@ export function limitsContract(transport: "node" | "bun"): void {
       for (const response of held) response.end("odds");
       await Promise.all(calls);
       assert.equal(inFlight(), 0);
+    });
+
+    const chunked =
+      "POST /draftkings/odds HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
+    const long = (bytes: number): string =>
+      `POST /draftkings/odds HTTP/1.1\r\nhost: h\r\ncontent-length: ${bytes}\r\n\r\n`;
+    const said = (socket: Socket): Promise<string> =>
+      new Promise((done) => socket.once("data", (data: Buffer) => done(data.toString())));
+    const again = async (limit: LimitPolicy, more: object = {}): Promise<void> => {
+      await bench.gateway.stop(0);
+      upstream = gearOf(limit);
+      bench = await startBench(
+        { url: bookmaker.url, guard: upstream, deadlineMs: 3000 },
+        { transport, ...more },
+      );
+    };
+
+    for (const [name, begin, end] of [
+      ["in chunks", `${chunked}1\r\na\r\n`, "1\r\nb\r\n0\r\n\r\n"],
+      ["that is long", `${long(100_000)}a`, "b".repeat(99_999)],
+    ] as const) {
+      test(`so does the sender of a body ${name}, until 64 KiB or the end of it are here`, async () => {
+        const asked = bookmaker.requests.length;
+        const senders = Array.from({ length: 3 * LIMIT }, () => open(begin));
+        await eventually(() => upstream.inFlight === 3 * LIMIT, "all have come");
+        await eventually(() => inFlight() === 0, "none of them is in flight");
+        assert.equal(bookmaker.requests.length, asked);
+        assert.equal((await ask(get("/odds"))).status, 200);
+        senders[0]?.write(end);
+        assert.match(await said(senders[0] as Socket), /^HTTP\/1\.1 200 /);
+
+        const calls = await fill();
+        senders[1]?.write(end);
+        assert.match(await said(senders[1] as Socket), /^HTTP\/1\.1 503 /);
+        for (const response of held) response.end("odds");
+        await Promise.all(calls);
+      });
+    }
+
+    for (const [name, begin, end] of [
+      ["in chunks", `${chunked}11170\r\n${"a".repeat(70_000)}\r\n`, "1\r\nb\r\n0\r\n\r\n"],
+      ["of known length", `${long(70_001)}${"a".repeat(70_000)}`, "b"],
+    ] as const) {
+      test(`one that stalls in the middle of a long body ${name} holds nothing, and asks again before its end`, async () => {
+        await again(adaptiveLimit({ initial: LIMIT, max: LIMIT }));
+        const asked = bookmaker.requests.length;
+        const senders = Array.from({ length: LIMIT }, () => open(begin));
+        await eventually(() => inFlight() === LIMIT, "all are passed on");
+        await eventually(
+          () => bookmaker.requests.length === asked + LIMIT,
+          "the upstream has them",
+        );
+        await eventually(() => inFlight() === 0, "none of them is in flight");
+        senders[0]?.write(end);
+        assert.match(await said(senders[0] as Socket), /^HTTP\/1\.1 200 /);
+
+        const calls = await fill();
+        const answered = ends;
+        senders[1]?.write(end);
+        const refused = await said(senders[1] as Socket);
+        assert.match(refused, /^HTTP\/1\.1 503 .*x-switchgear-reason: limit/is);
+        assert.equal(ends, answered);
+        for (const response of held) response.end("odds");
+        await Promise.all(calls);
+        assert.equal(inFlight(), 0);
+      });
+    }
+
+    test("of a fixed limit it holds the connection that it has", async () => {
+      await again(fixedLimit(1));
+      const sender = open(`${long(70_001)}${"a".repeat(70_000)}`);
+      await eventually(() => inFlight() === 1, "it is passed on");
+      await new Promise((done) => setTimeout(done, 400));
+      assert.equal((await ask(get("/odds"))).status, 503);
+      sender.write("b");
+      assert.match(await said(sender), /^HTTP\/1\.1 200 /);
+      await eventually(() => inFlight() === 0, "it is over");
+    });
+
+    test("bodies that are waited for have so much memory, and no more", async () => {
+      await again(fixedLimit(LIMIT), { bodyRoomBytes: 60_000 });
+      const sender = open(`${chunked}c350\r\n${"a".repeat(50_000)}\r\n`);
+      await eventually(() => upstream.inFlight === 1, "it has come");
+      await new Promise((done) => setTimeout(done, 50));
+      const other = await ask(`${chunked}4e20\r\n${"a".repeat(20_000)}\r\n`);
+      assert.equal(other.status, 503);
+      assert.deepEqual(other.headers.get("x-switchgear-reason"), ["out_of_resources"]);
+      sender.destroy();
+      await eventually(() => upstream.inFlight === 0, "it has left");
+      const next = await ask(`${chunked}c350\r\n${"a".repeat(50_000)}\r\n0\r\n\r\n`);
+      assert.equal(next.status, 200);
     });
 
     test("an answer that streams is in flight to its end, and no longer", async () => {

@@ -1,37 +1,108 @@
 // Bodies on their way through, on Bun: as they come, at the pace of whoever takes them, and with it known
 // whose turn it is.
 
+import type { Refused } from "../../pipeline/call/admission.ts";
 import type { Call } from "../call.ts";
+import { fitsOnePiece, ONE_PIECE_BYTES_MAX, type FrontDesk } from "../reception.ts";
+import { Sender } from "../sender.ts";
 
-/** A request's body, counted. */
-export function counted(
+/** The beginning of a request's body: all of it, or more than is waited for, and the rest as it comes. */
+export interface Beginning {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly rest: ReadableStreamDefaultReader<Uint8Array> | undefined;
+}
+
+/** Undefined when there is no memory for it, and when the call has ended. */
+export async function collect(
+  request: Request,
   body: ReadableStream<Uint8Array>,
   call: Call,
-  bytesMax: number,
-): ReadableStream<Uint8Array> {
+  desk: FrontDesk,
+): Promise<Beginning | undefined> {
+  // In one piece it costs half. How much of it Bun has kept so far nobody can know.
+  if (fitsOnePiece(request.headers.get("content-length"))) {
+    return { bytes: await request.bytes(), rest: undefined };
+  }
   const reader = body.getReader();
-  let left = bytesMax;
-  call.waitsForCaller();
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    while (bytes <= ONE_PIECE_BYTES_MAX) {
+      // oxlint-disable-next-line no-await-in-loop -- one piece comes after the other
+      const { done, value } = await reader.read();
+      if (done) return { bytes: joined(pieces, bytes), rest: undefined };
+      if (call.isSettled || !desk.bodies.take(value.byteLength)) return undefined;
+      bytes += value.byteLength;
+      pieces.push(value);
+      if (bytes > desk.maxBodyBytes) {
+        call.end("body_too_large");
+        return undefined;
+      }
+    }
+    return { bytes: joined(pieces, bytes), rest: reader };
+  } finally {
+    desk.bodies.giveBack(bytes);
+  }
+}
+
+function joined(pieces: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(bytes);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.byteLength;
+  }
+  return all;
+}
+
+/**
+ * A long body of a request, counted. `owed`: its length, where it is declared, else not a number. `refuse` is
+ * called in place of the body's end, where there is no room for the call then.
+ */
+export function counted(
+  { bytes, rest, owed: length }: Required<Beginning> & { readonly owed: number },
+  call: Call,
+  desk: FrontDesk,
+  refuse: (refused: Refused) => void,
+): ReadableStream<Uint8Array> {
+  const sender = new Sender(call, desk.book);
+  let beginning: Uint8Array | undefined = bytes;
+  let left = desk.maxBodyBytes;
+  let owed = length;
+  let isSent = false;
+  const next = async (): Promise<Uint8Array | undefined> => {
+    const first = beginning;
+    beginning = undefined;
+    return first ?? (await rest?.read())?.value;
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        call.waitsForCaller();
-        const { done, value } = await reader.read();
+        if (!isSent) sender.callersTurn();
+        const piece = await next();
         // Until more is asked for, or the answer comes, it is the upstream's turn.
-        call.waitsForUpstream();
-        if (done) {
-          controller.close();
+        sender.upstreamsTurn();
+        left -= piece?.byteLength ?? 0;
+        owed -= piece?.byteLength ?? 0;
+        if (left < 0) {
+          call.end("body_too_large");
+          controller.error(new Error("the request's body is too large"));
           return;
         }
-        left -= value.byteLength;
-        if (left >= 0) {
-          controller.enqueue(value);
-          return;
+        // The upstream knows the length, too: with the last byte it has been asked.
+        if (!isSent && (piece === undefined || owed === 0)) {
+          isSent = true;
+          const refused = sender.sentAll();
+          if (refused !== undefined) {
+            refuse(refused);
+            controller.error(new Error("there is no room for the call any more"));
+            return;
+          }
         }
-        call.end("body_too_large");
-        controller.error(new Error("the request's body is too large"));
+        if (piece === undefined) controller.close();
+        else controller.enqueue(piece);
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel: (reason) => rest?.cancel(reason),
     },
     { highWaterMark: 0 },
   );

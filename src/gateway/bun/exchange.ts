@@ -2,6 +2,7 @@
 // redirects, compression, idle connections.
 
 import type { DeadlineEntry, Expiring } from "../../pipeline/call/deadline.ts";
+import type { Refused } from "../../pipeline/call/admission.ts";
 import type { Call, Line } from "../call.ts";
 import type { Ending } from "../ending.ts";
 import {
@@ -11,11 +12,12 @@ import {
   stripResponseHeaders,
   type HeaderSurvey,
 } from "../headers.ts";
+import type { Problem } from "../problem.ts";
 import type { Reception } from "../reception.ts";
 import { fitsOnePiece, isBodiless, isFinalStatus, isLength } from "../reception.ts";
 import { mayAskToWait } from "../../core/http-status.ts";
 import type { Aging } from "./aging.ts";
-import { counted, untyped, watched } from "./bodies.ts";
+import { collect, counted, untyped, watched, type Beginning } from "./bodies.ts";
 import { completeHead, toResponse } from "./answers.ts";
 import { IDLE_SECONDS, type Front } from "./front.ts";
 
@@ -74,31 +76,50 @@ export class Exchange implements Line, Expiring {
     this.#watch = deadlines.add(this, CALLER_WATCH_MS, call.startedMs);
     if (call.deadlineMs > LONG_DEADLINE_MS) this.#holdOpen();
     if (request.body === null) this.#send(null);
-    else if (fitsOnePiece(request.headers.get("content-length"))) {
+    else {
       call.waitsForCaller();
       call.awaitsBody();
-      // Here whole before the upstream is asked: a slow caller holds nothing of the upstream's.
-      request.bytes().then(
-        (body) => {
+      const { desk } = this.#front;
+      // A slow caller holds nothing of the upstream's.
+      collect(request, request.body, call, desk).then(
+        (beginning) => {
           call.waitsForUpstream();
-          if (!call.isSettled) this.#begin(body);
+          if (call.isSettled) return;
+          if (beginning !== undefined) this.#begin(beginning);
+          else this.#answerSelf(desk.outOfRoom(call));
         },
         (error: unknown) => this.#failed(error),
       );
-    } else this.#send(counted(request.body, call, this.#front.desk.maxBodyBytes));
+    }
     return this.#promise;
   }
 
-  #begin(body: Uint8Array<ArrayBuffer>): void {
+  #begin({ bytes, rest }: Beginning): void {
     const call = this.#call;
-    const refused = call.hasBody();
-    if (refused === undefined) {
-      this.#send(body);
-      return;
+    const { desk } = this.#front;
+    const refused = call.hasBody(rest === undefined);
+    if (refused !== undefined) this.#refuseLate(refused);
+    else if (rest === undefined) this.#send(bytes);
+    else {
+      const owed = Number(this.#incoming.request.headers.get("content-length") ?? Number.NaN);
+      this.#send(
+        counted({ bytes, rest, owed }, call, desk, (late) => {
+          this.#controller.abort();
+          this.#refuseLate(late);
+        }),
+      );
     }
-    this.#release();
+  }
+
+  /** The upstream has not been asked, or not to the end. */
+  #refuseLate(refused: Refused): void {
     const { lane } = this.#incoming.reception;
-    this.#answer(toResponse(this.#front.desk.refusedLate(call, lane, refused), call.method));
+    this.#answerSelf(this.#front.desk.refusedLate(this.#call, lane, refused));
+  }
+
+  #answerSelf(problem: Problem): void {
+    this.#release();
+    this.#answer(toResponse(problem, this.#call.method));
   }
 
   /**

@@ -4,6 +4,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { PassThrough } from "node:stream";
 import type { Dispatcher } from "undici";
+import type { Refused } from "../../pipeline/call/admission.ts";
 import type { Call, Line } from "../call.ts";
 import type { Ending } from "../ending.ts";
 import {
@@ -19,7 +20,7 @@ import { fitsOnePiece, isBodiless, isFinalStatus } from "../reception.ts";
 import { mayAskToWait } from "../../core/http-status.ts";
 import { breakOff, drain, finish, sendProblem } from "./answers.ts";
 import type { Connection, Connections } from "./connections.ts";
-import { collect, counted, hasBody, isShort } from "./upload.ts";
+import { collect, counted, hasBody, type Beginning } from "./upload.ts";
 
 /** Methods that mean the same once or twice (RFC 9110 §9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
@@ -71,25 +72,33 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     // Nothing, for a call that is over.
     this.#response.once("close", () => call.end("caller_left"));
     if (!hasBody(this.#request)) this.#send();
-    else if (isShort(this.#request)) {
+    else {
       call.awaitsBody();
-      collect(this.#request, call, (body) => {
-        this.#body = body;
-        if (!call.isSettled) this.#begin();
+      collect(this.#request, call, this.#desk, (beginning) => {
+        if (call.isSettled) return;
+        if (beginning !== undefined) this.#begin(beginning);
+        else sendProblem(this.#request, this.#response, this.#desk.outOfRoom(call));
       });
-    } else {
-      this.#body = counted(this.#request, call, this.#desk.maxBodyBytes);
-      this.#send();
     }
   }
 
-  #begin(): void {
-    const refused = this.#call.hasBody();
-    if (refused === undefined) this.#send();
-    else {
-      const problem = this.#desk.refusedLate(this.#call, this.#reception.lane, refused);
-      sendProblem(this.#request, this.#response, problem);
+  #begin({ bytes, isWhole }: Beginning): void {
+    const refused = this.#call.hasBody(isWhole);
+    if (refused !== undefined) {
+      this.#refuse(refused);
+      return;
     }
+    this.#body = isWhole
+      ? bytes
+      : counted(this.#request, this.#call, this.#desk, bytes, (late) => this.#refuse(late));
+    this.#send();
+  }
+
+  /** The upstream has not been asked, or not to the end. */
+  #refuse(refused: Refused): void {
+    const problem = this.#desk.refusedLate(this.#call, this.#reception.lane, refused);
+    this.#letGo("refused");
+    sendProblem(this.#request, this.#response, problem);
   }
 
   #send(connection = this.#connections.take()): void {
@@ -213,9 +222,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
   }
 
   cut(ending: Ending): void {
-    this.#controller?.abort(new Error(`the call ended: ${ending}`));
-    if (this.#body !== null && "destroy" in this.#body) this.#body.destroy();
+    this.#letGo(ending);
     this.leave(ending);
+  }
+
+  /** Of the upstream. */
+  #letGo(why: string): void {
+    this.#controller?.abort(new Error(`the call ended: ${why}`));
+    if (this.#body !== null && "destroy" in this.#body) this.#body.destroy();
   }
 
   leave(ending: Ending): void {

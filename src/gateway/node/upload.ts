@@ -1,11 +1,13 @@
-// A request's body on its way to the upstream. A short one of declared length is here whole before the
-// upstream is asked: a slow caller then holds nothing of the upstream's, whose time is measured from there,
-// and the call can be made once more on another connection. A long one is passed on as it comes.
+// A request's body on its way to the upstream. A short one is here whole before the upstream is asked: its
+// upstream's time is measured from there, and the call can be made once more on another connection. A long one
+// is passed on as it comes. See ../sender.ts for what its caller holds meanwhile.
 
 import type { IncomingMessage } from "node:http";
 import { PassThrough } from "node:stream";
+import type { Refused } from "../../pipeline/call/admission.ts";
 import type { Call } from "../call.ts";
-import { fitsOnePiece } from "../reception.ts";
+import { ONE_PIECE_BYTES_MAX, type FrontDesk } from "../reception.ts";
+import { Sender } from "../sender.ts";
 
 export function hasBody({ headers }: IncomingMessage): boolean {
   if (headers["transfer-encoding"] !== undefined) return true;
@@ -13,55 +15,129 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return length !== undefined && length !== "0";
 }
 
-export function isShort({ headers }: IncomingMessage): boolean {
-  return headers["transfer-encoding"] === undefined && fitsOnePiece(headers["content-length"]);
+/** Pieces of a body that are kept apart. */
+const PIECES_MAX = 64;
+
+/** The beginning of a body: all of it, or more than is waited for. */
+export interface Beginning {
+  readonly bytes: Buffer;
+  readonly isWhole: boolean;
 }
 
-/** Calls back once, with the whole body. Never, when the caller breaks off: its leaving ends the call. */
-export function collect(request: IncomingMessage, call: Call, done: (body: Buffer) => void): void {
+/**
+ * Calls back once, with the beginning of the body, or with undefined when there is no memory for it. Never, when
+ * the call ends before that.
+ */
+export function collect(
+  request: IncomingMessage,
+  call: Call,
+  desk: FrontDesk,
+  done: (beginning: Beginning | undefined) => void,
+): void {
   const pieces: Buffer[] = [];
-  call.waitsForCaller();
-  request.on("data", (piece: Buffer) => pieces.push(piece));
-  request.once("end", () => {
-    call.waitsForUpstream();
+  let bytes = 0;
+  const stop = (): void => {
+    desk.bodies.giveBack(bytes);
+    bytes = 0;
+    pieces.length = 0;
+    request.off("data", onData);
+    request.off("end", onEnd);
+    request.off("close", stop);
+  };
+  const finish = (isWhole: boolean): void => {
     const [first = Buffer.alloc(0)] = pieces;
-    done(pieces.length > 1 ? Buffer.concat(pieces) : first);
-  });
+    const all = pieces.length > 1 ? Buffer.concat(pieces) : first;
+    stop();
+    call.waitsForUpstream();
+    done({ bytes: all, isWhole });
+  };
+  const onData = (piece: Buffer): void => {
+    if (call.isSettled) {
+      stop();
+      return;
+    }
+    if (!desk.bodies.take(piece.length)) {
+      stop();
+      done(undefined);
+      return;
+    }
+    bytes += piece.length;
+    // A piece costs more than its bytes, where those are few.
+    if (pieces.length === PIECES_MAX) pieces.splice(0, PIECES_MAX, Buffer.concat(pieces));
+    pieces.push(piece);
+    if (bytes > desk.maxBodyBytes) {
+      stop();
+      call.end("body_too_large");
+    } else if (bytes > ONE_PIECE_BYTES_MAX) {
+      request.pause();
+      finish(false);
+    }
+  };
+  const onEnd = (): void => finish(true);
+  call.waitsForCaller();
+  request.on("data", onData);
+  request.once("end", onEnd);
+  request.once("close", stop);
 }
 
 /**
  * The body as a stream, counted, at the upstream's pace. Never the request itself: undici destroys what it
  * is given when the upstream fails, and with the request would go the connection that is to carry the answer.
+ * `refuse` is called in place of the body's end, where there is no room for the call then.
  */
-export function counted(request: IncomingMessage, call: Call, bytesMax: number): PassThrough {
+export function counted(
+  request: IncomingMessage,
+  call: Call,
+  desk: FrontDesk,
+  beginning: Buffer,
+  refuse: (refused: Refused) => void,
+): PassThrough {
   const body = new PassThrough();
-  let left = bytesMax;
-  call.waitsForCaller();
+  const sender = new Sender(call, desk.book);
+  // Not a number where the body says itself where it ends.
+  let owed = Number(request.headers["content-length"]);
+  let left = desk.maxBodyBytes;
+  let isSent = false;
+  const stop = (): void => {
+    request.off("data", onData);
+    request.off("end", onEnd);
+  };
+  const mayEnd = (): boolean => {
+    if (isSent) return true;
+    isSent = true;
+    const refused = sender.sentAll();
+    if (refused === undefined) return true;
+    stop();
+    refuse(refused);
+    return false;
+  };
   const onData = (piece: Buffer): void => {
     left -= piece.length;
+    owed -= piece.length;
     if (left < 0) {
       call.end("body_too_large");
       return;
     }
+    // The upstream knows the length, too: with the last byte it has been asked.
+    if (owed === 0 && !mayEnd()) return;
     if (body.write(piece)) return;
     request.pause();
-    call.waitsForUpstream();
+    sender.upstreamsTurn();
   };
   const onEnd = (): void => {
-    call.waitsForUpstream();
-    body.end();
+    if (mayEnd()) body.end();
   };
   body.on("drain", () => {
-    call.waitsForCaller();
+    if (!isSent) sender.callersTurn();
     request.resume();
   });
-  body.once("close", () => {
-    request.off("data", onData);
-    request.off("end", onEnd);
-  });
+  body.once("close", stop);
   // What the upstream's failure says of it is said by undici, too.
   body.on("error", () => {});
   request.on("data", onData);
   request.once("end", onEnd);
+  sender.callersTurn();
+  onData(beginning);
+  if (!body.writableNeedDrain) request.resume();
   return body;
 }

@@ -46,13 +46,17 @@ export interface Admitted {
    * affair; a fixed one counts the call until it is settled. May be left out.
    */
   answering?(latencyMs?: number): void;
-  /** The caller is not ready yet, as one that still sends its request: nothing is in flight. May be left out. */
-  pause?(): void;
+  /**
+   * The caller is not ready yet, as one that still sends its request: nothing is in flight. `hasBegun`: the upstream
+   * has a part of it, and so a connection, which a fixed limit goes on counting. May be left out.
+   */
+  pause?(hasBegun?: boolean): void;
   /**
    * Ends `pause`. A refusal when there is no room for the call any more: it is then settled as `ignored`, and its
-   * caller is told.
+   * caller is told. `isSending`: the request is passed on from here as it comes, and until `resume` is called once
+   * more, or `pause`, nobody waits for the upstream.
    */
-  resume?(): Refused | undefined;
+  resume?(isSending?: boolean): Refused | undefined;
   settle(outcome: Outcome): void;
 }
 

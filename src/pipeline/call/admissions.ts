@@ -35,8 +35,12 @@ export interface Settler {
     outcome: Outcome,
     extra: CallExtra | undefined,
   ): void;
-  pause(extra: CallExtra | undefined): void;
-  resume(operation: OperationStats, extra: CallExtra | undefined): Refused | undefined;
+  pause(hasBegun: boolean, extra: CallExtra | undefined): void;
+  resume(
+    isSending: boolean,
+    operation: OperationStats,
+    extra: CallExtra | undefined,
+  ): Refused | undefined;
 }
 
 export class AdmittedCall implements Admitted {
@@ -75,14 +79,15 @@ export class AdmittedCall implements Admitted {
     this.#settler.answering(latencyMs, this.#extra);
   }
 
-  pause(): void {
+  pause(hasBegun = false): void {
     checkOwner(this, "pause");
-    if (!this.#isSettled) this.#settler.pause(this.#extra);
+    if (!this.#isSettled) this.#settler.pause(hasBegun, this.#extra);
   }
 
-  resume(): Refused | undefined {
+  resume(isSending = false): Refused | undefined {
     checkOwner(this, "resume");
-    return this.#isSettled ? undefined : this.#settler.resume(this.#operation, this.#extra);
+    if (this.#isSettled) return undefined;
+    return this.#settler.resume(isSending, this.#operation, this.#extra);
   }
 
   settle(outcome: Outcome): void {

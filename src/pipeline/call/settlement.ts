@@ -205,13 +205,17 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
     if (readMs !== undefined) extra?.held?.answers(nowMs, readMs);
   }
 
-  pause(extra: CallExtra | undefined): void {
-    extra?.held?.giveBack(this.#clock.monotonic());
+  pause(hasBegun: boolean, extra: CallExtra | undefined): void {
+    extra?.held?.giveBack(this.#clock.monotonic(), hasBegun);
   }
 
-  resume(operation: OperationStats, extra: CallExtra | undefined): Refused | undefined {
+  resume(
+    isSending: boolean,
+    operation: OperationStats,
+    extra: CallExtra | undefined,
+  ): Refused | undefined {
     const held = extra?.held;
-    if (held === undefined || held.takeAgain(this.#clock.monotonic())) return undefined;
+    if (held === undefined || held.takeAgain(this.#clock.monotonic(), isSending)) return undefined;
     const { guard } = held;
     operation.countRefusal(guard.refusedFor);
     return new LimitedCall(this.#guard.name, operation.name, guard.refusedFor, guard);

@@ -52,7 +52,11 @@ const RUNS_ON = 1;
 const UNHEARD = 2;
 /** Of a fixed limit: the answer has begun, and the rest of it comes at its reader's pace. */
 const IS_READ = 3;
-type Whereabouts = 0 | 1 | 2 | 3;
+/** Given back while its caller is waited for. */
+const GIVEN_BACK = 4;
+/** Its caller sends a request of which the upstream has the beginning. */
+const IS_SENT = 5;
+type Whereabouts = 0 | 1 | 2 | 3 | 4 | 5;
 
 /** Tells the limiter that the upstream is alive, and nothing of how fast it is. */
 const ALIVE = ENDED_FAILED;
@@ -113,7 +117,7 @@ export class LimitGuard {
   hold(tier: Tier, nowMs: number, remainingMs: number): HeldPermit | undefined {
     const limiter = this.#limiter;
     if (limiter.isFrozen) limiter.thaw(nowMs);
-    if (this.#unowed !== undefined) this.#excuse(this.#unowed, nowMs);
+    this.excuse(nowMs);
     const verdict = limiter.admit(tier, nowMs, remainingMs);
     if (verdict >= 0) {
       // Where there was room there may be more: the next call need not ask whether it can be refused untimed.
@@ -179,6 +183,7 @@ export class LimitGuard {
   /** A permit for a call that had one before, and gave it back; undefined when there is no room for it any more. */
   holdAgain(tier: Tier, nowMs: number): number | undefined {
     const limiter = this.#limiter;
+    this.excuse(nowMs);
     if (limiter.inFlight < limiter.limit) return limiter.admitAnyway(tier, nowMs);
     this.refusedFor = "limit";
     this.countRefusal(tier, "limit");
@@ -202,15 +207,14 @@ export class LimitGuard {
   }
 
   /** It is owed an answer again, or has ended. */
-  owesAgain(held: HeldPermit, nowMs: number): void {
-    if (this.#unowed === undefined) return;
-    // First: the limiter looks at the silence when anything ends, too.
-    this.#excuse(this.#unowed, nowMs);
-    this.#unowed.delete(held);
+  owesAgain(held: HeldPermit): void {
+    this.#unowed?.delete(held);
   }
 
-  /** While hardly anybody is owed an answer, that none comes is no silence. */
-  #excuse(unowed: Set<HeldPermit>, nowMs: number): void {
+  /** While hardly anybody is owed an answer, that none comes is no silence. To be called before the limiter looks. */
+  excuse(nowMs: number): void {
+    const unowed = this.#unowed;
+    if (unowed === undefined) return;
     const limiter = this.#limiter;
     if (limiter.isHung || limiter.inFlight - unowed.size >= OWED_MIN) return;
     for (const held of unowed) {
@@ -274,21 +278,43 @@ export class HeldPermit {
     return undefined;
   }
 
-  /** Its caller is not ready: nothing is in flight yet. */
-  giveBack(nowMs: number): void {
-    this.guard.settle(this.#permit, ENDED_IGNORED, nowMs);
+  /** Its caller is not ready: nothing is in flight. Of one that `hasBegun` to send a connection is, and stays. */
+  giveBack(nowMs: number, hasBegun = false): void {
+    const { guard } = this;
+    if (this.#whereabouts === IS_READ || (hasBegun && guard.holdsToEnd)) return;
+    this.#isOwed(nowMs);
+    this.#whereabouts = GIVEN_BACK;
+    guard.settle(this.#permit, ENDED_IGNORED, nowMs);
   }
 
-  /** Its caller is ready. False when there is no room any more. */
-  takeAgain(nowMs: number): boolean {
-    const permit = this.guard.holdAgain(this.#tier, nowMs);
-    if (permit !== undefined) this.#permit = permit;
-    return permit !== undefined;
+  /**
+   * Its caller is ready, or with `isSending` has begun to send what is passed on as it comes. False when there is no
+   * room any more.
+   */
+  takeAgain(nowMs: number, isSending = false): boolean {
+    if (this.#whereabouts === IS_READ) return true;
+    this.#isOwed(nowMs);
+    if (this.#whereabouts === GIVEN_BACK) {
+      const permit = this.guard.holdAgain(this.#tier, nowMs);
+      if (permit === undefined) return false;
+      this.#permit = permit;
+    }
+    this.#whereabouts = isSending ? IS_SENT : ENDED_HERE;
+    if (isSending) this.guard.owesNothing(this);
+    return true;
+  }
+
+  /** From here on its upstream is waited for, or it is over. */
+  #isOwed(nowMs: number): void {
+    if (this.#whereabouts !== IS_SENT && this.#whereabouts !== IS_READ) return;
+    this.guard.excuse(nowMs);
+    this.guard.owesAgain(this);
   }
 
   /** Told before the call ends for its caller, where its function may not have ended. */
   leaves(isRunning: boolean): void {
     if (this.#whereabouts === IS_READ) return;
+    this.guard.owesAgain(this);
     this.#whereabouts = isRunning ? RUNS_ON : UNHEARD;
   }
 
@@ -310,8 +336,8 @@ export class HeldPermit {
   /** The call has ended for its caller, and took its upstream so long. */
   end(ending: Ending, nowMs: number, latencyMs?: number): void {
     const { guard } = this;
+    this.#isOwed(nowMs);
     if (this.#whereabouts === IS_READ) {
-      guard.owesAgain(this, nowMs);
       // Its answer was counted when it began.
       guard.settle(this.#permit, ending <= ENDED_FAILED ? ALIVE : ENDED_IGNORED, nowMs);
       return;

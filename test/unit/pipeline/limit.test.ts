@@ -242,6 +242,36 @@ test("answers that are read for long are no hang", () => {
   assert.deepEqual(told, []);
 });
 
+test("while callers send what is passed on as it comes, nobody hangs", () => {
+  const upstream = limited(10, { limit: adaptiveLimit() });
+  const senders = Array.from({ length: 4 }, () => {
+    const sender = upstream.tryAcquire();
+    assert.ok(sender.admitted);
+    sender.pause?.();
+    assert.equal(sender.resume?.(true), undefined);
+    return sender;
+  });
+  const [first, second, third, last] = senders;
+  assert.equal(inFlight(upstream), 4);
+  clock.advance(3000);
+  assert.ok(upstream.tryAcquire().admitted);
+  assert.equal(upstream.limits?.limiter.isHung, false);
+  clock.advance(3000);
+  assert.equal(first?.resume?.(), undefined);
+  second?.pause?.(true);
+  third?.settle({ outcome: "ignored", leftAfterMs: 1 });
+  assert.equal(upstream.limits.limiter.isHung, false);
+  assert.equal(inFlight(upstream), 4);
+
+  // Two calls are owed an answer, and the last sender is none of them.
+  for (let n = 0; n < 9; n += 1) {
+    clock.advance(100);
+    upstream.tryAcquire();
+  }
+  assert.equal(upstream.limits.limiter.isHung, true);
+  last?.settle({ outcome: "ignored" });
+});
+
 test("two calls that are owed an answer hang beside those that are read", () => {
   const upstream = limited(10);
   const told: boolean[] = [];

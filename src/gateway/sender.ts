@@ -1,0 +1,83 @@
+// Callers while they send. The beginning of each body is waited for before the upstream is asked, and nothing of
+// the upstream's is held for it. What is longer is passed on as it comes, with a permit: but only for as long as
+// its caller sends about as fast as it can. One that does not gives its permit back and asks again when it has
+// sent all; the upstream is not sent the end of the request before that, and so has never been asked to do
+// anything when there is no room then, and the call is refused.
+
+import type { Refused } from "../pipeline/call/admission.ts";
+import type { DeadlineEntry, Expiring } from "../pipeline/call/deadline.ts";
+import type { CallBook } from "./book.ts";
+import type { Call } from "./call.ts";
+
+/** Share of its deadline that a caller may be waited for with the permit held: what a quick one needs, and less than a hang. */
+const HOLD_SHARE = 0.1;
+
+/** For a thousand of the longest beginnings at once. */
+const ROOM_BYTES_DEFAULT = 64 * 1024 * 1024;
+
+/** Memory for the beginnings of bodies that are waited for, of all callers together. */
+export class BodyRoom {
+  #left: number;
+
+  constructor(bytes = ROOM_BYTES_DEFAULT) {
+    this.#left = bytes;
+  }
+
+  /** False, and nothing is taken, when there is not so much. */
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#left += bytes;
+  }
+}
+
+/** Of a body whose beginning the upstream has. */
+export class Sender implements Expiring {
+  readonly #call: Call;
+  readonly #book: Pick<CallBook, "clock" | "deadlines">;
+  /** For which it may still be waited for with the permit held. */
+  #leftMs: number;
+  /** Since when it is; undefined while the upstream is waited for, and from when the permit is given back. */
+  #sinceMs: number | undefined;
+  #entry: DeadlineEntry | undefined;
+
+  constructor(call: Call, book: Pick<CallBook, "clock" | "deadlines">) {
+    this.#call = call;
+    this.#book = book;
+    this.#leftMs = HOLD_SHARE * call.deadlineMs;
+  }
+
+  /** More is to come from the caller. */
+  callersTurn(): void {
+    this.#call.waitsForCaller();
+    if (this.#sinceMs !== undefined || this.#leftMs <= 0) return;
+    this.#sinceMs = this.#book.clock.monotonic();
+    this.#entry = this.#book.deadlines.add(this, this.#leftMs, this.#sinceMs);
+  }
+
+  /** The upstream is to take what came. */
+  upstreamsTurn(): void {
+    this.#call.waitsForUpstream();
+    if (this.#sinceMs === undefined) return;
+    // Never all of it: that is the timer's to say.
+    this.#leftMs = Math.max(1, this.#leftMs - (this.#book.clock.monotonic() - this.#sinceMs));
+    this.#sinceMs = undefined;
+    if (this.#entry !== undefined) this.#book.deadlines.remove(this.#entry);
+  }
+
+  /** All is here, and the end of it still is: a refusal when there is no room for the call any more. */
+  sentAll(): Refused | undefined {
+    this.upstreamsTurn();
+    return this.#call.hasBody();
+  }
+
+  expire(): void {
+    this.#sinceMs = undefined;
+    this.#leftMs = 0;
+    this.#call.fallsBehind();
+  }
+}
