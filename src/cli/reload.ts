@@ -17,7 +17,7 @@ import { gatewayConnections, gatewayUpstreams } from "./gateway-upstreams.ts";
 /** The files are looked at so often. Followed through links, as a ConfigMap's are. */
 const LOOK_MS = 2_000;
 
-/** Sections that are read at the start and never again, but for the log's level. */
+/** Sections that are read at the start and never again, but for the log's level and what callers may ask for. */
 const FIXED = ["gateway", "admin", "store", "logging", "loadShedding", "limits"] as const;
 
 export interface ReloadOptions {
@@ -92,10 +92,15 @@ class Reloader {
     }
     const connections = gatewayConnections(config);
     const change = gear.configure(cache.of(config.upstreams));
-    gateway.reload(gatewayUpstreams(config, connections, gear));
+    const { maxCriticality } = config.gateway;
+    gateway.reload(gatewayUpstreams(config, connections, gear), maxCriticality);
     const { level } = config.logging;
     logger.level = level;
-    const old = { ...this.#config, logging: { ...this.#config.logging, level } };
+    const old = {
+      ...this.#config,
+      gateway: { ...this.#config.gateway, maxCriticality },
+      logging: { ...this.#config.logging, level },
+    };
     const needsRestart = FIXED.filter(
       (section) => JSON.stringify(config[section]) !== JSON.stringify(old[section]),
     );

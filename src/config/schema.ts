@@ -5,6 +5,7 @@
 
 import { z } from "zod";
 
+import { CRITICALITIES } from "../core/overload/criticality.ts";
 import { LOAD_MODES, LOAD_SHEDDING_DEFAULTS } from "../core/overload/load-shedder.ts";
 import {
   always,
@@ -72,6 +73,12 @@ const gateway = z
       max: 1024 ** 2,
       isWhole: true,
       byDefault: 16 * 1024,
+    }),
+    maxCriticality: choice({
+      meaning:
+        "What callers may ask for at most with x-switchgear-criticality; more counts as this, or as what their operation is configured with where that is more.",
+      values: CRITICALITIES,
+      byDefault: "critical_plus",
     }),
     methods: z
       .array(z.string({ error: METHOD_EXPECTS }).regex(METHOD, { error: METHOD_EXPECTS }), {

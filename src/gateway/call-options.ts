@@ -34,6 +34,8 @@ export function readCallWishes(
   path: string,
   method: string,
   header: HeaderReader,
+  /** What the header may ask for, where the operation does not have more anyway. */
+  criticalityMax: Criticality = "critical_plus",
 ): CallWishes {
   const matched = matchOperation(destination, path, method);
   const options: { -readonly [Key in keyof CallOptions]: CallOptions[Key] } = {};
@@ -65,7 +67,7 @@ export function readCallWishes(
     if (known === undefined) {
       return wrong(CRITICALITY_HEADER, `must be one of ${CRITICALITIES.join(", ")}`);
     }
-    options.criticality = known;
+    options.criticality = lesser(known, greater(criticalityMax, matched?.criticality));
   }
 
   const timeout = header(TIMEOUT_HEADER) ?? undefined;
@@ -83,6 +85,15 @@ export function readCallWishes(
   const deadlineMs = Math.min(timeoutMs, ownMs);
   options.deadlineMs = deadlineMs;
   return { ok: true, options, deadlineMs, ownMs, idleMs };
+}
+
+/** The list goes from the most critical down. */
+function lesser(one: Criticality, other: Criticality): Criticality {
+  return CRITICALITIES.indexOf(one) < CRITICALITIES.indexOf(other) ? other : one;
+}
+
+function greater(one: Criticality, other = one): Criticality {
+  return lesser(one, other) === one ? other : one;
 }
 
 function wrong(header: string, detail: string): CallWishes {

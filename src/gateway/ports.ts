@@ -104,6 +104,11 @@ export interface GatewayOptions {
    * is answered 503. Default 64 MiB.
    */
   readonly bodyRoomBytes?: number | undefined;
+  /**
+   * What callers may ask for at most with `x-switchgear-criticality`; more counts as this, or as what their operation
+   * is configured with where that is more. Default `critical_plus`: callers are believed.
+   */
+  readonly maxCriticality?: Criticality | undefined;
   /** Methods that are passed on beside the usual ones; CONNECT and TRACE never are. Default: none. */
   readonly methods?: readonly string[] | undefined;
   /** Longest request head, on Node; Bun's limit is its own, about 16 kB. */
@@ -138,8 +143,11 @@ export interface GatewayTracing {
 export interface Gateway {
   readonly url: string;
   readonly port: number;
-  /** Calls from now on go to these; those under way end where they are. */
-  reload(upstreams: GatewayOptions["upstreams"]): void;
+  /** Calls from now on go to these; those under way end where they are. `maxCriticality`: default as before. */
+  reload(
+    upstreams: GatewayOptions["upstreams"],
+    maxCriticality?: GatewayOptions["maxCriticality"],
+  ): void;
   /** From now on callers are told to take another connection; all are served as before. */
   windDown(): void;
   /** Takes no new connection, waits for calls in flight, and aborts what is left after `graceMs`. */

@@ -82,6 +82,8 @@ type UpstreamRoute = Extract<Route, { readonly kind: "upstream" }>;
 export class FrontDesk {
   readonly book: CallBook;
   readonly maxBodyBytes: number;
+  /** A configuration that is read again may have another. */
+  maxCriticality: GatewayOptions["maxCriticality"];
   readonly bodies: BodyRoom;
   readonly #tracing: GatewayOptions["tracing"];
   readonly #onError: GatewayOptions["onError"];
@@ -95,6 +97,7 @@ export class FrontDesk {
     this.junctions = new Junctions(options);
     this.#tracing = options.tracing;
     this.#onError = options.onError;
+    this.maxCriticality = options.maxCriticality;
     this.#methods = new Set([...METHODS, ...(options.methods ?? [])]);
   }
 
@@ -119,7 +122,8 @@ export class FrontDesk {
     const { main } = junction;
     const hops = hopsOf(header);
     if (hops > HOPS_MAX) return this.answer(method, loopProblem(hops), main);
-    let wishes = readCallWishes(main.destination, route.path, method, header);
+    const most = this.maxCriticality;
+    let wishes = readCallWishes(main.destination, route.path, method, header, most);
     if (!wishes.ok) return this.answer(method, headerProblem(wishes.header, wishes.detail), main);
     const length = Number(header("content-length") ?? 0);
     if (!(length <= this.maxBodyBytes)) {

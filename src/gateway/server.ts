@@ -36,7 +36,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     url: `http://${host}:${transport.port}`,
     port: transport.port,
-    reload(upstreams) {
+    reload(upstreams, maxCriticality = desk.maxCriticality) {
+      desk.maxCriticality = maxCriticality;
       desk.junctions.replace(upstreams);
       transport.reloaded();
     },

@@ -123,3 +123,32 @@ test("a changed file is taken by itself, however it was replaced, but not while 
   signal(running);
   await eventually(async () => (await status(`${running.gateway}/second/x`)) === 404, "as told");
 });
+
+test("what callers may ask for at most is taken with the rest", async (t) => {
+  const { of, dk, running, file, logged } = await scene(t);
+  const critical = async (): Promise<void> => {
+    const headers = { "x-switchgear-criticality": "critical_plus" };
+    const answer = await fetch(`${running.gateway}/dk/odds`, { headers });
+    assert.equal(answer.status, 200);
+    await answer.body?.cancel();
+  };
+  const admitted = async (tier: string): Promise<number> => {
+    const page = await (await fetch(`${running.admin}/metrics`)).text();
+    const series = new RegExp(
+      `^switchgear_limit_admitted_total.*criticality="${tier}".* (\\d+)$`,
+      "m",
+    );
+    return Number(series.exec(page)?.[1]);
+  };
+  await critical();
+  assert.equal(await admitted("critical_plus"), 1);
+  writeFileSync(file, `gateway: { maxCriticality: sheddable_plus }\n${of(dk)}`);
+  signal(running);
+  await eventually(logged("configuration taken"), "it is taken");
+  await critical();
+
+  assert.equal(await admitted("critical_plus"), 1);
+  assert.equal(await admitted("sheddable_plus"), 1);
+  assert.ok(!logged("waits for a restart")());
+  assert.equal((await running.stop()).code, 0);
+});

@@ -135,7 +135,7 @@ export const BAD_CONFIGS: Readonly<Record<string, readonly string[]>> = {
   "unknown-keys.bad.yaml": [
     "unknown-keys.bad.yaml has 7 faults:",
     '  unknown-keys.bad.yaml:1:1 gatway: unknown key; known here: gateway, admin, store, logging, loadShedding, limits, upstreams; did you mean "gateway"?',
-    '  unknown-keys.bad.yaml:2:12 gateway.prot: unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes, methods, drainDelayMs; did you mean "port"?',
+    '  unknown-keys.bad.yaml:2:12 gateway.prot: unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes, maxCriticality, methods, drainDelayMs; did you mean "port"?',
     '  unknown-keys.bad.yaml:6:5 upstreams.draftkings.deadlineMS: unknown key; known here: url, endpoints, endpointBreaker, deadlineMs, idleMs, tls, http2, connectionAgeMsMax, rewriteRedirects, rewriteCookies, mode, breaker, limit, rate, operations, status429; did you mean "deadlineMs"?',
     "  unknown-keys.bad.yaml:7:5 upstreams.draftkings.failureThreshold: unknown key; known here: url, endpoints, endpointBreaker, deadlineMs, idleMs, tls, http2, connectionAgeMsMax, rewriteRedirects, rewriteCookies, mode, breaker, limit, rate, operations, status429",
     '  unknown-keys.bad.yaml:8:16 upstreams.draftkings.breaker.failure_threshold: unknown key; known here: kind, preset, failureThreshold, timeoutWeight, failureWeight, cooldownMs, resetTimeoutMs, recovery, probeLeaseMs; did you mean "failureThreshold"?',

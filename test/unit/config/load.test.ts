@@ -44,6 +44,7 @@ test("fills in every default of an empty file", () => {
       port: 8080,
       maxBodyBytes: 10_485_760,
       maxHeaderBytes: 16_384,
+      maxCriticality: "critical_plus",
       methods: [],
       drainDelayMs: 2_000,
     },
@@ -147,7 +148,7 @@ test("a fault carries its parts for programs", () => {
       line: 2,
       column: 13,
       message:
-        "unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes, methods, drainDelayMs",
+        "unknown key; known here: host, port, maxBodyBytes, maxHeaderBytes, maxCriticality, methods, drainDelayMs",
       suggestion: "port",
     },
   ]);
