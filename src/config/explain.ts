@@ -142,7 +142,8 @@ export class Explainer {
 
 function expectation(issue: Issue): string {
   if (issue.code === "invalid_type" && (issue.expected === "object" || issue.expected === "record"))
-    return "a mapping";
+    // Some say which.
+    return issue.message.startsWith("a mapping") ? issue.message : "a mapping";
   if (issue.code === "invalid_type" && issue.expected === "array") return "a list";
   return issue.message;
 }

@@ -68,10 +68,22 @@ const fixed = z.strictObject({
 
 const off = z.strictObject({ kind: kindOf("off", "as many as come.") });
 
+/** What somebody most likely meant who wrote no mapping. */
+function likely(given: unknown): string {
+  if (typeof given === "number" || given === "fixed") {
+    const isLimit = Number.isInteger(given) && Number(given) >= 1 && Number(given) <= LIMIT_MAX;
+    return `{ kind: fixed, max: ${isLimit ? given : 40} }`;
+  }
+  return given === false || given === "off" || given === "none"
+    ? "{ kind: off }"
+    : "{ kind: adaptive }";
+}
+
 /** For each endpoint apart, where there are several. */
 export const limit = z
   .discriminatedUnion("kind", [adaptive, fixed, off], {
-    error: (issue) => (issue.code === "invalid_union" ? KIND_EXPECTS : undefined),
+    error: (issue) =>
+      issue.code === "invalid_union" ? KIND_EXPECTS : `a mapping such as ${likely(issue.input)}`,
   })
   .prefault({})
   .describe(

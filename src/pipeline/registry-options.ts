@@ -163,7 +163,7 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       breaker: { is: "object" },
       endpoints: { is: "object" },
       endpointBreaker: { is: "object" },
-      limit: { is: "object" },
+      limit: { is: "any" },
       operations: { is: "object" },
       rate: { is: "object" },
       operationRates: { is: "object" },
@@ -201,9 +201,11 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   if (options.endpointBreaker !== undefined && options.endpoints === undefined) {
     throw new InvalidOptionsError("upstreams", [at("endpointBreaker needs endpoints")]);
   }
-  if (options.limit !== undefined && typeof options.limit.createLimiter !== "function") {
+  const limit: unknown = options.limit;
+  if (limit !== undefined && typeof property(limit, "createLimiter") !== "function") {
+    const n = Number.isInteger(limit) ? Number(limit) : "n";
     throw new InvalidOptionsError("upstreams", [
-      at("limit must be made by adaptiveLimit({…}) or fixedLimit(n)"),
+      at(`limit must be made by adaptiveLimit({…}) or fixedLimit(${n}), not ${show(limit)}`),
     ]);
   }
   if (typeof options.breaker?.createMachine === "function") return;

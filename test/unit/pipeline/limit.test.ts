@@ -693,6 +693,13 @@ test("a limit is made by adaptiveLimit or fixedLimit; anything else is said befo
       { code: "SG_OPTIONS_INVALID", message: /"dk".*limit must be/ },
     );
   }
+  for (const [limit, words] of [
+    [40, /fixedLimit\(40\), not 40$/],
+    [0.5, /fixedLimit\(n\), not 0\.5$/],
+    ["off", /fixedLimit\(n\), not "off"$/],
+  ] as const) {
+    assert.throws(() => limited(1, { limit }), words);
+  }
 });
 
 test("other options begin anew, the same ones go on", () => {
