@@ -112,7 +112,9 @@ test("the tarball works in an empty project", { skip, timeout: 180_000 }, async 
 
   const project = join(folder, "project");
   mkdirSync(project);
-  writeFileSync(join(project, "package.json"), '{ "type": "module", "private": true }');
+  const [, init] = /`npm (init [^`]+)`/.exec(readFileSync(join(ROOT, "README.md"), "utf8")) ?? [];
+  assert.ok(init, "the README says how a project is made");
+  await run("npm", init.split(" "), { cwd: project });
   await run(
     "npm",
     [
