@@ -39,45 +39,54 @@ export class BodyRoom {
 export class Sender implements Expiring {
   readonly #call: Call;
   readonly #book: Pick<CallBook, "clock" | "deadlines">;
-  /** For which it may still be waited for with the permit held. */
-  #leftMs: number;
-  /** Since when it is; undefined while the upstream is waited for, and from when the permit is given back. */
+  /** For so long it may be waited for in all with the permit held. */
+  readonly #holdMs: number;
+  #waitedMs = 0;
+  /** Since when it is waited for; undefined while the upstream is. */
   #sinceMs: number | undefined;
+  /** Undefined before it is waited for, and when nothing depends on it any more. */
   #entry: DeadlineEntry | undefined;
+  #isOver = false;
 
   constructor(call: Call, book: Pick<CallBook, "clock" | "deadlines">) {
     this.#call = call;
     this.#book = book;
-    this.#leftMs = HOLD_SHARE * call.deadlineMs;
+    this.#holdMs = HOLD_SHARE * call.deadlineMs;
   }
 
   /** More is to come from the caller. */
   callersTurn(): void {
+    if (this.#isOver) return;
+    const nowMs = this.#book.clock.monotonic();
     this.#call.waitsForCaller();
-    if (this.#sinceMs !== undefined || this.#leftMs <= 0) return;
-    this.#sinceMs = this.#book.clock.monotonic();
-    this.#entry = this.#book.deadlines.add(this, this.#leftMs, this.#sinceMs);
+    this.#sinceMs ??= nowMs;
+    this.#entry ??= this.#book.deadlines.add(this, this.#holdMs, nowMs);
   }
 
   /** The upstream is to take what came. */
   upstreamsTurn(): void {
     this.#call.waitsForUpstream();
-    if (this.#sinceMs === undefined) return;
-    // Never all of it: that is the timer's to say.
-    this.#leftMs = Math.max(1, this.#leftMs - (this.#book.clock.monotonic() - this.#sinceMs));
+    if (this.#sinceMs !== undefined) this.#waitedMs += this.#book.clock.monotonic() - this.#sinceMs;
     this.#sinceMs = undefined;
-    if (this.#entry !== undefined) this.#book.deadlines.remove(this.#entry);
   }
 
-  /** All is here, and the end of it still is: a refusal when there is no room for the call any more. */
+  /** All is here, the end of it included. A refusal when there is no room for the call any more. */
   sentAll(): Refused | undefined {
+    if (this.#isOver) return undefined;
+    this.#isOver = true;
     this.upstreamsTurn();
+    if (this.#entry !== undefined) this.#book.deadlines.remove(this.#entry);
     return this.#call.hasBody();
   }
 
+  /** Looks from time to time only: a timer for each piece would cost more than the piece. */
   expire(): void {
-    this.#sinceMs = undefined;
-    this.#leftMs = 0;
-    this.#call.fallsBehind();
+    const { clock, deadlines } = this.#book;
+    if (this.#call.isSettled) return;
+    const nowMs = clock.monotonic();
+    const waitedMs = this.#waitedMs + (this.#sinceMs === undefined ? 0 : nowMs - this.#sinceMs);
+    const leftMs = this.#sinceMs === undefined ? this.#holdMs : this.#holdMs - waitedMs;
+    if (leftMs > 0) this.#entry = deadlines.add(this, leftMs, nowMs);
+    else this.#call.fallsBehind();
   }
 }

@@ -69,7 +69,6 @@ export function counted(
   let beginning: Uint8Array | undefined = bytes;
   let left = desk.maxBodyBytes;
   let owed = length;
-  let isSent = false;
   const next = async (): Promise<Uint8Array | undefined> => {
     const first = beginning;
     beginning = undefined;
@@ -78,7 +77,7 @@ export function counted(
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        if (!isSent) sender.callersTurn();
+        sender.callersTurn();
         const piece = await next();
         // Until more is asked for, or the answer comes, it is the upstream's turn.
         sender.upstreamsTurn();
@@ -90,8 +89,7 @@ export function counted(
           return;
         }
         // The upstream knows the length, too: with the last byte it has been asked.
-        if (!isSent && (piece === undefined || owed === 0)) {
-          isSent = true;
+        if (piece === undefined || owed === 0) {
           const refused = sender.sentAll();
           if (refused !== undefined) {
             refuse(refused);

@@ -97,14 +97,11 @@ export function counted(
   // Not a number where the body says itself where it ends.
   let owed = Number(request.headers["content-length"]);
   let left = desk.maxBodyBytes;
-  let isSent = false;
   const stop = (): void => {
     request.off("data", onData);
     request.off("end", onEnd);
   };
   const mayEnd = (): boolean => {
-    if (isSent) return true;
-    isSent = true;
     const refused = sender.sentAll();
     if (refused === undefined) return true;
     stop();
@@ -128,7 +125,7 @@ export function counted(
     if (mayEnd()) body.end();
   };
   body.on("drain", () => {
-    if (!isSent) sender.callersTurn();
+    sender.callersTurn();
     request.resume();
   });
   body.once("close", stop);
