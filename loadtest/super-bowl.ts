@@ -57,6 +57,8 @@ export const options: Options = {
   thresholds: thresholdsOf(scenario, shape),
   setupTimeout: "120s",
   discardResponseBodies: true,
+  // Wherever an answer points: nobody is called but the gateway that was named.
+  maxRedirects: 0,
   // As many connections as calls are kept for the next: these two are what k6 goes by.
   batch: 2000,
   batchPerHost: 2000,

@@ -7,6 +7,7 @@ import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
 import { alertsPage } from "./alerts/page.ts";
 import { DEFAULT_VALUES, renderAlerts } from "./alerts/render.ts";
 import { readValues } from "./alerts/values.ts";
+import { testRun } from "./testrun.ts";
 import { transitionsPage } from "./transitions.ts";
 import { transportsPage } from "./transports.ts";
 
@@ -20,6 +21,7 @@ export interface GeneratedFile {
 export async function generatedFiles(): Promise<GeneratedFile[]> {
   const alerts = await renderAlerts(readValues(DEFAULT_VALUES));
   const made = [
+    ["deploy/k6/testrun.yaml", "yaml", testRun()],
     ["docs/alerts.md", "markdown", alertsPage(alerts)],
     ["src/config/switchgear.schema.json", "json", JSON.stringify(configJsonSchema())],
     ["docs/metrics.md", "markdown", metricsPage()],
