@@ -7,6 +7,7 @@ import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
 import { alertsPage } from "./alerts/page.ts";
 import { DEFAULT_VALUES, renderAlerts } from "./alerts/render.ts";
 import { readValues } from "./alerts/values.ts";
+import { loadTestSeriesPage } from "./load-test-series.ts";
 import { testRun } from "./testrun.ts";
 import { transitionsPage } from "./transitions.ts";
 import { transportsPage } from "./transports.ts";
@@ -24,6 +25,7 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
     ["deploy/k6/testrun.yaml", "yaml", testRun()],
     ["docs/alerts.md", "markdown", alertsPage(alerts)],
     ["src/config/switchgear.schema.json", "json", JSON.stringify(configJsonSchema())],
+    ["docs/load-test-metrics.md", "markdown", loadTestSeriesPage()],
     ["docs/metrics.md", "markdown", metricsPage()],
     ["docs/transitions.md", "markdown", transitionsPage()],
     ["docs/transports.md", "markdown", transportsPage()],

@@ -29,8 +29,8 @@ const stacksReport = join(folder, "stacks.xml");
 const loneReport = join(folder, "lone.xml");
 const bunReport = join(folder, "bun.xml");
 
-/** Each starts a gateway, Prometheus and Alertmanager of its own, and mostly waits: side by side they do. */
-const STACKS = /^test\/(?:runbooks\/|e2e\/page-proof)/;
+/** Each starts a gateway, Prometheus and mostly Alertmanager of its own, and mostly waits: side by side they do. */
+const STACKS = /^test\/(?:runbooks\/|e2e\/(?:page-proof|testrun))/;
 const STACKS_AT_ONCE = 4;
 
 /** Send a thousand requests a second: beside others they would show what this machine cannot do. */

@@ -6,6 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { TREND_STATS } from "./load-test-series.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const SCRIPT = "loadtest/super-bowl.ts";
@@ -96,7 +97,7 @@ spec:
       # that nobody is there, and goes on.
       - name: K6_PROMETHEUS_RW_SERVER_URL
         value: ""
-      - { name: K6_PROMETHEUS_RW_TREND_STATS, value: "count,sum,min,p(50),p(95),p(99),max" }
+      - { name: K6_PROMETHEUS_RW_TREND_STATS, value: "${TREND_STATS.join(",")}" }
       # By default five seconds: a third of a spike.
       - { name: K6_PROMETHEUS_RW_PUSH_INTERVAL, value: 1s }
       # Series end with the run, and not five minutes later.

@@ -48,6 +48,7 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
     ["acceptance/hyper-bun-docs.test.ts"],
   ],
   "docs/limits.md": ["yaml js", ["contract/docs-pages.test.ts"]],
+  "docs/load-test-metrics.md": ["promql promql promql promql", ["e2e/testrun.test.ts"]],
   "docs/metrics.md": ["js js", ["contract/docs-pages.test.ts"]],
   "docs/rates.md": ["yaml js yaml", ["contract/docs-pages.test.ts"]],
   // What PagerDuty received, written by `npm run page-proof`: no program.

@@ -1,11 +1,12 @@
 // The manifest for k6-operator: what a cluster would refuse, or what would go wrong there in silence.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { flatFiles } from "../../../scripts/testrun.ts";
-import { temporaryFolder } from "../../support/programs.ts";
+import { ROOT, temporaryFolder } from "../../support/programs.ts";
 import { readTestRun, TEST_RUN } from "../../support/testrun.ts";
 
 /** Of a ConfigMap, and of what `kubectl apply` writes into an annotation. */
@@ -25,6 +26,29 @@ test("has the form that the operator knows, and refers to what is there", () => 
   // The operator takes an output's name from its options by looking at the word after `-o`.
   assert.equal(testRun.spec.arguments, "-o experimental-prometheus-rw");
   assert.ok(readFileSync(TEST_RUN).length < Math.min(CONFIG_MAP_BYTES_MAX, ANNOTATION_BYTES_MAX));
+});
+
+test("the command of the README names gateway and Prometheus, and changes nothing else", () => {
+  const page = readFileSync(join(ROOT, "loadtest/README.md"), "utf8");
+  const command = /^sed -e [^|]*(?:\|[^|]*)*?testrun\.yaml(?= \| kubectl apply -f -$)/m.exec(
+    page,
+  )?.[0];
+  assert.ok(command !== undefined);
+
+  const text = execFileSync("sh", ["-c", command], { cwd: ROOT, encoding: "utf8" });
+
+  const before = readTestRun();
+  const { runner } = before.testRun.spec;
+  const named = new Map([
+    ["GATEWAY", "http://switchgear.staging:8080"],
+    ["K6_PROMETHEUS_RW_SERVER_URL", "http://prometheus.monitoring:9090/api/v1/write"],
+  ]);
+  const env = runner.env.map(({ name, value }) => ({ name, value: named.get(name) ?? value }));
+  const testRun = {
+    ...before.testRun,
+    spec: { ...before.testRun.spec, runner: { ...runner, env } },
+  };
+  assert.deepEqual(readTestRun(text), { ...before, testRun });
 });
 
 test("names nobody whom the load or its results would go to", () => {

@@ -1,0 +1,72 @@
+// Whom the load test calls: the address that it was given, and nobody else.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { k6 } from "../support/k6.ts";
+import { ROOT, temporaryFolder } from "../support/programs.ts";
+import { whyNoTools } from "../tools/available.ts";
+
+const skip =
+  "Bun" in globalThis ? "k6 is run, whatever starts it; once is enough" : whyNoTools(["k6"]);
+
+const SCRIPT = join(ROOT, "loadtest/super-bowl.ts");
+const EXCEPTION = 107;
+
+interface Site {
+  readonly url: string;
+  readonly paths: Set<string>;
+}
+
+/** Answers all with a redirection, or with 200. */
+async function startSite(t: TestContext, location?: string): Promise<Site> {
+  const paths = new Set<string>();
+  const server = createServer(({ url = "" }, response) => {
+    paths.add(url);
+    if (location === undefined) response.writeHead(200);
+    else response.writeHead(302, { location });
+    response.end();
+  });
+  await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, paths };
+}
+
+for (const env of [{}, { GATEWAY: "" }]) {
+  test(
+    `with GATEWAY ${"GATEWAY" in env ? "empty" : "absent"} nobody is called`,
+    { skip },
+    async (t) => {
+      const folder = temporaryFolder(t);
+      const csv = join(folder, "samples.csv");
+
+      const args = ["run", "--quiet", `--out=csv=${csv}`, SCRIPT];
+      const { code, stderr } = await k6({ folder, args, env });
+
+      assert.match(stderr, /GATEWAY is missing: -e GATEWAY=/);
+      assert.equal(code, EXCEPTION);
+      const samples = existsSync(csv) ? readFileSync(csv, "utf8") : "";
+      assert.doesNotMatch(samples, /^http_reqs,/m);
+    },
+  );
+}
+
+test("a gateway that points elsewhere sends no load there", { skip }, async (t) => {
+  const elsewhere = await startSite(t);
+  const gateway = await startSite(t, `${elsewhere.url}/other`);
+  const folder = temporaryFolder(t);
+
+  const env = { GATEWAY: gateway.url, SHORT: "1", SCALE: "0.1" };
+  const { code, stderr } = await k6({ folder, args: ["run", "--quiet", SCRIPT], env });
+
+  assert.deepEqual(gateway.paths, new Set(["/draftkings/odds"]));
+  assert.deepEqual(elsewhere.paths, new Set());
+  assert.match(stderr, /gave no good answer; the last was: error status_302/);
+  assert.notEqual(code, 0);
+});
