@@ -3,15 +3,16 @@
 // Works against any running gateway. What it asks for is in `lib/shapes.ts`, what is claimed in
 // `lib/thresholds.ts`; k6 ends with 0 when all claims held, and with 99 when one was breached.
 //
-//   GATEWAY      the gateway's address; there is no default, so that nobody is hit by accident
-//   SCENARIO     spike (default), hang, brownout or growth
+//   GATEWAY      the gateway's address; there is no default, so that nobody is hit by accident. Of several
+//                replicas all, with commas between them: calls go to each in turn
+//   SCENARIO     spike (default), hang, brownout, growth, flapping, replicas, slow-body, rate or heavy
 //   SCALE        factor on every rate (1: from 20 to 1,000 calls a second)
 //   TARGET       the upstream that is put to the test (draftkings), and HEALTHY, one beside it (fanduel)
-//   ROUTE        what is asked for (/odds)
+//   ROUTE        what is asked for (/odds), and HEAVY_ROUTE, what the heavy operation is (/probe)
 //   DEADLINE_MS  the deadline of both, as configured (2000)
-//   CONTROL      for hang: address of the simulated bookmaker, who is told to hang
+//   CONTROL      address of the simulated bookmaker, for scenarios in which it is told to be ill, or is asked
 //   SHORT        1: less than a minute
-//   CALM_S       seconds of calm before the step
+//   CALM_S       seconds of calm before the step, and MEASURE_S, of each measurement before it
 //   SUMMARY      file for k6's summary, as JSON
 
 import exec from "k6/execution";
@@ -22,8 +23,10 @@ import { createJudge } from "./lib/judge.ts";
 import { measure, type Baseline } from "./lib/measure.ts";
 import {
   callsPerIteration,
+  isHeavyCall,
   isScenario,
-  overloadSeconds,
+  needsControl,
+  replicaOf,
   SCENARIOS,
   scenariosOf,
   shapeOf,
@@ -34,23 +37,28 @@ import {
 import { report } from "./lib/summary.ts";
 import { thresholdsOf } from "./lib/thresholds.ts";
 
-const gateway = required("GATEWAY").replace(/\/$/, "");
+const gateways = required("GATEWAY")
+  .split(",")
+  .map((address) => address.replace(/\/$/, ""));
 const scenario = scenarioName(__ENV["SCENARIO"] ?? "spike");
 const deadlineMs = positive("DEADLINE_MS") ?? 2000;
 /** The gateway's own answer at the deadline must still arrive. */
 const timeoutMs = deadlineMs + 500;
+const scale = positive("SCALE") ?? 1;
 const shape = shapeOf(scenario, {
-  scale: positive("SCALE") ?? 1,
+  scale,
   isShort: __ENV["SHORT"] === "1",
   calmSeconds: positive("CALM_S"),
+  measureSeconds: positive("MEASURE_S"),
 });
-if (shape.steps.some(({ control }) => control !== undefined)) required("CONTROL");
-const judge = createJudge(scenario, 1000 * overloadSeconds(shape));
+if (needsControl(shape)) required("CONTROL");
+const judge = createJudge(scenario, shape, scale);
 const bookmakers = {
   target: __ENV["TARGET"] ?? "draftkings",
   healthy: __ENV["HEALTHY"] ?? "fanduel",
 };
 const route = __ENV["ROUTE"] ?? "/odds";
+const heavyRoute = __ENV["HEAVY_ROUTE"] ?? "/probe";
 
 export const options: Options = {
   scenarios: scenariosOf(shape, timeoutMs),
@@ -68,8 +76,8 @@ export const options: Options = {
 
 export async function setup(): Promise<Baseline> {
   const baseline = await measure({
-    target: optionsOf("target", "critical"),
-    healthy: optionsOf("healthy", "critical"),
+    target: optionsOf("target", { tier: "critical" }),
+    healthy: optionsOf("healthy", { tier: "critical" }),
     seconds: shape.measureSeconds,
     deadlineMs,
   });
@@ -99,6 +107,15 @@ export function order(): void {
     exec.test.abort(`the bookmaker answered its order with ${answer.status}`);
 }
 
+/** Asks a simulated bookmaker how many calls it has received. */
+export function count(): void {
+  const { counts } = stepAt(Number(exec.scenario.name.split("_")[1]));
+  const answer = http.get(`${required("CONTROL")}/__stats`, { responseType: "text" });
+  if (answer.status !== 200) exec.test.abort(`the bookmaker told nothing: ${answer.status}`);
+  const { received } = answer.json() as { received: number };
+  judge.noteReceived(counts ?? "to", received);
+}
+
 /** k6 asks for what to write when all is over. */
 export function handleSummary(data: unknown): Record<string, string> {
   const file = __ENV["SUMMARY"];
@@ -122,7 +139,7 @@ async function makeCalls(who: Who, baseline: Baseline): Promise<void> {
     const dueMs = startTime + (1000 * index) / rate;
     const earlyMs = dueMs - Date.now();
     if (earlyMs > 0) await pause(earlyMs);
-    calls.push(makeCall({ who, step, startTime, tier: tierOf(index), dueMs }, baseline));
+    calls.push(makeCall({ who, step, startTime, index, dueMs }, baseline));
   }
   await Promise.all(calls);
 }
@@ -131,19 +148,23 @@ interface Due {
   readonly who: Who;
   readonly step: number;
   readonly startTime: number;
-  readonly tier: Tier;
+  /** Of the calls of this step. */
+  readonly index: number;
   readonly dueMs: number;
 }
 
 async function makeCall(due: Due, baseline: Baseline): Promise<void> {
-  const { who, step, startTime, tier, dueMs } = due;
+  const { who, step, startTime, index, dueMs } = due;
   const { phase, seconds } = stepAt(step);
   const lagMs = Date.now() - dueMs;
-  const answer = await call(optionsOf(who, tier));
+  const tier = tierOf(index);
+  const isHeavy = who === "target" && isHeavyCall(scenario, index);
+  const answer = await call(optionsOf(who, { tier, isHeavy, index }));
   const sinceStepMs = Date.now() - startTime;
   const stepMs = 1000 * seconds;
   const bookmaker = bookmakers[who];
-  judge.judge({ who, bookmaker, tier, phase, sinceStepMs, stepMs, lagMs, answer }, baseline);
+  const made = { who, bookmaker, tier, phase, isHeavy, sinceStepMs, stepMs, lagMs, answer };
+  judge.judge(made, baseline);
 }
 
 function stepAt(index: number): Step {
@@ -152,8 +173,14 @@ function stepAt(index: number): Step {
   return step;
 }
 
-function optionsOf(who: Who, tier: Tier): CallOptions {
-  return { url: `${gateway}/${bookmakers[who]}${route}`, tier, timeoutMs };
+function optionsOf(
+  who: Who,
+  one: { readonly tier: Tier; readonly isHeavy?: boolean; readonly index?: number },
+): CallOptions {
+  const { tier, isHeavy = false, index = 0 } = one;
+  const gateway = gateways[replicaOf(index, gateways.length)] ?? "";
+  const url = `${gateway}/${bookmakers[who]}${isHeavy ? heavyRoute : route}`;
+  return { url, tier, timeoutMs };
 }
 
 function required(name: string): string {

@@ -12,6 +12,7 @@ const USAGE = `usage: npm run bookmaker -- [options]
   --workers N      requests worked on at once (20)
   --service-ms N   mean service time in milliseconds (20)
   --seed N         seed of service times and errors (1)
+  --slow-body-ms N how long a body takes that trickles (5000)
 `;
 
 const EXIT_FAILED = 1;
@@ -27,7 +28,7 @@ function numeric(text: string): number {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
 }
 
-function readOptions(): Required<Omit<BookmakerOptions, "slowBodyMs">> {
+function readOptions(): Required<BookmakerOptions> {
   try {
     const { values } = parseArgs({
       options: {
@@ -37,6 +38,7 @@ function readOptions(): Required<Omit<BookmakerOptions, "slowBodyMs">> {
         workers: { type: "string", default: "20" },
         "service-ms": { type: "string", default: "20" },
         seed: { type: "string", default: "1" },
+        "slow-body-ms": { type: "string", default: "5000" },
         help: { type: "boolean", default: false },
       },
     });
@@ -51,6 +53,7 @@ function readOptions(): Required<Omit<BookmakerOptions, "slowBodyMs">> {
       workers: numeric(values.workers),
       serviceMs: numeric(values["service-ms"]),
       seed: numeric(values.seed),
+      slowBodyMs: numeric(values["slow-body-ms"]),
     };
   } catch (error) {
     return fail(

@@ -9,6 +9,9 @@ export interface Answer {
   /** The gateway's reason, or what k6 says of a call without an answer; empty for one that came well. */
   readonly reason: string;
   readonly ms: number;
+  readonly status: number;
+  /** What a refusal says of when to come again, in seconds; 0 where it says nothing. */
+  readonly retryAfterSeconds: number;
 }
 
 /** Most critical first, with the share of ten calls that each has. */
@@ -55,18 +58,22 @@ function paramsOf({ tier, timeoutMs }: CallOptions): RefinedParams<"none"> {
 }
 
 function answerOf(response: RefinedResponse<"none">): Answer {
-  const { status } = response;
-  const { duration } = response.timings;
-  if (status === 0) {
-    const isLate = response.error_code === 1050;
-    return { outcome: isLate ? "timeout" : "error", reason: response.error, ms: duration };
-  }
-  const reason = response.headers["X-Switchgear-Reason"] ?? "";
-  if (status === 200) return { outcome: "ok", reason: "", ms: duration };
-  if (reason === "upstream_timeout") return { outcome: "timeout", reason, ms: duration };
-  if ((status === 503 || status === 429) && reason !== "")
-    return { outcome: "refused", reason, ms: duration };
-  return { outcome: "error", reason: reason === "" ? `status_${status}` : reason, ms: duration };
+  const { status, headers } = response;
+  const answer = (outcome: Outcome, reason: string): Answer => ({
+    outcome,
+    reason,
+    ms: response.timings.duration,
+    status,
+    retryAfterSeconds: Number(headers["Retry-After"] ?? 0),
+  });
+  // Of k6's codes this is the one of its own timeout.
+  if (status === 0)
+    return answer(response.error_code === 1050 ? "timeout" : "error", response.error);
+  const reason = headers["X-Switchgear-Reason"] ?? "";
+  if (status === 200) return answer("ok", "");
+  if (reason === "upstream_timeout") return answer("timeout", reason);
+  if ((status === 503 || status === 429) && reason !== "") return answer("refused", reason);
+  return answer("error", reason === "" ? `status_${status}` : reason);
 }
 
 export function pause(ms: number): Promise<void> {

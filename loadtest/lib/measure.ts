@@ -19,7 +19,8 @@ export interface Baseline {
 const CONCURRENCY_FIRST = 8;
 const CONCURRENCY_MAX = 2048;
 const GAIN = 1.1;
-const CLIMB_MS = 1500;
+const CLIMB_MS_MAX = 1500;
+const CALM_MS_MAX = 2000;
 /** So many at once wait for nobody. */
 const CONCURRENCY_CALM = 4;
 const CONCURRENCY_HEALTHY = 10;
@@ -33,9 +34,9 @@ export async function measure(calls: {
   readonly deadlineMs: number;
 }): Promise<Baseline> {
   const ms = calls.seconds * 1000;
-  const calm = await keepBusy(calls.target, CONCURRENCY_CALM, 2000);
+  const calm = await keepBusy(calls.target, CONCURRENCY_CALM, Math.min(ms, CALM_MS_MAX));
   const healthy = await keepBusy(calls.healthy, CONCURRENCY_HEALTHY, ms);
-  const concurrency = await climb(calls.target);
+  const concurrency = await climb(calls.target, Math.min(ms, CLIMB_MS_MAX));
   const full = await keepBusy(calls.target, concurrency, ms);
   return {
     capacity: full.perSecond,
@@ -45,11 +46,11 @@ export async function measure(calls: {
   };
 }
 
-async function climb(options: CallOptions): Promise<number> {
+async function climb(options: CallOptions, ms: number): Promise<number> {
   let concurrency = CONCURRENCY_FIRST;
-  let best = (await keepBusy(options, concurrency, CLIMB_MS)).perSecond;
+  let best = (await keepBusy(options, concurrency, ms)).perSecond;
   while (concurrency < CONCURRENCY_MAX) {
-    const { perSecond } = await keepBusy(options, 2 * concurrency, CLIMB_MS);
+    const { perSecond } = await keepBusy(options, 2 * concurrency, ms);
     if (perSecond < GAIN * best) break;
     best = perSecond;
     concurrency *= 2;

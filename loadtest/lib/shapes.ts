@@ -13,6 +13,8 @@ export type Phase =
   | "calm"
   /** More is asked for than can be served, or the bookmaker is ill. */
   | "overload"
+  /** Nothing may reach the bookmaker, ill or well: its breaker waits for a person. */
+  | "tripped"
   /** Nothing: the five seconds that recovery may take. */
   | "settle"
   /** All must be as in `calm` again. */
@@ -28,6 +30,8 @@ export interface Step {
   readonly perSecond: number;
   /** What the simulated bookmaker is told when the step begins, as for its `/__control`. */
   readonly control?: Readonly<Record<string, unknown>>;
+  /** When the step begins the simulated bookmaker is asked how many calls it has received so far. */
+  readonly counts?: "from" | "to";
 }
 
 export interface Shape {
@@ -38,7 +42,17 @@ export interface Shape {
   readonly measureSeconds: number;
 }
 
-export const SCENARIOS = ["spike", "hang", "brownout", "growth"] as const;
+export const SCENARIOS = [
+  "spike",
+  "hang",
+  "brownout",
+  "growth",
+  "flapping",
+  "replicas",
+  "slow-body",
+  "rate",
+  "heavy",
+] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 export function isScenario(text: string): text is ScenarioName {
@@ -52,6 +66,8 @@ export interface ShapeOptions {
   readonly isShort: boolean;
   /** How long the calm before the step lasts, in seconds; undefined is the shape's own. */
   readonly calmSeconds?: number | undefined;
+  /** How long each measurement of the setup lasts, in seconds; undefined is the shape's own. */
+  readonly measureSeconds?: number | undefined;
 }
 
 /** Before the step; fifty times as many come with it. */
@@ -59,6 +75,12 @@ const BASE_PER_SECOND = 20;
 const TIMES = 50;
 /** Fifty times this is still less than is served. */
 const GROWTH_BASE_PER_SECOND = 4;
+/** Of a rate's quota, which the load before the step keeps to: two and a half times as much. */
+const QUOTA_PER_SECOND = 50;
+/** So many times the load before the step keep more requests in hand than the gateway counts as full load. */
+const HEAVY_TIMES = 20;
+/** One call in so many is of a heavy operation. */
+const HEAVY_EACH = 5;
 /** How much slower a bookmaker is in a brownout. */
 export const SLOWDOWN = 20;
 /** Enough for a 99th percentile that does not jump about. */
@@ -67,7 +89,7 @@ const HEALTHY_PER_SECOND = 50;
 const SETTLE_SECONDS = 5;
 
 export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
-  const { scale, isShort, calmSeconds } = options;
+  const { scale, isShort, calmSeconds, measureSeconds } = options;
   // k6 takes whole rates alone.
   const scaled = (perSecond: number): number => Math.max(1, Math.round(perSecond * scale));
   const base = scaled(name === "growth" ? GROWTH_BASE_PER_SECOND : BASE_PER_SECOND);
@@ -79,7 +101,7 @@ export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
       ...STORIES[name](base, isShort),
     ],
     healthyPerSecond: scaled(HEALTHY_PER_SECOND),
-    measureSeconds: isShort ? 5 : 10,
+    measureSeconds: measureSeconds ?? (isShort ? 5 : 10),
   };
 }
 
@@ -88,6 +110,11 @@ const STORIES: Readonly<Record<ScenarioName, (base: number, isShort: boolean) =>
   hang,
   brownout,
   growth,
+  flapping,
+  replicas: spike,
+  "slow-body": slowBody,
+  rate,
+  heavy,
 };
 
 /** Twice fifty times as many, from one moment to the next. */
@@ -98,7 +125,7 @@ function spike(base: number, isShort: boolean): Step[] {
     return [
       { phase: "overload", seconds: 10, perSecond: peak },
       settle,
-      { phase: "after", seconds: 5, perSecond: base },
+      { phase: "after", seconds: 3, perSecond: base },
     ];
   }
   return [
@@ -113,27 +140,95 @@ function spike(base: number, isShort: boolean): Step[] {
 
 /** The bookmaker accepts and never answers, in the midst of as much as it could serve twice over. */
 function hang(base: number, isShort: boolean): Step[] {
-  const seconds = isShort ? 12 : 30;
+  const seconds = isShort ? 8 : 30;
   return [{ phase: "overload", seconds, perSecond: TIMES * base, control: { hang: true } }];
 }
 
 /** All takes twenty times as long, while five times as much is asked for as before. */
 function brownout(base: number, isShort: boolean): Step[] {
-  const seconds = isShort ? 12 : 30;
+  const seconds = isShort ? 8 : 30;
   return [
     { phase: "overload", seconds, perSecond: 5 * base, control: { slowdown: SLOWDOWN } },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, control: { slowdown: 1 } },
-    { phase: "after", seconds: isShort ? 5 : 15, perSecond: base },
+    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
   ];
 }
 
 /** Fifty times as many, and all of them can be served: nothing that should be held back. */
 function growth(base: number, isShort: boolean): Step[] {
   return [
-    { phase: "overload", seconds: isShort ? 12 : 30, perSecond: TIMES * base },
+    { phase: "overload", seconds: isShort ? 8 : 30, perSecond: TIMES * base },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base },
-    { phase: "after", seconds: 5, perSecond: base },
+    { phase: "after", seconds: isShort ? 3 : 5, perSecond: base },
   ];
+}
+
+/** The bookmaker fails, recovers and fails again; the breaker trips once and waits for a person. */
+function flapping(base: number, isShort: boolean): Step[] {
+  const perSecond = 5 * base;
+  const ill = { status: 500 };
+  const well = { status: null };
+  const flap: Step[] = [
+    { phase: "tripped", seconds: 2, perSecond, control: well },
+    { phase: "tripped", seconds: 2, perSecond, control: ill },
+  ];
+  return [
+    { phase: "overload", seconds: 2, perSecond, control: ill },
+    ...flap,
+    ...flap,
+    ...(isShort ? [] : [...flap, ...flap, ...flap]),
+  ];
+}
+
+/** Heads come as ever, bodies trickle. */
+function slowBody(base: number, isShort: boolean): Step[] {
+  const perSecond = Math.round(2.5 * base);
+  return [
+    { phase: "overload", seconds: isShort ? 8 : 30, perSecond, control: { slowBody: true } },
+    { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, control: { slowBody: false } },
+    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
+  ];
+}
+
+/** Four times the quota. */
+function rate(base: number, isShort: boolean): Step[] {
+  return [
+    { phase: "overload", seconds: isShort ? 8 : 30, perSecond: 10 * base, counts: "from" },
+    { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, counts: "to" },
+    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
+  ];
+}
+
+/** The bookmaker serves all of it, and the gateway has more in hand than it should. */
+function heavy(base: number, isShort: boolean): Step[] {
+  return [
+    { phase: "overload", seconds: isShort ? 8 : 30, perSecond: HEAVY_TIMES * base },
+    { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base },
+    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
+  ];
+}
+
+/** Whether the `index`th call of the scenario is of the heavy operation; evenly spread. */
+export function isHeavyCall(scenario: ScenarioName, index: number): boolean {
+  return scenario === "heavy" && index % HEAVY_EACH === HEAVY_EACH - 1;
+}
+
+/** The quota of `rate`, as configured: so many a second, and a second's worth at once. */
+export function quotaOf(scale: number): number {
+  return Math.max(1, Math.round(QUOTA_PER_SECOND * scale));
+}
+
+/** As many calls as the quota lets through while the load is over it. */
+export function quotaCalls(shape: Shape, scale: number): number {
+  return quotaOf(scale) * (1 + overloadSeconds(shape));
+}
+
+/**
+ * Which of the gateways the `index`th call goes to. In turn, and each ten calls one further: each gateway has
+ * calls of every tier, though each ten have their tiers in the same order.
+ */
+export function replicaOf(index: number, count: number): number {
+  return (index + Math.floor(index / 10)) % count;
 }
 
 /**
@@ -159,10 +254,10 @@ export interface ArrivalScenario {
   readonly tags: { readonly phase: Phase; readonly step: string };
 }
 
-/** What tells the simulated bookmaker how to behave. */
+/** What tells the simulated bookmaker how to behave, or asks it. */
 export interface OrderScenario {
   readonly executor: "per-vu-iterations";
-  readonly exec: "order";
+  readonly exec: "order" | "count";
   readonly startTime: string;
   readonly vus: 1;
   readonly iterations: 1;
@@ -175,23 +270,17 @@ export function scenariosOf(
 ): Record<string, ArrivalScenario | OrderScenario> {
   const scenarios: Record<string, ArrivalScenario | OrderScenario> = {};
   let startSeconds = 0;
-  for (const [index, { phase, seconds, perSecond, control }] of shape.steps.entries()) {
-    if (control !== undefined) {
-      scenarios[`order_${index}`] = {
-        executor: "per-vu-iterations",
-        exec: "order",
-        startTime: `${startSeconds}s`,
-        vus: 1,
-        iterations: 1,
-      };
-    }
+  for (const [index, { phase, seconds, perSecond, control, counts }] of shape.steps.entries()) {
+    const startTime = `${startSeconds}s`;
+    if (control !== undefined) scenarios[`order_${index}`] = once("order", startTime);
+    if (counts !== undefined) scenarios[`count_${index}`] = once("count", startTime);
     const rates = { target: perSecond, healthy: shape.healthyPerSecond };
     for (const [exec, rate] of Object.entries(rates) as [Who, number][]) {
       const vus = vusFor(rate, timeoutMs);
       scenarios[`${exec}_${index}_${phase}`] = {
         executor: "constant-arrival-rate",
         exec,
-        startTime: `${startSeconds}s`,
+        startTime,
         duration: `${seconds}s`,
         gracefulStop: `${Math.ceil(iterationMs(rate, timeoutMs)) + 1000}ms`,
         rate,
@@ -204,6 +293,10 @@ export function scenariosOf(
     startSeconds += seconds;
   }
   return scenarios;
+}
+
+function once(exec: OrderScenario["exec"], startTime: string): OrderScenario {
+  return { executor: "per-vu-iterations", exec, startTime, vus: 1, iterations: 1 };
 }
 
 /** The longest that an iteration can take: until its last call is due, and that call. */
@@ -219,6 +312,11 @@ function iterationMs(perSecond: number, timeoutMs: number): number {
 export function vusFor(perSecond: number, timeoutMs: number): number {
   const perMs = perSecond / callsPerIteration(perSecond) / 1000;
   return Math.ceil(4 * perMs * iterationMs(perSecond, timeoutMs)) + 2;
+}
+
+/** Whether a simulated bookmaker must be told to be ill, or asked what it received. */
+export function needsControl(shape: Shape): boolean {
+  return shape.steps.some(({ control, counts }) => control !== undefined || counts !== undefined);
 }
 
 /** In all, without the setup. */

@@ -24,6 +24,8 @@ export interface Claim {
   readonly phases: readonly Phase[];
   /** Least share of those calls that it must have been judged by. */
   readonly leastShare: number;
+  /** Instead of a share: so many, where it is not judged by calls. */
+  readonly least?: number;
   readonly scenarios: readonly ScenarioName[];
   /** For people; the number is the metric's. */
   readonly says: string;
@@ -31,7 +33,7 @@ export interface Claim {
   readonly isAboutTheRun?: true;
 }
 
-const EVERY_PHASE = ["rest", "calm", "overload", "settle", "after"] as const;
+const EVERY_PHASE = ["rest", "calm", "overload", "tripped", "settle", "after"] as const;
 const SINCE_THE_STEP = ["overload", "settle", "after"] as const;
 
 export const CLAIMS = {
@@ -61,7 +63,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: SINCE_THE_STEP,
     leastShare: 0.9,
-    scenarios: ["spike", "growth"],
+    scenarios: ["spike", "replicas", "growth", "slow-body", "rate"],
     says: "admitted calls that timed out after the step",
   },
   upstream_errors: {
@@ -70,7 +72,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: SINCE_THE_STEP,
     leastShare: 0.9,
-    scenarios: ["spike", "brownout", "growth"],
+    scenarios: ["spike", "replicas", "brownout", "growth", "slow-body", "rate", "heavy"],
     says: "calls answered neither well nor by a refusal after the step",
   },
   goodput_of_capacity: {
@@ -79,7 +81,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["overload"],
     leastShare: 0.01,
-    scenarios: ["spike"],
+    scenarios: ["spike", "replicas"],
     says: "good answers during the spike, as share of the capacity measured before it",
   },
   admitted_ms_of_deadline: {
@@ -88,7 +90,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["overload"],
     leastShare: 0.01,
-    scenarios: ["spike"],
+    scenarios: ["spike", "replicas"],
     says: "what admitted calls took, as share of the deadline",
   },
   refusal_ms: {
@@ -97,7 +99,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["overload"],
     leastShare: 0.1,
-    scenarios: ["spike"],
+    scenarios: ["spike", "replicas", "rate"],
     says: "what a refusal took",
   },
   top_tier_served: {
@@ -106,7 +108,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["overload"],
     leastShare: 0.09,
-    scenarios: ["spike"],
+    scenarios: ["spike", "replicas"],
     says: "share of the most critical calls that were served during the spike",
   },
   first_shed_ms: {
@@ -115,7 +117,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["overload"],
     leastShare: 0.1,
-    scenarios: ["spike"],
+    scenarios: ["spike", "replicas"],
     says: "first refusal after the step",
   },
   goodput_of_slowed: {
@@ -165,11 +167,96 @@ export const CLAIMS = {
     scenarios: ["hang"],
     says: "what a refusal took while the bookmaker hung",
   },
+  // Ten failures trip a breaker; in flight are as many as the limit is when little is asked for.
+  reached_until_tripped: {
+    type: "counter",
+    threshold: "count<=30",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.9,
+    scenarios: ["flapping"],
+    says: "calls that a failing bookmaker was sent: ten until the trip, and twenty in flight",
+  },
+  reached_once_tripped: {
+    type: "counter",
+    threshold: "count==0",
+    who: ["target"],
+    phases: ["tripped"],
+    leastShare: 0.9,
+    scenarios: ["flapping"],
+    says: "calls that it was sent after the trip, each time that it recovers and fails again",
+  },
+  refusal_once_tripped_ms: {
+    type: "trend",
+    threshold: "p(99)<100",
+    who: ["target"],
+    phases: ["tripped"],
+    leastShare: 0.9,
+    scenarios: ["flapping"],
+    says: "what a refusal took after the trip",
+  },
+  // The limiter lets go of a call when its head comes: were it to wait for the body, most would be refused.
+  served_slowly: {
+    type: "rate",
+    threshold: "rate>=0.999",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.9,
+    scenarios: ["slow-body"],
+    says: "share served while bodies trickle, more of them at once than the limit",
+  },
+  // Twice: what the bookmaker has received before, and what by the end.
+  received_of_quota: {
+    type: "counter",
+    threshold: "count<=1",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0,
+    least: 2,
+    scenarios: ["rate"],
+    says: "calls that the bookmaker counted while more were asked for than its quota, as share of that",
+  },
+  goodput_of_quota: {
+    type: "counter",
+    threshold: "count>=0.95",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.01,
+    scenarios: ["rate"],
+    says: "good answers meanwhile, as share of the quota",
+  },
+  told_when: {
+    type: "rate",
+    threshold: "rate==1",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.1,
+    scenarios: ["rate"],
+    says: "share of the refusals that were 429 and said when to come again, in a second at least",
+  },
+  heavy_shed: {
+    type: "rate",
+    threshold: "rate>=0.8",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.18,
+    scenarios: ["heavy"],
+    says: "share of the heavy operations that were shed while the gateway was loaded",
+  },
+  light_shed: {
+    type: "counter",
+    threshold: "count==0",
+    who: ["target"],
+    phases: ["overload"],
+    leastShare: 0.7,
+    scenarios: ["heavy"],
+    says: "light operations that were shed meanwhile",
+  },
   healthy_p99_of_own: {
     type: "trend",
     threshold: "p(99)<=1.2",
     who: ["healthy"],
-    phases: ["overload"],
+    phases: ["overload", "tripped"],
     leastShare: 0.9,
     scenarios: SCENARIOS,
     says: "latency of the bookmaker beside it, as share of its own 99th percentile before the step",
@@ -178,7 +265,7 @@ export const CLAIMS = {
     type: "rate",
     threshold: "rate>=0.999",
     who: ["healthy"],
-    phases: ["overload"],
+    phases: ["overload", "tripped"],
     leastShare: 0.9,
     scenarios: SCENARIOS,
     says: "share of the calls to the bookmaker beside it that were served",
@@ -189,7 +276,7 @@ export const CLAIMS = {
     who: ["target"],
     phases: ["after"],
     leastShare: 0.9,
-    scenarios: ["spike", "brownout", "growth"],
+    scenarios: ["spike", "replicas", "brownout", "growth", "slow-body", "rate", "heavy"],
     says: "share served from five seconds after the end",
   },
 } as const satisfies Readonly<Record<string, Claim>>;
@@ -204,7 +291,8 @@ export function claimsOf(scenario: ScenarioName): [ClaimName, Claim][] {
 
 /** Least number of calls that the claim is judged by. */
 export function leastOf(name: ClaimName, shape: Shape): number {
-  const { who, phases, leastShare }: Claim = CLAIMS[name];
+  const { who, phases, leastShare, least }: Claim = CLAIMS[name];
+  if (least !== undefined) return least;
   const calls = who.reduce((sum, one) => sum + callsOf(shape, one, phases), 0);
   return Math.max(1, Math.floor(leastShare * calls));
 }

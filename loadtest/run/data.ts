@@ -69,6 +69,6 @@ export interface Sample {
   readonly lagMs: number;
   /** Of each simulated bookmaker what `/__stats` says. */
   readonly bookmakers: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** The gateway's series by name and labels, as its `/metrics` writes them. */
+  /** The gateway's series by name and labels, as its `/metrics` writes them; of replicas their sums. */
   readonly series: Readonly<Record<string, number>>;
 }

@@ -21,6 +21,9 @@ export interface K6Options {
   readonly scale: number;
   readonly isShort: boolean;
   readonly calmSeconds?: number | undefined;
+  readonly measureSeconds?: number | undefined;
+  /** More of k6's own arguments. */
+  readonly args?: readonly string[];
   /** Address of the simulated bookmaker that is put to the test, if it is one. */
   readonly control: string | undefined;
   readonly folder: string;
@@ -30,8 +33,8 @@ export interface K6Options {
 const SETUP_SECONDS_MAX = 150;
 
 export async function runK6(options: K6Options): Promise<RunRecord> {
-  const { folder, scenario, scale, isShort, calmSeconds, subject, runtime } = options;
-  const shape = shapeOf(scenario, { scale, isShort, calmSeconds });
+  const { folder, scenario, scale, isShort, subject, runtime } = options;
+  const shape = shapeOf(scenario, options);
   const summaryFile = join(folder, "k6-summary.json");
   const csv = join(folder, "k6.csv");
   const startMs = Date.now();
@@ -82,7 +85,7 @@ function run(
   options: K6Options,
   files: { readonly shape: Shape; readonly summaryFile: string; readonly csv: string },
 ): Promise<number | null> {
-  const { address, scenario, scale, isShort, calmSeconds, control } = options;
+  const { address, scenario, scale, isShort, calmSeconds, measureSeconds, control } = options;
   const variables = {
     GATEWAY: address,
     SCENARIO: scenario,
@@ -93,6 +96,7 @@ function run(
     DEADLINE_MS: String(DEADLINE_MS),
     SUMMARY: files.summaryFile,
     ...(calmSeconds === undefined ? {} : { CALM_S: String(calmSeconds) }),
+    ...(measureSeconds === undefined ? {} : { MEASURE_S: String(measureSeconds) }),
     ...(control === undefined ? {} : { CONTROL: control }),
   };
   const child = spawn(
@@ -101,6 +105,7 @@ function run(
       "run",
       "--quiet",
       `--out=csv=${files.csv}`,
+      ...(options.args ?? []),
       ...Object.entries(variables).flatMap(([name, value]) => ["-e", `${name}=${value}`]),
       join(ROOT, "loadtest/super-bowl.ts"),
     ],

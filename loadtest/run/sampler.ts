@@ -50,14 +50,14 @@ async function take(
   lagMs: number,
 ): Promise<Sample> {
   const atMs = Date.now();
-  const [page, ...stats] = await Promise.all([
-    metrics === undefined ? "" : textOf(metrics),
+  const [pages, ...stats] = await Promise.all([
+    Promise.all(metrics.map(textOf)),
     ...Object.entries(bookmakers).map(async ([name, url]) => {
       const text = await textOf(`${url}/__stats`);
       return [name, text === "" ? {} : (JSON.parse(text) as Record<string, number>)] as const;
     }),
   ]);
-  return { atMs, lagMs, bookmakers: Object.fromEntries(stats), series: seriesOf(page) };
+  return { atMs, lagMs, bookmakers: Object.fromEntries(stats), series: seriesOf(pages.join("\n")) };
 }
 
 /** Empty where nobody answers: a run goes on without. */
@@ -75,7 +75,8 @@ export function seriesOf(page: string): Record<string, number> {
   for (const line of page.split("\n")) {
     const space = line.lastIndexOf(" ");
     const name = line.slice(0, space);
-    if (SERIES.test(name)) series[name] = Number(line.slice(space + 1));
+    // Of replicas what they have together.
+    if (SERIES.test(name)) series[name] = (series[name] ?? 0) + Number(line.slice(space + 1));
   }
   return series;
 }
