@@ -11,14 +11,14 @@
 //   ROUTE        what is asked for (/odds), and HEAVY_ROUTE, what the heavy operation is (/probe)
 //   DEADLINE_MS  the deadline of both, as configured (2000)
 //   CONTROL      address of the simulated bookmaker, for scenarios in which it is told to be ill, or is asked
-//   SHORT        1: less than a minute
+//   SHORT        1: less than a minute. BRIEF, 1: too short for a verdict, for trying this out
 //   CALM_S       seconds of calm before the step, and MEASURE_S, of each measurement before it
 //   SUMMARY      file for k6's summary, as JSON
 
 import exec from "k6/execution";
 import http from "k6/http";
 import type { Options } from "k6/options";
-import { call, pause, tierOf, type CallOptions, type Tier } from "./lib/calls.ts";
+import { call, pause, type CallOptions } from "./lib/calls.ts";
 import { createJudge } from "./lib/judge.ts";
 import { measure, type Baseline } from "./lib/measure.ts";
 import {
@@ -36,6 +36,7 @@ import {
 } from "./lib/shapes.ts";
 import { report } from "./lib/summary.ts";
 import { thresholdsOf } from "./lib/thresholds.ts";
+import { tierOf, type Tier } from "./lib/tiers.ts";
 
 const gateways = required("GATEWAY")
   .split(",")
@@ -50,6 +51,7 @@ const shape = shapeOf(scenario, {
   isShort: __ENV["SHORT"] === "1",
   calmSeconds: positive("CALM_S"),
   measureSeconds: positive("MEASURE_S"),
+  isBrief: __ENV["BRIEF"] === "1",
 });
 if (needsControl(shape)) required("CONTROL");
 const judge = createJudge(scenario, shape, scale);
@@ -57,7 +59,8 @@ const bookmakers = {
   target: __ENV["TARGET"] ?? "draftkings",
   healthy: __ENV["HEALTHY"] ?? "fanduel",
 };
-const route = __ENV["ROUTE"] ?? "/odds";
+// A short body is awaited whole, since its status can still change; a long one streams.
+const route = __ENV["ROUTE"] ?? (scenario === "slow-body" ? "/odds?bytes=100000" : "/odds");
 const heavyRoute = __ENV["HEAVY_ROUTE"] ?? "/probe";
 
 export const options: Options = {

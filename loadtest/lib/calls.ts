@@ -1,6 +1,7 @@
 // How a call is made, and how its answer is told apart: by the status and reason of the gateway's mapping.
 
 import http, { type RefinedParams, type RefinedResponse } from "k6/http";
+import type { Tier } from "./tiers.ts";
 
 export type Outcome = "ok" | "refused" | "timeout" | "error";
 
@@ -12,25 +13,6 @@ export interface Answer {
   readonly status: number;
   /** What a refusal says of when to come again, in seconds; 0 where it says nothing. */
   readonly retryAfterSeconds: number;
-}
-
-/** Most critical first, with the share of ten calls that each has. */
-const TIERS = [
-  ["critical_plus", 1],
-  ["critical", 3],
-  ["sheddable", 6],
-] as const;
-export type Tier = (typeof TIERS)[number][0];
-export const TOP_TIER: Tier = "critical_plus";
-
-/** Of the `index`th call: always the same, and each ten calls have all. */
-export function tierOf(index: number): Tier {
-  let place = index % 10;
-  for (const [tier, share] of TIERS) {
-    if (place < share) return tier;
-    place -= share;
-  }
-  return "sheddable";
 }
 
 export interface CallOptions {

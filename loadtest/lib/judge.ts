@@ -2,7 +2,7 @@
 // table of claims; here is only how a call counts.
 
 import { Counter, Gauge, Rate, Trend } from "k6/metrics";
-import { TOP_TIER, type Answer, type Tier } from "./calls.ts";
+import type { Answer } from "./calls.ts";
 import type { Baseline } from "./measure.ts";
 import {
   overloadSeconds,
@@ -14,6 +14,7 @@ import {
   type Who,
 } from "./shapes.ts";
 import { claimsOf, type Claim, type ClaimName } from "./thresholds.ts";
+import { TOP_TIER, type Tier } from "./tiers.ts";
 
 /** A call that has ended, and when. */
 export interface Call {

@@ -68,7 +68,20 @@ export interface ShapeOptions {
   readonly calmSeconds?: number | undefined;
   /** How long each measurement of the setup lasts, in seconds; undefined is the shape's own. */
   readonly measureSeconds?: number | undefined;
+  /** Shorter still: enough to see a claim breached by far, and not for one to hold. */
+  readonly isBrief?: boolean | undefined;
 }
+
+/** In seconds. */
+const BRIEF_MEASURE_SECONDS = 0.4;
+const BRIEF_SECONDS: Readonly<Record<Phase, number>> = {
+  rest: 1,
+  calm: 1,
+  overload: 5,
+  tripped: 1,
+  settle: 2,
+  after: 2,
+};
 
 /** Before the step; fifty times as many come with it. */
 const BASE_PER_SECOND = 20;
@@ -94,7 +107,7 @@ export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
   const scaled = (perSecond: number): number => Math.max(1, Math.round(perSecond * scale));
   const base = scaled(name === "growth" ? GROWTH_BASE_PER_SECOND : BASE_PER_SECOND);
   const calm = calmSeconds ?? (isShort ? 8 : 60);
-  return {
+  const shape: Shape = {
     steps: [
       { phase: "rest", seconds: isShort ? 4 : 8, perSecond: base },
       { phase: "calm", seconds: calm, perSecond: base },
@@ -103,6 +116,15 @@ export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
     healthyPerSecond: scaled(HEALTHY_PER_SECOND),
     measureSeconds: measureSeconds ?? (isShort ? 5 : 10),
   };
+  return options.isBrief === true ? briefly(shape) : shape;
+}
+
+function briefly(shape: Shape): Shape {
+  const steps = shape.steps.map((step) => ({
+    ...step,
+    seconds: Math.min(step.seconds, BRIEF_SECONDS[step.phase]),
+  }));
+  return { ...shape, steps, measureSeconds: BRIEF_MEASURE_SECONDS };
 }
 
 const STORIES: Readonly<Record<ScenarioName, (base: number, isShort: boolean) => Step[]>> = {

@@ -22,8 +22,9 @@ export interface K6Options {
   readonly isShort: boolean;
   readonly calmSeconds?: number | undefined;
   readonly measureSeconds?: number | undefined;
-  /** More of k6's own arguments. */
-  readonly args?: readonly string[];
+  readonly isBrief?: boolean | undefined;
+  /** What k6 runs; a test has a spoilt one. */
+  readonly script?: string | undefined;
   /** Address of the simulated bookmaker that is put to the test, if it is one. */
   readonly control: string | undefined;
   readonly folder: string;
@@ -91,6 +92,7 @@ function run(
     SCENARIO: scenario,
     SCALE: String(scale),
     SHORT: isShort ? "1" : "0",
+    BRIEF: options.isBrief === true ? "1" : "0",
     TARGET,
     HEALTHY,
     DEADLINE_MS: String(DEADLINE_MS),
@@ -105,9 +107,8 @@ function run(
       "run",
       "--quiet",
       `--out=csv=${files.csv}`,
-      ...(options.args ?? []),
       ...Object.entries(variables).flatMap(([name, value]) => ["-e", `${name}=${value}`]),
-      join(ROOT, "loadtest/super-bowl.ts"),
+      options.script ?? join(ROOT, "loadtest/super-bowl.ts"),
     ],
     {
       stdio: ["ignore", "inherit", "pipe"],

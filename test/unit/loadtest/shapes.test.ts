@@ -5,7 +5,12 @@ import { test } from "node:test";
 import {
   callsOf,
   callsPerIteration,
+  isHeavyCall,
+  needsControl,
   overloadSeconds,
+  quotaCalls,
+  quotaOf,
+  replicaOf,
   SCENARIOS,
   scenariosOf,
   secondsOf,
@@ -13,6 +18,7 @@ import {
   vusFor,
   type Shape,
 } from "../../../loadtest/lib/shapes.ts";
+import { tierOf } from "../../../loadtest/lib/tiers.ts";
 import { claimsOf, judgedMetric, leastOf, thresholdsOf } from "../../../loadtest/lib/thresholds.ts";
 
 const TIMEOUT_MS = 2500;
@@ -99,10 +105,12 @@ test("each claim needs its share of the calls that it is about, whatever the sca
     for (const scale of [0.01, 1, 5]) {
       const shape = short(name, scale);
       const thresholds = thresholdsOf(name, shape);
-      for (const [claim, { who, phases, leastShare }] of claimsOf(name)) {
+      for (const [claim, { who, phases, leastShare, least: own }] of claimsOf(name)) {
         const due = who.reduce((sum, one) => sum + callsOf(shape, one, phases), 0);
         const least = leastOf(claim, shape);
-        assert.ok(least >= 1 && Math.abs(least - leastShare * due) <= 1, claim);
+        if (own === undefined)
+          assert.ok(least >= 1 && Math.abs(least - leastShare * due) <= 1, claim);
+        else assert.equal(least, own);
         assert.equal(thresholds[judgedMetric(claim)]?.[0]?.threshold, `count>=${least}`);
         assert.ok(
           Object.keys(thresholds).some((key) => key.replace(/\{.*/, "") === claim),
@@ -126,4 +134,77 @@ test("each spike has a first refusal of its own, and a load that was not deliver
     [["count==0", true]],
   );
   assert.equal(overloadSeconds(shape), 25);
+});
+
+test("a bookmaker that flaps is ill and well in turn, and nothing may reach it after the first time", () => {
+  const orders = short("flapping").steps.map(({ phase, control }) => [phase, control?.["status"]]);
+
+  assert.deepEqual(orders, [
+    ["rest", undefined],
+    ["calm", undefined],
+    ["overload", 500],
+    ["tripped", null],
+    ["tripped", 500],
+    ["tripped", null],
+    ["tripped", 500],
+  ]);
+  const longer = shapeOf("flapping", { scale: 1, isShort: false });
+  assert.ok(secondsOf(longer) > secondsOf({ ...longer, steps: longer.steps.slice(0, 7) }));
+});
+
+test("what the bookmaker received is asked when the load rises above the quota, and when it ends", () => {
+  const shape = short("rate");
+  const scenarios = scenariosOf(shape, TIMEOUT_MS);
+
+  const { count_2: from, count_3: to, target_2_overload: over, target_3_settle: end } = scenarios;
+  assert.equal(from?.exec, "count");
+  assert.equal(from.startTime, over?.startTime);
+  assert.equal(to?.startTime, end?.startTime);
+  assert.deepEqual([shape.steps[2]?.counts, shape.steps[3]?.counts], ["from", "to"]);
+  // Those of a second at once, and a second's worth in each second.
+  assert.equal(quotaCalls(shape, 2), 100 + 100 * overloadSeconds(shape));
+  for (const step of shape.steps) {
+    const isOver = step.phase === "overload";
+    assert.equal(step.perSecond > quotaOf(1), isOver);
+  }
+  assert.deepEqual([quotaOf(0.001), quotaOf(0.5)], [1, 25]);
+});
+
+test("a simulated bookmaker is needed by those scenarios in which it has orders or is asked", () => {
+  const needed = SCENARIOS.filter((name) => needsControl(short(name)));
+
+  assert.deepEqual(needed, ["hang", "brownout", "flapping", "slow-body", "rate"]);
+});
+
+test("replicas are called in turn, and each with calls of every tier", () => {
+  const indexes = Array.from({ length: 200 }, (_, index) => index);
+  for (const count of [1, 2, 3]) {
+    for (let replica = 0; replica < count; replica += 1) {
+      const own = indexes.filter((index) => replicaOf(index, count) === replica);
+      assert.ok(Math.abs(own.length - 200 / count) <= count, `${own.length} of ${count}`);
+      assert.equal(new Set(own.map(tierOf)).size, 3);
+    }
+  }
+});
+
+test("one call in five is of the heavy operation, in its scenario alone", () => {
+  const heavy = (name: (typeof SCENARIOS)[number]): number[] =>
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10].filter((index) => isHeavyCall(name, index));
+
+  assert.deepEqual(heavy("heavy"), [4, 9]);
+  assert.deepEqual(heavy("spike"), []);
+});
+
+test("a brief form has all of the steps, none longer than in the short one, and measures at once", () => {
+  for (const name of SCENARIOS) {
+    const brief = shapeOf(name, { scale: 1, isShort: true, isBrief: true });
+    const { steps } = short(name);
+    assert.deepEqual(
+      brief.steps.map(({ seconds: _, ...step }) => step),
+      steps.map(({ seconds: _, ...step }) => step),
+    );
+    assert.ok(brief.steps.every(({ seconds }, index) => seconds <= (steps[index]?.seconds ?? 0)));
+    assert.ok(secondsOf(brief) <= 11 && brief.measureSeconds < 1, name);
+  }
+  assert.equal(shapeOf("spike", { scale: 1, isShort: true, measureSeconds: 2 }).measureSeconds, 2);
 });
