@@ -37,6 +37,8 @@ export function limitsContract(transport: "node" | "bun"): void {
     let upstream: Upstream;
     /** Requests that the bookmaker has whole. */
     let ends = 0;
+    /** And those that were broken off. */
+    let broken = 0;
     /** Answers that wait to be sent. */
     let held: ServerResponse[] = [];
     const sockets: Socket[] = [];
@@ -44,6 +46,9 @@ export function limitsContract(transport: "node" | "bun"): void {
     before(async () => {
       bookmaker = await startUpstream((request, response) => {
         request.resume();
+        request.once("close", () => {
+          if (!request.complete) broken += 1;
+        });
         request.once("end", () => {
           ends += 1;
           if (request.url?.startsWith("/held") === true) held.push(response);
@@ -188,10 +193,12 @@ export function limitsContract(transport: "node" | "bun"): void {
 
         const calls = await fill();
         const answered = ends;
+        const cut = broken;
         senders[1]?.write(end);
         const refused = await said(senders[1] as Socket);
         assert.match(refused, /^HTTP\/1\.1 503 .*x-switchgear-reason: limit/is);
         assert.equal(ends, answered);
+        await eventually(() => broken > cut, "its connection to the upstream is cut");
         for (const response of held) response.end("odds");
         await Promise.all(calls);
         assert.equal(inFlight(), 0);
@@ -219,8 +226,18 @@ export function limitsContract(transport: "node" | "bun"): void {
       assert.deepEqual(other.headers.get("x-switchgear-reason"), ["out_of_resources"]);
       sender.destroy();
       await eventually(() => upstream.inFlight === 0, "it has left");
+      // What is sent after the call is over is thrown away.
+      const late = open(chunked.replace("host: h", "host: h\r\nx-switchgear-timeout-ms: 50"));
+      assert.match(await said(late), /^HTTP\/1\.1 408 /);
+      late.write(`c350\r\n${"a".repeat(50_000)}\r\n`);
+      await new Promise((done) => setTimeout(done, 50));
       const next = await ask(`${chunked}c350\r\n${"a".repeat(50_000)}\r\n0\r\n\r\n`);
       assert.equal(next.status, 200);
+    });
+
+    test("a short body in chunks may be too long", async () => {
+      await again(fixedLimit(LIMIT), { maxBodyBytes: 1000 });
+      assert.equal((await ask(`${chunked}7d0\r\n${"a".repeat(2000)}\r\n0\r\n\r\n`)).status, 413);
     });
 
     test("an answer that streams is in flight to its end, and no longer", async () => {

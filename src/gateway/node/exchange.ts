@@ -75,7 +75,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Line {
     else {
       call.awaitsBody();
       collect(this.#request, call, this.#desk, (beginning) => {
-        if (call.isSettled) return;
         if (beginning !== undefined) this.#begin(beginning);
         else sendProblem(this.#request, this.#response, this.#desk.outOfRoom(call));
       });

@@ -73,7 +73,9 @@ export function collect(
       finish(false);
     }
   };
-  const onEnd = (): void => finish(true);
+  const onEnd = (): void => {
+    if (!call.isSettled) finish(true);
+  };
   call.waitsForCaller();
   request.on("data", onData);
   request.once("end", onEnd);
@@ -103,10 +105,8 @@ export function counted(
   };
   const mayEnd = (): boolean => {
     const refused = sender.sentAll();
-    if (refused === undefined) return true;
-    stop();
-    refuse(refused);
-    return false;
+    if (refused !== undefined) refuse(refused);
+    return refused === undefined;
   };
   const onData = (piece: Buffer): void => {
     left -= piece.length;
@@ -134,7 +134,7 @@ export function counted(
   request.on("data", onData);
   request.once("end", onEnd);
   sender.callersTurn();
+  // More than it takes at once: the rest is read when it has been taken.
   onData(beginning);
-  if (!body.writableNeedDrain) request.resume();
   return body;
 }

@@ -140,6 +140,15 @@ test("an answer ends what the caller's sending is waited for", () => {
   assert.equal(inFlight(), 1);
 });
 
+test("what the upstream is sent and takes slowly is no hang", () => {
+  begin(adaptiveLimit());
+  upstream.tryAcquire();
+  sender.upstreamsTurn();
+  clock.advance(DEADLINE_MS - 1);
+  upstream.tryAcquire();
+  assert.equal(upstream.limits?.limiter.isHung, false);
+});
+
 test("of a fixed limit it holds the connection that it has", () => {
   begin(fixedLimit(1));
   sender.callersTurn();

@@ -222,6 +222,21 @@ for (const [name, outcome] of [
   });
 }
 
+test("whoever reads the answer has sent the request: nothing is given back and taken again", () => {
+  const upstream = limited(2);
+  const admission = read(upstream);
+  admission.pause?.();
+  assert.equal(inFlight(upstream), 1);
+  assert.equal(admission.resume?.(), undefined);
+  assert.equal(inFlight(upstream), 1);
+  assert.ok(!upstream.tryAcquire().admitted || inFlight(upstream) === 2);
+  admission.settle({ outcome: "ok" });
+  assert.equal(inFlight(upstream), 1);
+  clock.advance(5000);
+  upstream.tryAcquire();
+  assert.equal(inFlight(upstream), 2);
+});
+
 test("answers that are read for long are no hang", () => {
   const upstream = limited(10);
   const told: boolean[] = [];
@@ -233,6 +248,14 @@ test("answers that are read for long are no hang", () => {
     clock.advance(20);
     if (admission.admitted) admission.settle({ outcome: "ok" });
   };
+  const slow = upstream.tryAcquire();
+  assert.ok(slow.admitted);
+  slow.pause?.();
+  for (let n = 0; n < 50; n += 1) quick();
+  clock.advance(5000);
+  slow.resume?.();
+  assert.equal(upstream.limits?.limiter.isHung, false);
+  slow.settle({ outcome: "ok" });
   for (let n = 0; n < 50; n += 1) quick();
   clock.advance(5000);
   quick();
@@ -270,6 +293,20 @@ test("while callers send what is passed on as it comes, nobody hangs", () => {
   }
   assert.equal(upstream.limits.limiter.isHung, true);
   last?.settle({ outcome: "ignored" });
+});
+
+test("a sender that has left is forgotten, and its permit comes back by the clock alone", () => {
+  const upstream = limited(10, { limit: adaptiveLimit() });
+  const sender = upstream.tryAcquire();
+  assert.ok(sender.admitted);
+  sender.resume?.(true);
+  sender.settle({ outcome: "ignored", leftAfterMs: 1 });
+  assert.equal(inFlight(upstream), 1);
+  clock.advance(5000);
+  const next = upstream.tryAcquire();
+  assert.ok(next.admitted);
+  next.settle({ outcome: "ok" });
+  assert.equal(inFlight(upstream), 0);
 });
 
 test("two calls that are owed an answer hang beside those that are read", () => {
