@@ -106,8 +106,8 @@ spec:
       - { name: K6_AUTO_EXTENSION_RESOLUTION, value: "false" }
     # No limit on the CPU: throttled, k6 would start calls late, and there would be no verdict.
     resources:
-      requests: { cpu: "1", memory: 512Mi }
-      limits: { memory: 1Gi }
+      requests: { cpu: "1", memory: 1Gi }
+      limits: { memory: 2Gi }
     ${securityContexts(K6_USER)}
     # The initializer, which is as the runner, writes an archive.
     volumes: [{ name: tmp, emptyDir: { sizeLimit: 16Mi } }]

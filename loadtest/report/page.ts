@@ -1,5 +1,6 @@
 // The report: one HTML file that needs nothing else, and its summary for programs.
 
+import { relative, sep } from "node:path";
 import { escapeHtml } from "../../src/admin/page.ts";
 import { besidePlot, insidePlot, latencyPlot, outcomesPlot, type Plot } from "./plots.ts";
 import type { Run } from "./runs.ts";
@@ -32,14 +33,15 @@ export function plotsOf(group: readonly Run[]): Plot[] {
 
 const WORDS = { held: "Proven", breached: "Not proven", void: "No verdict" } as const;
 
-export function reportPage(runs: readonly Run[]): string {
+/** `out`: the folder that the page will lie in, from where it links. */
+export function reportPage(runs: readonly Run[], out: string): string {
   const proof = proofOf(runs.map(({ record }) => record));
   const sections = [...byScenario(runs)].map(([scenario, group]) => {
     const plots = plotsOf(group).map(
       ({ title, svg }) => `<figure><figcaption>${escapeHtml(title)}</figcaption>${svg}</figure>`,
     );
     return `<section id="${escapeHtml(scenario)}"><h2>${escapeHtml(scenario)}</h2>
-${group.map(claimsTable).join("\n")}
+${group.map((run) => claimsTable(run, out)).join("\n")}
 ${plots.join("\n")}</section>`;
   });
   const faults = proof.faults.map((fault) => `<li>${escapeHtml(fault)}</li>`).join("");
@@ -63,7 +65,7 @@ ${sections.join("\n")}
 `;
 }
 
-function claimsTable({ record }: Run): string {
+function claimsTable({ record, dashboard }: Run, out: string): string {
   const isTold = isControlRecord(record);
   const rows = record.verdicts.map(({ name, threshold, held, value, says, judged, least }) => {
     const few = judged < least ? ` (judged by ${judged}, needs ${least})` : "";
@@ -76,7 +78,13 @@ function claimsTable({ record }: Run): string {
       ? ""
       : `<p>Measured before the load: ${Math.round(baseline.capacity)} good answers a second at best, ${Math.round(baseline.medianMs)} ms for a call that waits for nobody; deadline ${record.deadlineMs} ms.</p>`;
   return `<details${isTold ? "" : " open"}><summary>${escapeHtml(SUBJECT_NAMES[record.subject])}${record.runtime === null ? "" : ` on ${record.runtime}`}: ${record.outcome}${isTold && record.outcome === "breached" ? ", as it should be" : ""}</summary>
-${measured}<table><thead><tr><th>claim</th><th>metric</th><th>wanted</th><th>measured</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table></details>`;
+${measured}<table><thead><tr><th>claim</th><th>metric</th><th>wanted</th><th>measured</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>${dashboardLink(dashboard, out)}</details>`;
+}
+
+function dashboardLink(dashboard: string | undefined, out: string): string {
+  if (dashboard === undefined) return "";
+  const href = relative(out, dashboard).split(sep).map(encodeURIComponent).join("/");
+  return `<p><a href="${escapeHtml(href)}">k6's own report</a></p>`;
 }
 
 export function shortened(value: number): string {

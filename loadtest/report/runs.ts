@@ -1,22 +1,26 @@
 // Reads what runs left in their folders.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Row, RunRecord, Sample } from "../run/data.ts";
+import { DASHBOARD, type Row, type RunRecord, type Sample } from "../run/data.ts";
 
 export interface Run {
   readonly folder: string;
   readonly record: RunRecord;
   readonly rows: readonly Row[];
   readonly samples: readonly Sample[];
+  /** k6's own report, if there is one. */
+  readonly dashboard: string | undefined;
 }
 
 export function readRun(folder: string): Run {
+  const dashboard = join(folder, DASHBOARD);
   return {
     folder,
     record: JSON.parse(readFileSync(join(folder, "run.json"), "utf8")) as RunRecord,
     rows: readLines<Row>(join(folder, "rows.jsonl")),
     samples: readLines<Sample>(join(folder, "samples.jsonl")),
+    dashboard: existsSync(dashboard) ? dashboard : undefined,
   };
 }
 

@@ -14,7 +14,7 @@ const ZOOM = 1.5;
 export function writeReport(out: string, folders: readonly string[]): Proof {
   const runs = folders.map(readRun);
   mkdirSync(out, { recursive: true });
-  writeFileSync(join(out, "report.html"), reportPage(runs));
+  writeFileSync(join(out, "report.html"), reportPage(runs, out));
   writeFileSync(join(out, "summary.json"), `${JSON.stringify(summaryOf(runs), null, 2)}\n`);
   for (const [scenario, group] of byScenario(runs)) {
     writeFileSync(join(out, `${scenario}.png`), pictureOf(outcomesPlot(group).svg));

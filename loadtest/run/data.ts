@@ -1,16 +1,19 @@
 // What a run leaves in its folder, for reports and whoever reads it with a program. All times are
 // milliseconds since 1970, all latencies milliseconds.
 //
-//   run.json         one `RunRecord`
-//   rows.jsonl       one `Row` a line: what the callers saw, each 200 ms for each bookmaker
-//   samples.jsonl    one `Sample` a line: what gateway and bookmakers said of themselves, each 200 ms
-//   k6-summary.json  what k6 hands to `handleSummary`
+//   run.json             one `RunRecord`
+//   rows.jsonl           one `Row` a line: what the callers saw, each 200 ms for each bookmaker
+//   samples.jsonl        one `Sample` a line: what gateway and bookmakers said of themselves, each 200 ms
+//   k6-summary.json      what k6 hands to `handleSummary`
+//   k6-dashboard.html    k6's own report, with its own plots
 
 import type { Baseline } from "../lib/measure.ts";
 import type { Phase, ScenarioName } from "../lib/shapes.ts";
 import type { Verdict } from "../lib/summary.ts";
 
 export const ROW_MS = 200;
+/** k6's own report; not there when the run was over at once. */
+export const DASHBOARD = "k6-dashboard.html";
 
 /** What stood between the callers and the bookmakers: ours, none, a plain breaker, or somebody's own. */
 export const SUBJECTS = ["gateway", "none", "opossum"] as const;

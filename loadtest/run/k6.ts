@@ -7,7 +7,13 @@ import { createInterface } from "node:readline";
 import { secondsOf, shapeOf, type ScenarioName, type Shape } from "../lib/shapes.ts";
 import type { Baseline } from "../lib/measure.ts";
 import { verdictsOf, type Summary, type Verdict } from "../lib/summary.ts";
-import type { RunOutcome, RunRecord, StepRecord, Subject } from "./data.ts";
+import {
+  DASHBOARD,
+  type RunOutcome,
+  type RunRecord,
+  type StepRecord,
+  type Subject,
+} from "./data.ts";
 import { ROOT } from "./processes.ts";
 import { reduceSamples } from "./rows.ts";
 import { DEADLINE_MS, HEALTHY, TARGET } from "./world.ts";
@@ -38,8 +44,9 @@ export async function runK6(options: K6Options): Promise<RunRecord> {
   const shape = shapeOf(scenario, options);
   const summaryFile = join(folder, "k6-summary.json");
   const csv = join(folder, "k6.csv");
+  const dashboard = join(folder, DASHBOARD);
   const startMs = Date.now();
-  const exitCode = await run(options, { shape, summaryFile, csv });
+  const exitCode = await run(options, { shape, summaryFile, csv, dashboard });
   const endMs = Date.now();
   const summary = readSummary(summaryFile);
   const reduced = existsSync(csv) ? await reduceSamples(csv) : undefined;
@@ -84,7 +91,12 @@ export function outcomeOf(verdicts: readonly Verdict[], exitCode: number | null)
 
 function run(
   options: K6Options,
-  files: { readonly shape: Shape; readonly summaryFile: string; readonly csv: string },
+  files: {
+    readonly shape: Shape;
+    readonly summaryFile: string;
+    readonly csv: string;
+    readonly dashboard: string;
+  },
 ): Promise<number | null> {
   const { address, scenario, scale, isShort, calmSeconds, measureSeconds, control } = options;
   const variables = {
@@ -117,6 +129,12 @@ function run(
         K6_CSV_TIME_FORMAT: "unix_milli",
         K6_NO_USAGE_REPORT: "true",
         K6_AUTO_EXTENSION_RESOLUTION: "false",
+        K6_WEB_DASHBOARD: "true",
+        K6_WEB_DASHBOARD_EXPORT: files.dashboard,
+        K6_WEB_DASHBOARD_PERIOD: "1s",
+        // Meanwhile k6 serves it as a page, here alone: port -1, which is said to be none, is any on all addresses.
+        K6_WEB_DASHBOARD_HOST: "127.0.0.1",
+        K6_WEB_DASHBOARD_PORT: "0",
       },
       timeout: (SETUP_SECONDS_MAX + secondsOf(files.shape)) * 1000,
     },

@@ -7,7 +7,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { k6 } from "../support/k6.ts";
-import { ROOT, temporaryFolder } from "../support/programs.ts";
+import { canTellListeners, listenersOf, pidsWith } from "../support/listeners.ts";
+import { ROOT, start, temporaryFolder } from "../support/programs.ts";
 import { whyNoTools } from "../tools/available.ts";
 
 const skip =
@@ -15,6 +16,8 @@ const skip =
 
 const SCRIPT = join(ROOT, "loadtest/super-bowl.ts");
 const EXCEPTION = 107;
+/** 127.0.0.1, as Linux writes it on machines of either byte order. */
+const LOOPBACK = /^(?:0100007F|7F000001):/;
 
 interface Site {
   readonly url: string;
@@ -70,3 +73,37 @@ test("a gateway that points elsewhere sends no load there", { skip }, async (t) 
   assert.match(stderr, /gave no good answer; the last was: error status_302/);
   assert.notEqual(code, 0);
 });
+
+const skipListeners =
+  skip !== false ? skip : canTellListeners ? false : "only Linux tells who listens where";
+
+test(
+  "k6's own report is written, and no other machine can read it meanwhile",
+  { skip: skipListeners },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    const script = join(ROOT, "scripts/spike.ts");
+    const args = ["--short", "--against", "http://127.0.0.1:1", "--to", folder];
+    const node = join(ROOT, "node_modules/.bin/node");
+    const program = start([node, script, ...args]);
+    const k6s = new Set<string>();
+    const listeners = new Set<string>();
+
+    let isOver = false;
+    void program.ended.then(() => (isOver = true));
+    while (!isOver) {
+      for (const pid of pidsWith(`SUMMARY=${folder}`)) {
+        k6s.add(pid);
+        for (const address of listenersOf(pid)) listeners.add(address);
+      }
+      await new Promise((done) => setTimeout(done, 50));
+    }
+
+    assert.equal(k6s.size, 1);
+    assert.ok(listeners.size > 0);
+    for (const address of listeners) assert.match(address, LOOPBACK);
+    const page = readFileSync(join(folder, "against/k6-dashboard.html"), "utf8");
+    assert.match(page, /<title>k6 report/);
+    assert.doesNotMatch(page, /(?:src|href)="?(?:https?:)?\/\//);
+  },
+);

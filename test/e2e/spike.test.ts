@@ -48,6 +48,7 @@ test("from 20 to 1,000 requests a second: the gateway is as claimed", { skip }, 
   const { series } = JSON.parse(samples.at(-1) ?? "{}") as Sample;
   assert.ok((series['switchgear_limit_concurrency{bookmaker="draftkings"}'] ?? 0) > 0);
   assert.ok(read("rows.jsonl").split("\n").length > 100);
+  assert.match(read("k6-dashboard.html"), /<title>k6 report/);
   // A machine that cannot send the load when it is due says nothing of the gateway.
   if (code === EXIT_VOID) return t.skip(`the machine was too busy for a verdict:\n${text}`);
   assert.equal(code, 0, text);

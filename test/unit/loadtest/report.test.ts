@@ -5,6 +5,7 @@ import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import {
   latencyOf,
   overloads,
@@ -177,6 +178,20 @@ describe("a run's folder", () => {
     ]);
     assert.deepEqual(seriesOf(run, "switchgear_limit_in_flight"), [[0.2, 12]]);
     assert.deepEqual(seriesOf(run, "switchgear_limit_concurrency"), [[0.2, 24]]);
+  });
+
+  test("links to k6's own report where there is one", () => {
+    const [with_, without] = [write('a "b"#', record()), write("c", record())];
+    writeFileSync(join(with_, "k6-dashboard.html"), "k6's own");
+    const out = join(folder, "out");
+
+    writeReport(out, [with_, without]);
+
+    const page = readFileSync(join(out, "report.html"), "utf8");
+    const hrefs = [...page.matchAll(/<a href="([^"#]+)">k6's own report/g)].map(([, href]) => href);
+    assert.deepEqual(hrefs, ["../a%20%22b%22%23/k6-dashboard.html"]);
+    const linked = new URL(hrefs[0] ?? "", pathToFileURL(join(out, "report.html")));
+    assert.equal(readFileSync(linked, "utf8"), "k6's own");
   });
 
   test("becomes a page that needs nothing else, a picture and a summary", () => {
