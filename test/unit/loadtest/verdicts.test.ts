@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { shapeOf } from "../../../loadtest/lib/shapes.ts";
+import { SCENARIOS, shapeOf, type ScenarioName } from "../../../loadtest/lib/shapes.ts";
 import {
   report,
   verdictsOf,
@@ -15,6 +15,7 @@ import { claimsOf, judgedMetric } from "../../../loadtest/lib/thresholds.ts";
 import { outcomeOf } from "../../../loadtest/run/k6.ts";
 import { reduceSamples } from "../../../loadtest/run/rows.ts";
 import { seriesOf } from "../../../loadtest/run/sampler.ts";
+import { configOf } from "../../../loadtest/run/world.ts";
 import { temporaryFolder } from "../../support/programs.ts";
 
 const shape = shapeOf("spike", { scale: 1, isShort: true });
@@ -149,4 +150,34 @@ test("of the gateway's page those series are kept that a plot needs", () => {
     'circuit_breaker_tripped{bookmaker="dk"}': 1,
     process_cpu_seconds_total: 3.25,
   });
+});
+
+test("of the pages of replicas each series is the sum", () => {
+  const page = 'switchgear_in_flight{bookmaker="dk"} 4\n';
+
+  assert.deepEqual(seriesOf(`${page}\n${page}`), { 'switchgear_in_flight{bookmaker="dk"}': 8 });
+});
+
+const options = { scale: 0.5, sabotage: undefined };
+const bookmakers = { draftkings: "http://127.0.0.1:1", fanduel: "http://127.0.0.1:2" };
+
+test("the gateway is configured with no more than the scenario is about", () => {
+  const lines = (scenario: ScenarioName): string[] =>
+    configOf(bookmakers, { ...options, scenario })
+      .trim()
+      .split("\n");
+  const plain = [
+    "upstreams:",
+    '  draftkings: { url: "http://127.0.0.1:1", deadlineMs: 2000 }',
+    '  fanduel: { url: "http://127.0.0.1:2", deadlineMs: 2000 }',
+  ];
+
+  for (const scenario of SCENARIOS)
+    if (scenario !== "rate" && scenario !== "heavy") assert.deepEqual(lines(scenario), plain);
+  assert.match(lines("rate")[1] ?? "", /rate: \{ perSecond: 25, burst: 25 \} \}$/);
+  assert.equal(lines("rate")[2], plain[2]);
+  assert.equal(lines("heavy")[0], "loadShedding: { mode: max, maxPending: 25 }");
+  const tiny = configOf(bookmakers, { ...options, scale: 0.001, scenario: "heavy" });
+  assert.match(tiny, /maxPending: 1 \}/);
+  assert.match(lines("heavy")[2] ?? "", /deepProbe: \{ path: \/probe, load: 500 \} \} \}$/);
 });
