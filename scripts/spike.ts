@@ -39,10 +39,10 @@ const EXIT_WRONG_USE = 2;
 /** What is without a limiter needs no time to forget what it learnt. */
 const CONTROL_CALM_SECONDS = 8;
 /** So that all of them take six minutes: calm, and each measurement. */
-const HASTE = { calmSeconds: 3, measureSeconds: 1 } as const;
+const HASTE = { calmSeconds: 2, measureSeconds: 0.6 } as const;
 /** Those whose goodput is compared closely with what was measured. */
 const CLOSE: readonly ScenarioName[] = ["spike", "replicas"];
-const CLOSE_MEASURE_SECONDS = 3;
+const CLOSE_MEASURE_SECONDS = 2;
 const PROGRESS_MS = 5000;
 
 function wrongUse(message: string): never {

@@ -64,7 +64,7 @@ export interface ShapeOptions {
   readonly scale: number;
   /** Shorter steps, for a run of less than a minute. */
   readonly isShort: boolean;
-  /** How long the calm before the step lasts, in seconds; undefined is the shape's own. */
+  /** How long the calm before the step lasts, and the rest before that at most, in seconds; undefined is the shape's own. */
   readonly calmSeconds?: number | undefined;
   /** How long each measurement of the setup lasts, in seconds; undefined is the shape's own. */
   readonly measureSeconds?: number | undefined;
@@ -109,7 +109,7 @@ export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
   const calm = calmSeconds ?? (isShort ? 8 : 60);
   const shape: Shape = {
     steps: [
-      { phase: "rest", seconds: isShort ? 4 : 8, perSecond: base },
+      { phase: "rest", seconds: Math.min(calm, isShort ? 4 : 8), perSecond: base },
       { phase: "calm", seconds: calm, perSecond: base },
       ...STORIES[name](base, isShort),
     ],
@@ -147,7 +147,7 @@ function spike(base: number, isShort: boolean): Step[] {
     return [
       { phase: "overload", seconds: 10, perSecond: peak },
       settle,
-      { phase: "after", seconds: 3, perSecond: base },
+      { phase: "after", seconds: 2, perSecond: base },
     ];
   }
   return [
@@ -162,26 +162,26 @@ function spike(base: number, isShort: boolean): Step[] {
 
 /** The bookmaker accepts and never answers, in the midst of as much as it could serve twice over. */
 function hang(base: number, isShort: boolean): Step[] {
-  const seconds = isShort ? 8 : 30;
+  const seconds = isShort ? 7 : 30;
   return [{ phase: "overload", seconds, perSecond: TIMES * base, control: { hang: true } }];
 }
 
 /** All takes twenty times as long, while five times as much is asked for as before. */
 function brownout(base: number, isShort: boolean): Step[] {
-  const seconds = isShort ? 8 : 30;
+  const seconds = isShort ? 7 : 30;
   return [
     { phase: "overload", seconds, perSecond: 5 * base, control: { slowdown: SLOWDOWN } },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, control: { slowdown: 1 } },
-    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
+    { phase: "after", seconds: isShort ? 2 : 15, perSecond: base },
   ];
 }
 
 /** Fifty times as many, and all of them can be served: nothing that should be held back. */
 function growth(base: number, isShort: boolean): Step[] {
   return [
-    { phase: "overload", seconds: isShort ? 8 : 30, perSecond: TIMES * base },
+    { phase: "overload", seconds: isShort ? 7 : 30, perSecond: TIMES * base },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base },
-    { phase: "after", seconds: isShort ? 3 : 5, perSecond: base },
+    { phase: "after", seconds: isShort ? 2 : 5, perSecond: base },
   ];
 }
 
@@ -206,27 +206,27 @@ function flapping(base: number, isShort: boolean): Step[] {
 function slowBody(base: number, isShort: boolean): Step[] {
   const perSecond = Math.round(2.5 * base);
   return [
-    { phase: "overload", seconds: isShort ? 8 : 30, perSecond, control: { slowBody: true } },
+    { phase: "overload", seconds: isShort ? 7 : 30, perSecond, control: { slowBody: true } },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, control: { slowBody: false } },
-    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
+    { phase: "after", seconds: isShort ? 2 : 15, perSecond: base },
   ];
 }
 
 /** Four times the quota. */
 function rate(base: number, isShort: boolean): Step[] {
   return [
-    { phase: "overload", seconds: isShort ? 8 : 30, perSecond: 10 * base, counts: "from" },
+    { phase: "overload", seconds: isShort ? 7 : 30, perSecond: 10 * base, counts: "from" },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, counts: "to" },
-    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
+    { phase: "after", seconds: isShort ? 2 : 15, perSecond: base },
   ];
 }
 
 /** The bookmaker serves all of it, and the gateway has more in hand than it should. */
 function heavy(base: number, isShort: boolean): Step[] {
   return [
-    { phase: "overload", seconds: isShort ? 8 : 30, perSecond: HEAVY_TIMES * base },
+    { phase: "overload", seconds: isShort ? 7 : 30, perSecond: HEAVY_TIMES * base },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base },
-    { phase: "after", seconds: isShort ? 3 : 15, perSecond: base },
+    { phase: "after", seconds: isShort ? 2 : 15, perSecond: base },
   ];
 }
 
