@@ -14,6 +14,7 @@ import {
   type StepRecord,
   type Subject,
 } from "./data.ts";
+import { outcomeOf } from "./outcome.ts";
 import { ROOT } from "./processes.ts";
 import { reduceSamples } from "./rows.ts";
 import { DEADLINE_MS, HEALTHY, TARGET } from "./world.ts";
@@ -65,7 +66,7 @@ export async function runK6(options: K6Options): Promise<RunRecord> {
     baseline: (summary?.setup_data as Baseline | undefined) ?? null,
     steps: shape.steps.map((step, index) => stepRecord(step, reduced?.stepStartMs.get(index))),
     verdicts,
-    outcome: outcomeOf(verdicts, exitCode),
+    outcome: outcomeOf(subject, verdicts, exitCode),
     exitCode,
     startMs,
     endMs,
@@ -79,14 +80,6 @@ function stepRecord(
   startMs: number | undefined,
 ): StepRecord {
   return { phase, ...(startMs === undefined ? {} : { startMs }), seconds, perSecond };
-}
-
-/** k6's codes: 0 all held, 99 a threshold was breached; with any other it could not do its work. */
-export function outcomeOf(verdicts: readonly Verdict[], exitCode: number | null): RunOutcome {
-  if (exitCode !== 0 && exitCode !== 99) return "void";
-  if (verdicts.length === 0 || verdicts.some((one) => one.isAboutTheRun && !one.held))
-    return "void";
-  return exitCode === 0 && verdicts.every(({ held }) => held) ? "held" : "breached";
 }
 
 function run(

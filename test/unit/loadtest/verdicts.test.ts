@@ -12,7 +12,8 @@ import {
   type SummaryMetric,
 } from "../../../loadtest/lib/summary.ts";
 import { claimsOf, judgedMetric } from "../../../loadtest/lib/thresholds.ts";
-import { outcomeOf } from "../../../loadtest/run/k6.ts";
+import type { Subject } from "../../../loadtest/run/data.ts";
+import { outcomeOf } from "../../../loadtest/run/outcome.ts";
 import { reduceSamples } from "../../../loadtest/run/rows.ts";
 import { seriesOf } from "../../../loadtest/run/sampler.ts";
 import { configOf } from "../../../loadtest/run/world.ts";
@@ -36,8 +37,11 @@ function summary(changes: Readonly<Record<string, SummaryMetric | undefined>> = 
   return { metrics: { ...metrics, ...changes } };
 }
 
-const outcome = (changes: Parameters<typeof summary>[0], exitCode: number | null): string =>
-  outcomeOf(verdictsOf(summary(changes), "spike", shape), exitCode);
+const outcome = (
+  changes: Parameters<typeof summary>[0],
+  exitCode: number | null,
+  subject: Subject = "gateway",
+): string => outcomeOf(subject, verdictsOf(summary(changes), "spike", shape), exitCode);
 const breached = (threshold: string, values: Readonly<Record<string, number>>): SummaryMetric => ({
   type: "trend",
   values,
@@ -52,13 +56,37 @@ test("a run in which each claim held has held, one in which one did not is breac
 });
 
 test("nothing can be said of a run whose load was late or left out, or that k6 did not finish", () => {
-  assert.equal(outcome({ generator_lag_ms: breached("p(99)<=10", { "p(99)": 80 }) }, 99), "void");
+  assert.equal(outcome({ generator_lag_ms: breached("p(99)<=100", { "p(99)": 180 }) }, 99), "void");
   assert.equal(
     outcome({ dropped_iterations: { type: "counter", values: { count: 1 } } }, 99),
     "void",
   );
   for (const code of [null, 1, 104, 107, 108]) assert.equal(outcome({}, code), "void");
-  assert.equal(outcomeOf([], 0), "void");
+  assert.equal(outcomeOf("gateway", [], 0), "void");
+});
+
+test("calls that are started a little late make claims harder, and a breach of no worth", () => {
+  const lag = (ms: number): SummaryMetric => ({
+    type: "trend",
+    values: { "p(99)": ms },
+    thresholds: { "p(99)<=100": { ok: true } },
+  });
+  const slow = breached("p(99)<10", { "p(99)": 12 });
+  assert.equal(outcome({ generator_lag_ms: lag(60) }, 0), "held");
+  assert.equal(outcome({ generator_lag_ms: lag(60), refusal_ms: slow }, 99), "void");
+  assert.equal(outcome({ generator_lag_ms: lag(10), refusal_ms: slow }, 99), "breached");
+});
+
+test("without protection calls time out by the hundred, which no lag explains", () => {
+  const lag = breached("p(99)<=100", { "p(99)": 1300 });
+  const timeouts = (count: number): SummaryMetric => breached("count==0", { count });
+  for (const subject of ["none", "opossum"] as const) {
+    const many = { generator_lag_ms: lag, upstream_timeouts: timeouts(100) };
+    assert.equal(outcome(many, 99, subject), "breached");
+    assert.equal(outcome({ ...many, upstream_timeouts: timeouts(99) }, 99, subject), "void");
+    assert.equal(outcome(many, 107, subject), "void");
+  }
+  assert.equal(outcome({ generator_lag_ms: lag, upstream_timeouts: timeouts(100) }, 99), "void");
 });
 
 test("a claim that was judged by too few calls has not held, and the report says by how many", () => {
