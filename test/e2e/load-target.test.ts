@@ -89,9 +89,7 @@ test(
     const k6s = new Set<string>();
     const listeners = new Set<string>();
 
-    let isOver = false;
-    void program.ended.then(() => (isOver = true));
-    while (!isOver) {
+    while (program.child.exitCode === null && program.child.signalCode === null) {
       for (const pid of pidsWith(`SUMMARY=${folder}`)) {
         k6s.add(pid);
         for (const address of listenersOf(pid)) listeners.add(address);
@@ -99,7 +97,8 @@ test(
       await new Promise((done) => setTimeout(done, 50));
     }
 
-    assert.equal(k6s.size, 1);
+    const { stderr } = await program.ended;
+    assert.equal(k6s.size, 1, stderr);
     assert.ok(listeners.size > 0);
     for (const address of listeners) assert.match(address, LOOPBACK);
     const page = readFileSync(join(folder, "against/k6-dashboard.html"), "utf8");

@@ -19,6 +19,8 @@ test("has the form that the operator knows, and refers to what is there", () => 
   const { script, runner } = testRun.spec;
   assert.equal(script.configMap.name, configMap.metadata.name);
   assert.ok(script.configMap.file in configMap.data);
+  // Prettier leaves them as they are.
+  assert.deepEqual(Object.fromEntries(flatFiles()), configMap.data);
   assert.deepEqual(
     runner.volumeMounts.map(({ name }) => name),
     runner.volumes.map(({ name }) => name),
