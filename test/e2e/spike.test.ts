@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import type { Verdict } from "../../loadtest/lib/summary.ts";
-import type { RunRecord, Sample } from "../../loadtest/run/data.ts";
+import { SUBJECTS, type RunRecord, type Sample } from "../../loadtest/run/data.ts";
 import { runK6 } from "../../loadtest/run/k6.ts";
 import { createWorld } from "../../loadtest/run/world.ts";
 import { ROOT, temporaryFolder } from "../support/programs.ts";
@@ -51,7 +51,18 @@ function verdict({ verdicts }: RunRecord, name: string): Verdict {
   return found;
 }
 
-/** The claims that hold however late calls are started, or the gateway gets to run. */
+/** A quarter of the load, briefly: what a busy machine can still follow. */
+async function briefly(t: TestContext, subject: (typeof SUBJECTS)[number]): Promise<RunRecord> {
+  const folder = temporaryFolder(t);
+  const common = { subject, scenario: "spike", scale: 0.25, folder } as const;
+  const world = await createWorld({ ...common, runtime });
+  t.after(world.stop);
+  const own = subject === "gateway" ? runtime : null;
+  const sizes = { isShort: true, isBrief: true, runtime: own, k6: toolPath("k6") } as const;
+  return runK6({ ...common, ...sizes, address: world.address, control: undefined });
+}
+
+/** The claims that hold though calls are started some hundred milliseconds late, or the gateway gets to run so late. */
 function assertEssential(record: RunRecord, text: string): void {
   for (const name of ["dropped_iterations", "upstream_timeouts", "upstream_errors"])
     assert.ok(verdict(record, name).held, `${name}\n${text}`);
@@ -63,49 +74,47 @@ function assertEssential(record: RunRecord, text: string): void {
   }
 }
 
-test("from 20 to 1,000 requests a second: the gateway is as claimed", { skip }, async (t) => {
-  const folder = temporaryFolder(t);
-  const options = ["--short", "--scenario", "spike", "--subject", "gateway"];
+test(
+  "fifty times as many requests from one moment to the next: the gateway is as claimed",
+  { skip },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    const options = ["--short", "--scenario", "spike", "--subject", "gateway", "--scale", "0.5"];
 
-  const { code, text } = await spike(...options, "--runtime", runtime, "--to", folder);
+    const { code, text } = await spike(...options, "--runtime", runtime, "--to", folder);
 
-  const read = (name: string): string => readFileSync(join(folder, "spike/gateway", name), "utf8");
-  const record = JSON.parse(read("run.json")) as RunRecord;
-  assert.equal(record.runtime, runtime);
-  assert.ok((record.baseline?.capacity ?? 0) > 0, text);
-  const samples = read("samples.jsonl").trim().split("\n");
-  const { series } = JSON.parse(samples.at(-1) ?? "{}") as Sample;
-  assert.ok((series['switchgear_limit_concurrency{bookmaker="draftkings"}'] ?? 0) > 0);
-  assert.ok(read("rows.jsonl").split("\n").length > 100);
-  assert.match(read("k6-dashboard.html"), /<title>k6 report/);
-  assert.match(readFileSync(join(folder, "report/report.html"), "utf8"), /<h2>spike<\/h2>/);
-  const isDelivered = record.verdicts.every(({ isAboutTheRun, held }) => held || !isAboutTheRun);
-  if (isDelivered) assertEssential(record, text);
-  assert.ok(verdict(record, "refusal_ms").judged > 100, text);
-  // The other claims are judged where the machine could send the load when it was due.
-  if (record.outcome === "void") {
-    assert.ok((verdict(record, "generator_lag_ms").value ?? 0) > FINE_LAG_MS, text);
-    assert.equal(code, EXIT_VOID, text);
-    t.diagnostic(`the machine was too busy for a verdict, the essential claims held:\n${text}`);
-    return;
-  }
-  assert.equal(code, 0, text);
-  assert.equal(record.outcome, "held");
-  assert.ok(record.verdicts.length > 10 && record.verdicts.every(({ held }) => held));
-});
+    const read = (name: string): string =>
+      readFileSync(join(folder, "spike/gateway", name), "utf8");
+    const record = JSON.parse(read("run.json")) as RunRecord;
+    assert.equal(record.runtime, runtime);
+    assert.ok((record.baseline?.capacity ?? 0) > 0, text);
+    const samples = read("samples.jsonl").trim().split("\n");
+    const { series } = JSON.parse(samples.at(-1) ?? "{}") as Sample;
+    assert.ok((series['switchgear_limit_concurrency{bookmaker="draftkings"}'] ?? 0) > 0);
+    assert.ok(read("rows.jsonl").split("\n").length > 100);
+    assert.match(read("k6-dashboard.html"), /<title>k6 report/);
+    assert.match(readFileSync(join(folder, "report/report.html"), "utf8"), /<h2>spike<\/h2>/);
+    // Where the machine could not send the load when it was due, the essence is claimed of a load that it can.
+    if (record.outcome === "void") {
+      const isWhole = record.verdicts.every(({ isAboutTheRun, held }) => held || !isAboutTheRun);
+      const lagMs = verdict(record, "generator_lag_ms").value ?? 0;
+      assert.ok(!isWhole || lagMs > FINE_LAG_MS, text);
+      assert.equal(code, EXIT_VOID, text);
+      t.diagnostic(`the machine was too busy for a verdict on all claims:\n${text}`);
+      assertEssential(await briefly(t, "gateway"), text);
+      return;
+    }
+    assert.equal(code, 0, text);
+    assert.equal(record.outcome, "held");
+    assert.ok(record.verdicts.length > 10 && record.verdicts.every(({ held }) => held));
+  },
+);
 
 // The same programs whatever runs the test.
 const skipControls = skip || (runtime === "bun" && "Node runs it");
 for (const subject of ["none", "opossum"] as const) {
   test(`the same load breaks the claims on ${subject}`, { skip: skipControls }, async (t) => {
-    const folder = temporaryFolder(t);
-    const common = { subject, scenario: "spike", scale: 0.25, folder } as const;
-    const sizes = { isShort: true, isBrief: true, runtime: null, k6: toolPath("k6") } as const;
-    const world = await createWorld({ ...common, runtime: "node" });
-    t.after(world.stop);
-    const { address } = world;
-
-    const record = await runK6({ ...common, ...sizes, address, control: undefined });
+    const record = await briefly(t, subject);
 
     const breached = ["upstream_timeouts", "goodput_of_capacity", "admitted_ms_of_deadline"];
     for (const name of [...breached, "top_tier_served"]) {
