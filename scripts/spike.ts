@@ -41,7 +41,7 @@ const CONTROL_CALM_SECONDS = 8;
 /** So that all of them take six minutes: calm, and each measurement. */
 const HASTE = { calmSeconds: 2, measureSeconds: 0.6 } as const;
 /** Those whose goodput is compared closely with what was measured. */
-const CLOSE: readonly ScenarioName[] = ["spike", "replicas"];
+const CLOSE: ReadonlySet<ScenarioName> = new Set(["spike", "replicas"]);
 const CLOSE_MEASURE_SECONDS = 2;
 const PROGRESS_MS = 5000;
 
@@ -103,21 +103,17 @@ function runsOf(
   const subjects = scenario === "spike" ? SUBJECTS : (["gateway"] as const);
   return (chosen === undefined ? subjects : [chosen]).map((subject) => {
     const isControl = subject === "none" || subject === "opossum";
-    return {
-      subject,
-      scenario,
-      ...sizes,
-      ...(isControl ? { calmSeconds: CONTROL_CALM_SECONDS } : {}),
-    };
+    const calmSeconds = isControl ? CONTROL_CALM_SECONDS : undefined;
+    return Object.assign({ subject, scenario, calmSeconds }, sizes);
   });
 }
 
 function everyRun(scale: number): Planned[] {
   return SCENARIOS.flatMap((scenario) =>
     runsOf(scenario, undefined, { scale, isShort: true }).map((run) => {
-      if (!CLOSE.includes(scenario)) return { ...run, ...HASTE };
-      const measureSeconds = CLOSE_MEASURE_SECONDS;
-      return run.subject === "gateway" ? { ...run, measureSeconds } : { ...run, ...HASTE };
+      const isClose = CLOSE.has(scenario) && run.subject === "gateway";
+      const haste = isClose ? { measureSeconds: CLOSE_MEASURE_SECONDS } : HASTE;
+      return Object.assign({}, run, haste);
     }),
   );
 }

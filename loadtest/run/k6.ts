@@ -6,14 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { secondsOf, shapeOf, type ScenarioName, type Shape } from "../lib/shapes.ts";
 import type { Baseline } from "../lib/measure.ts";
-import { verdictsOf, type Summary, type Verdict } from "../lib/summary.ts";
-import {
-  DASHBOARD,
-  type RunOutcome,
-  type RunRecord,
-  type StepRecord,
-  type Subject,
-} from "./data.ts";
+import { verdictsOf, type Summary } from "../lib/summary.ts";
+import { DASHBOARD, type RunRecord, type StepRecord, type Subject } from "./data.ts";
 import { outcomeOf } from "./outcome.ts";
 import { ROOT } from "./processes.ts";
 import { reduceSamples } from "./rows.ts";

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { Verdict } from "../../loadtest/lib/summary.ts";
-import { SUBJECTS, type RunRecord, type Sample } from "../../loadtest/run/data.ts";
+import type { RunRecord, Sample, Subject } from "../../loadtest/run/data.ts";
 import { runK6 } from "../../loadtest/run/k6.ts";
 import { createWorld } from "../../loadtest/run/world.ts";
 import { ROOT, temporaryFolder } from "../support/programs.ts";
@@ -52,11 +52,11 @@ function verdict({ verdicts }: RunRecord, name: string): Verdict {
 }
 
 /** A quarter of the load, briefly: what a busy machine can still follow. */
-async function briefly(t: TestContext, subject: (typeof SUBJECTS)[number]): Promise<RunRecord> {
+async function briefly(t: TestContext, subject: Exclude<Subject, "against">): Promise<RunRecord> {
   const folder = temporaryFolder(t);
   const common = { subject, scenario: "spike", scale: 0.25, folder } as const;
   const world = await createWorld({ ...common, runtime });
-  t.after(world.stop);
+  t.after(() => world.stop());
   const own = subject === "gateway" ? runtime : null;
   const sizes = { isShort: true, isBrief: true, runtime: own, k6: toolPath("k6") } as const;
   return runK6({ ...common, ...sizes, address: world.address, control: undefined });

@@ -207,8 +207,8 @@ test("a brief form has all of the steps, none longer than in the short one, and 
     const brief = shapeOf(name, { scale: 1, isShort: true, isBrief: true });
     const { steps } = short(name);
     assert.deepEqual(
-      brief.steps.map(({ seconds: _, ...step }) => step),
-      steps.map(({ seconds: _, ...step }) => step),
+      brief.steps.map((step) => ({ ...step, seconds: 0 })),
+      steps.map((step) => ({ ...step, seconds: 0 })),
     );
     assert.ok(brief.steps.every(({ seconds }, index) => seconds <= (steps[index]?.seconds ?? 0)));
     assert.ok(secondsOf(brief) <= 11 && brief.measureSeconds < 1, name);
