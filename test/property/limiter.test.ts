@@ -115,7 +115,7 @@ test("permits neither leak nor come back twice, and no tier takes what is kept f
           for (const tier of tiers) {
             const mine = [...held.values()].filter((holder) => holder.tier === tier).length;
             assert.ok(limiter.inFlightOf(tier) >= mine);
-            assert.ok(limiter.reserveOf(tier) <= limit);
+            assert.ok(limiter.reserveOf(tier, nowMs) <= limit);
           }
           assert.ok(Number.isInteger(limit) && limit >= policy.min && limit <= policy.max);
           for (const fact of [limiter.baseMs, limiter.latencyMs, limiter.retryAfterMs()]) {

@@ -98,7 +98,7 @@ export class LimitLedger {
       const boundMs = guard.deadlineMs ?? UNHEARD_MS_MAX;
       this.#unheardMs = this.#unheardMs.filter((leftMs) => nowMs < leftMs + boundMs);
       if (held === undefined) this.#checkRefusal(tier);
-      else this.#checkReserves(tier);
+      else this.#checkReserves(tier, nowMs);
       return held;
     };
   }
@@ -114,11 +114,11 @@ export class LimitLedger {
   }
 
   /** With this call let in, what is kept for the tiers above must still be there. */
-  #checkReserves(tier: Tier): void {
+  #checkReserves(tier: Tier, nowMs: number): void {
     const { limiter } = this.guard;
     let kept = 0;
     for (let higher = 0; higher < tier; higher += 1) {
-      const reserve = limiter.reserveOf(higher as Tier);
+      const reserve = limiter.reserveOf(higher as Tier, nowMs);
       kept += Math.max(0, reserve - limiter.inFlightOf(higher as Tier));
     }
     // Permits are whole: the last one may reach less than one into what is kept.

@@ -51,6 +51,18 @@ export class Demand {
     return this.#reserves[tier] ?? 0;
   }
 
+  /**
+   * The same, but no more than it can need by what has arrived since the last measurement: of arrivals in no order
+   * that were n there can hardly have been due more than n + 2·√n + 3. What is known is slow to fall.
+   */
+  reserveNow(tier: number, latencyMs: number, nowMs: number): number {
+    const elapsed = nowMs - this.#sinceMs;
+    if (!(elapsed > 0)) return this.reserve(tier);
+    const arrivals = this.#arrivals[tier] ?? 0;
+    const most = (arrivals + 2 * Math.sqrt(arrivals) + 3) / elapsed;
+    return Math.min(this.reserve(tier), most * latencyMs);
+  }
+
   /** Takes what arrived since the last time. `latencyMs`: how long a call lasts at present. */
   measure(nowMs: number, latencyMs: number, limit: number): void {
     const elapsed = nowMs - this.#sinceMs;

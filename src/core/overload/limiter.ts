@@ -117,8 +117,8 @@ export class Limiter {
   }
 
   /** Permits kept for a tier from the less critical ones, those it holds included. */
-  reserveOf(tier: Tier): number {
-    return this.#demand.reserve(tier);
+  reserveOf(tier: Tier, nowMs: number): number {
+    return this.#demand.reserveNow(tier, this.#heldMs(nowMs), nowMs);
   }
 
   /** Calls of a tier that arrive in a second, refused ones included; quick to rise, slow to fall. */
@@ -169,22 +169,38 @@ export class Limiter {
 
   /** Apart from `admit`, whose usual case is thereby small enough to become part of its caller's code. */
   #weigh(tier: Tier, nowMs: number): Verdict {
-    const permits = this.#permits;
-    const { inFlight } = permits;
+    const { inFlight } = this.#permits;
     if (inFlight >= this.#value || (this.#spacing.isOn && this.#isEarly(tier, nowMs))) {
       this.#window.refusals += 1;
       return REFUSED_LIMIT;
     }
-    let needed = inFlight;
-    for (let higher = this.#demand.firstReserved; higher < tier; higher += 1) {
-      const short = this.#demand.reserve(higher) - permits.inFlightOf(higher);
-      if (short > 0) needed += short;
-    }
-    if (needed >= this.#value) {
+    if (this.#needed(tier) >= this.#value && this.#neededNow(tier, nowMs) >= this.#value) {
       this.#window.refusals += 1;
       return REFUSED_PRIORITY;
     }
     return this.#take(tier, nowMs);
+  }
+
+  /** What is in flight, and what is kept for the tiers above `tier`. */
+  #needed(tier: Tier): number {
+    const permits = this.#permits;
+    let needed = permits.inFlight;
+    for (let higher = this.#demand.firstReserved; higher < tier; higher += 1) {
+      const short = this.#demand.reserve(higher) - permits.inFlightOf(higher);
+      if (short > 0) needed += short;
+    }
+    return needed;
+  }
+
+  /** The same, less what was asked for before and is not any more: a spike that is over keeps nobody out. */
+  #neededNow(tier: Tier, nowMs: number): number {
+    const permits = this.#permits;
+    let needed = permits.inFlight;
+    for (let higher = this.#demand.firstReserved; higher < tier; higher += 1) {
+      const short = this.reserveOf(higher as Tier, nowMs) - permits.inFlightOf(higher);
+      if (short > 0) needed += short;
+    }
+    return needed;
   }
 
   /** The call that was just refused waits, and asks again: it is one call, however often it asks. */

@@ -135,6 +135,11 @@ export class LimitGuard {
     return undefined;
   }
 
+  /** Permits kept for a tier from the less critical ones, as of now. */
+  reserveOf(tier: Tier): number {
+    return this.#limiter.reserveOf(tier, this.#clock.monotonic());
+  }
+
   /** When a refused caller may come back, milliseconds; an estimate. */
   get retryAfterMs(): number {
     return this.#limiter.retryAfterMs();

@@ -55,7 +55,7 @@ export function limitStatus(guard: LimitGuard): LimitStatus {
       refused: { ...refused },
       wouldRefuse,
       inFlight: limiter.inFlightOf(tier),
-      reserved: Math.ceil(limiter.reserveOf(tier)),
+      reserved: Math.ceil(guard.reserveOf(tier)),
     };
   };
   const tiers = Object.fromEntries(

@@ -53,7 +53,7 @@ function limited(policy: LimitPolicy, { startMs, deadlineMs, decided }: GuardSet
   const hold = (tier: Tier, leftMs: number): number => {
     const held = guard.hold(tier, nowMs, leftMs);
     if (held === undefined) return TURNED_AWAY;
-    checkReserves(limiter, tier);
+    checkReserves(limiter, tier, nowMs);
     return permits.push(held) - 1;
   };
   /** True when that decided it. */
@@ -112,10 +112,10 @@ function limited(policy: LimitPolicy, { startMs, deadlineMs, decided }: GuardSet
 }
 
 /** With the call of this tier let in, what is kept for the tiers above must still be there. */
-function checkReserves(limiter: Readonly<Limiter>, tier: number): void {
+function checkReserves(limiter: Readonly<Limiter>, tier: number, nowMs: number): void {
   let kept = 0;
   for (let higher = 0; higher < tier; higher += 1) {
-    const reserve = limiter.reserveOf(higher as Tier);
+    const reserve = limiter.reserveOf(higher as Tier, nowMs);
     kept += Math.max(0, reserve - limiter.inFlightOf(higher as Tier));
   }
   // Permits are whole, so the last of them may reach less than one into the reserve.

@@ -135,7 +135,7 @@ test("keeps for the higher tiers what they are found to need", () => {
   const rig = fixedRig(20);
   // Ten of the top tier at once, for two seconds.
   rig.run(10, 50, 2000, 0);
-  const reserve = rig.limiter.reserveOf(0);
+  const reserve = rig.limiter.reserveOf(0, rig.nowMs);
   assert.ok(reserve > 10 && reserve < 20, `${reserve}`);
   assert.ok(rig.limiter.demandPerSecond(0) > 150);
 
@@ -154,7 +154,7 @@ test("keeps for the higher tiers what they are found to need", () => {
 test("a tier is not kept from by what tiers below it want", () => {
   const rig = fixedRig(20);
   rig.run(10, 50, 2000, 3);
-  assert.ok(rig.limiter.reserveOf(3) > 10);
+  assert.ok(rig.limiter.reserveOf(3, rig.nowMs) > 10);
   rig.admitAll(20, 2);
 });
 
