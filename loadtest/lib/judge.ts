@@ -40,6 +40,8 @@ export interface Judge {
   judge(call: Call, baseline: Baseline): void;
 }
 
+/** Steps are not told apart more finely than this. */
+const EDGE_MS = 100;
 /** What was let in before a hang was noticed has timed out by a deadline and this. */
 const HANG_MARGIN_MS = 1000;
 
@@ -76,7 +78,8 @@ export function createJudge(scenario: ScenarioName, shape: Shape, scale: number)
       const isRefused = outcome === "refused";
       callMs.add(ms, { bookmaker, tier, outcome, reason });
       count(call, "generator_lag_ms", lagMs);
-      count(call, "refused_before_the_step", 1 - isOk);
+      // Those that end with the step are refused by what comes with the next one.
+      if (sinceStepMs <= call.stepMs - EDGE_MS) count(call, "refused_before_the_step", 1 - isOk);
       count(call, "upstream_timeouts", outcome === "timeout" ? 1 : 0);
       count(call, "upstream_errors", outcome === "error" ? 1 : 0);
       count(call, "reached_the_hung", isRefused ? 0 : 1);
@@ -93,7 +96,8 @@ export function createJudge(scenario: ScenarioName, shape: Shape, scale: number)
         count(call, "refusal_ms", ms);
         count(call, "refusal_of_hung_ms", ms);
         count(call, "refusal_once_tripped_ms", ms);
-        count(call, "told_when", status === 429 && retryAfterSeconds >= 1 ? 1 : 0);
+        if (reason === "rate_limited")
+          count(call, "told_when", status === 429 && retryAfterSeconds >= 1 ? 1 : 0);
         count(call, "first_shed_ms", sinceStepMs);
       } else count(call, "admitted_ms_of_deadline", ms / baseline.deadlineMs);
       if (isOk === 1 && sinceStepMs <= call.stepMs) {

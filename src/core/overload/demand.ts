@@ -51,15 +51,11 @@ export class Demand {
     return this.#reserves[tier] ?? 0;
   }
 
-  /**
-   * The same, but no more than it can need by what has arrived since the last measurement: of arrivals in no order
-   * that were n there can hardly have been due more than n + 2·√n + 3. What is known is slow to fall.
-   */
+  /** The same, but no more than it can need by what has arrived since the last measurement. */
   reserveNow(tier: number, latencyMs: number, nowMs: number): number {
     const elapsed = nowMs - this.#sinceMs;
     if (!(elapsed > 0)) return this.reserve(tier);
-    const arrivals = this.#arrivals[tier] ?? 0;
-    const most = (arrivals + 2 * Math.sqrt(arrivals) + 3) / elapsed;
+    const most = mostDue(this.#arrivals[tier] ?? 0) / elapsed;
     return Math.min(this.reserve(tier), most * latencyMs);
   }
 
@@ -74,7 +70,7 @@ export class Demand {
       const measured = (this.#arrivals[tier] ?? 0) / elapsed;
       const known = this.#rates[tier] ?? 0;
       const rate = known + (measured > known ? attack : decay) * (measured - known);
-      this.#rates[tier] = rate;
+      this.#rates[tier] = Math.min(rate, mostDue(this.#arrivals[tier] ?? 0) / elapsed);
       this.#arrivals[tier] = 0;
     }
     this.apportion(latencyMs, limit);
@@ -91,4 +87,12 @@ export class Demand {
       if (reserve > 0) this.firstReserved = tier;
     }
   }
+}
+
+/**
+ * Of arrivals in no order, how many there can have been due where so many came: three deviations of
+ * Poisson's distribution, and four where none came. What is known falls slowly, but never stands above it.
+ */
+function mostDue(arrivals: number): number {
+  return arrivals + 3 * Math.sqrt(arrivals) + 4;
 }

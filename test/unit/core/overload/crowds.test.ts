@@ -255,3 +255,32 @@ describe("an upstream whose work takes most of the deadline", () => {
     assert.ok(Math.abs(limiter.baseMs - 1200) < 120, `${limiter.baseMs}`);
   });
 });
+
+describe("a spike that is over", () => {
+  const spike: Crowd = { perSecond: 400, tier: 0, untilMs: 3000 };
+
+  test("keeps nobody out", () => {
+    const { of } = play({
+      policy: fixedLimit(40),
+      deadlineMs: 2000,
+      serviceMs: 500,
+      seconds: 10,
+      crowds: { spike, after: { perSecond: 10, tier: 3, fromMs: 4000 } },
+    });
+    assert.ok((of["spike"]?.refused ?? 0) > 500);
+    // The first one finds what was known when nobody had called for a second.
+    assert.ok((of["after"]?.refused ?? 60) <= 1);
+  });
+
+  test("has room kept for as long as it goes on", () => {
+    const { of } = play({
+      policy: fixedLimit(40),
+      deadlineMs: 2000,
+      serviceMs: 80,
+      seconds: 3,
+      crowds: { spike, beside: { perSecond: 400, tier: 3, fromMs: 1000 } },
+    });
+    assert.equal(of["spike"]?.refused, 0);
+    assert.ok((of["beside"]?.refused ?? 0) > 600);
+  });
+});
