@@ -168,7 +168,7 @@ function hang(base: number, isShort: boolean): Step[] {
 
 /** All takes twenty times as long, while five times as much is asked for as before. */
 function brownout(base: number, isShort: boolean): Step[] {
-  const seconds = isShort ? 7 : 30;
+  const seconds = isShort ? 14 : 30;
   return [
     { phase: "overload", seconds, perSecond: 5 * base, control: { slowdown: SLOWDOWN } },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base, control: { slowdown: 1 } },

@@ -146,7 +146,8 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
 /** 429 and not 503: the quota is used up, and nothing is wrong. */
 function rateProblem({ upstream }: Destination, refused: Refused, who: string): Problem {
   const { retryAfterMs } = refused;
-  const retryAfter = wholeSeconds(retryAfterMs);
+  // Not 0, though the next call may go at once by now: whoever comes back at once comes too often.
+  const retryAfter = wholeSeconds(Math.max(1, retryAfterMs ?? 0));
   return {
     status: 429,
     reason: "rate_limited",

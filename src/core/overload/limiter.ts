@@ -82,6 +82,8 @@ export class Limiter {
   #progressMs: number;
   #isHung = false;
   #isFrozen = false;
+  /** Whether the limit was needed in the last window that was judged. */
+  #wasFull = false;
 
   constructor(limit: Limit, ports: LimiterPorts) {
     const { nowMs } = ports;
@@ -118,6 +120,7 @@ export class Limiter {
 
   /** Permits kept for a tier from the less critical ones, those it holds included. */
   reserveOf(tier: Tier, nowMs: number): number {
+    if (!this.#isScarce) return 0;
     return this.#demand.reserveNow(tier, this.#heldMs(nowMs), nowMs);
   }
 
@@ -380,6 +383,11 @@ export class Limiter {
     this.#begin(nowMs);
   }
 
+  /** A limit that nobody has run into is no scarce room, where it grows as it is used. */
+  get #isScarce(): boolean {
+    return this.#limit.kind === "fixed" || this.#wasFull || this.#window.refusals > 0;
+  }
+
   #evaluate(nowMs: number): void {
     this.#permits.expire(nowMs);
     if (nowMs >= this.#windowDueMs) {
@@ -404,6 +412,7 @@ export class Limiter {
     // Nobody called for long: what was in flight when the window began is a memory.
     if (lengths >= LENGTHS_IDLE) window.peak = this.#permits.inFlight;
     const isFull = window.refusals > 0 || window.peak >= FULL_SHARE * this.#value;
+    this.#wasFull = isFull;
     // While calls are spaced out, the limit is not what they need.
     if (!this.#spacing.isOn) this.#limit.onWindow(window, isFull && lengths < LENGTHS_IDLE, nowMs);
     this.#begin(nowMs);

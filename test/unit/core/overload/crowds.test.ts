@@ -284,3 +284,22 @@ describe("a spike that is over", () => {
     assert.ok((of["beside"]?.refused ?? 0) > 600);
   });
 });
+
+describe("an upstream with room for all of them", () => {
+  test("turns away none of the least critical, however much the others ask for", () => {
+    // The least critical ones come twelve at once.
+    const least = Array.from({ length: 12 }, (_, n) => [`least ${n}`, { perSecond: 4, tier: 3 }]);
+    const { of } = play({
+      deadlineMs: 2000,
+      serviceMs: 80,
+      seconds: 20,
+      crowds: {
+        top: { perSecond: 30, tier: 0 },
+        next: { perSecond: 60, tier: 1 },
+        ...(Object.fromEntries(least) as Record<string, Crowd>),
+      },
+    });
+    const refused = Object.values(of).reduce((sum, came) => sum + came.refused, 0);
+    assert.equal(refused, 0);
+  });
+});
