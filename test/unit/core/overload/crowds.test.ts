@@ -9,7 +9,13 @@ import {
   fixedLimit,
   type LimitPolicy,
 } from "../../../../src/core/overload/limit-policy.ts";
-import { ENDED_IGNORED, ENDED_OK, type Limiter } from "../../../../src/core/overload/limiter.ts";
+import {
+  ENDED_IGNORED,
+  ENDED_OK,
+  REFUSED_LIMIT,
+  REFUSED_PRIORITY,
+  type Limiter,
+} from "../../../../src/core/overload/limiter.ts";
 import { adaptiveRig, fixedRig } from "./limiter-rig.ts";
 
 /** Callers who come at an even pace. */
@@ -285,21 +291,17 @@ describe("a spike that is over", () => {
   });
 });
 
-describe("an upstream with room for all of them", () => {
-  test("turns away none of the least critical, however much the others ask for", () => {
-    // The least critical ones come twelve at once.
-    const least = Array.from({ length: 12 }, (_, n) => [`least ${n}`, { perSecond: 4, tier: 3 }]);
-    const { of } = play({
-      deadlineMs: 2000,
-      serviceMs: 80,
-      seconds: 20,
-      crowds: {
-        top: { perSecond: 30, tier: 0 },
-        next: { perSecond: 60, tier: 1 },
-        ...(Object.fromEntries(least) as Record<string, Crowd>),
-      },
-    });
-    const refused = Object.values(of).reduce((sum, came) => sum + came.refused, 0);
-    assert.equal(refused, 0);
-  });
+test("of a limit that nobody has run into all is there for everybody, and room is kept from then on", () => {
+  const rig = adaptiveRig(2000);
+  rig.run(6, 80, 4000, 0);
+  const permits: number[] = [];
+  let verdict = rig.admit(3);
+  while (verdict >= 0) {
+    permits.push(verdict);
+    verdict = rig.admit(3);
+  }
+  assert.deepEqual([verdict, permits.length], [REFUSED_LIMIT, rig.limiter.limit]);
+  rig.settleAll(permits.slice(0, 2));
+  assert.equal(rig.admit(3), REFUSED_PRIORITY);
+  assert.ok(rig.admit(0) >= 0);
 });
