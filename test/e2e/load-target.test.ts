@@ -101,7 +101,7 @@ test(
     assert.equal(k6s.size, 1, stderr);
     assert.ok(listeners.size > 0);
     for (const address of listeners) assert.match(address, LOOPBACK);
-    const page = readFileSync(join(folder, "against/k6-dashboard.html"), "utf8");
+    const page = readFileSync(join(folder, "spike/against/k6-dashboard.html"), "utf8");
     assert.match(page, /<title>k6 report/);
     assert.doesNotMatch(page, /(?:src|href)="?(?:https?:)?\/\//);
   },
