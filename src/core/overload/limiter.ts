@@ -422,9 +422,10 @@ export class Limiter {
   #watch(nowMs: number): void {
     const { deadlineMs } = this.#ports;
     if (deadlineMs === undefined || this.#isHung) return;
-    // Of calls that nobody waits for nothing may be heard at all: that is no silence.
+    // Of calls that were left nothing may be heard at all: that is no silence, unless several were waited for to the end.
     const { inFlight, abandoned } = this.#permits;
-    if (inFlight - abandoned < Math.min(TRIALS, this.#value)) return;
+    const isAwaited = inFlight - abandoned >= Math.min(TRIALS, this.#value);
+    if (!isAwaited && this.#window.timeouts < TIMEOUTS) return;
     const { gapMs, latencyMs } = this.#pace;
     const usualMs = Math.max(HUNG_GAPS * gapMs, HUNG_LATENCIES * latencyMs);
     const share = latencyMs === 0 ? HUNG_SHARE_UNKNOWN : HUNG_SHARE;

@@ -12,6 +12,7 @@ import {
 import {
   ENDED_IGNORED,
   ENDED_OK,
+  ENDED_TIMEOUT,
   REFUSED_LIMIT,
   REFUSED_PRIORITY,
   type Limiter,
@@ -141,6 +142,16 @@ describe("callers who leave", () => {
     assert.equal(rig.limiter.isHung, false);
     // But these three are waited for.
     rig.wait(900);
+    rig.admit();
+    assert.equal(rig.limiter.isHung, true);
+  });
+
+  test("are others than those who waited for all of their deadline, all at once", () => {
+    const rig = adaptiveRig(1000);
+    const permits = rig.admitAll(10);
+    rig.wait(1000);
+    for (const permit of permits) rig.limiter.leave(permit, ENDED_TIMEOUT, rig.nowMs);
+    rig.wait(50);
     rig.admit();
     assert.equal(rig.limiter.isHung, true);
   });
