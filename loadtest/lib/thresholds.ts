@@ -53,7 +53,7 @@ export const CLAIMS = {
     threshold: "count==0",
     who: ["target"],
     phases: ["calm"],
-    leastShare: 0.9,
+    leastShare: 0.8,
     scenarios: SCENARIOS,
     says: "calls refused, late or failed before the step",
   },
