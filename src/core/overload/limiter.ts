@@ -64,7 +64,7 @@ const QUEUE_MS_MAX = 100;
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 30_000;
 /** Fewer in flight than this are always let in by the deadline test, or nothing would renew it. */
-const TRIALS = 2;
+export const TRIALS = 2;
 
 export class Limiter {
   readonly #limit: Limit;

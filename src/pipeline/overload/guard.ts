@@ -14,6 +14,7 @@ import {
   ENDED_TIMEOUT,
   REFUSED_DEADLINE,
   REFUSED_PRIORITY,
+  TRIALS,
   type Ending,
   type Limiter,
 } from "../../core/overload/limiter.ts";
@@ -60,9 +61,6 @@ type Whereabouts = 0 | 1 | 2 | 3 | 4 | 5;
 
 /** Tells the limiter that the upstream is alive, and nothing of how fast it is. */
 const ALIVE = ENDED_FAILED;
-
-/** Fewer calls that an upstream owes an answer are no hang, however long they take: as the limiter has it. */
-const OWED_MIN = 2;
 
 /** Refusals between two looks at the clock, at most. */
 const UNTIMED_MAX = 15;
@@ -221,7 +219,7 @@ export class LimitGuard {
     const unowed = this.#unowed;
     if (unowed === undefined) return;
     const limiter = this.#limiter;
-    if (limiter.isHung || limiter.inFlight - unowed.size >= OWED_MIN) return;
+    if (limiter.isHung || limiter.inFlight - unowed.size >= TRIALS) return;
     for (const held of unowed) {
       held.renew(nowMs, ALIVE);
       return;
