@@ -17,7 +17,7 @@ import {
 } from "../loadtest/lib/shapes.ts";
 import { nameOf } from "../loadtest/report/verdict.ts";
 import { writeReport } from "../loadtest/report/write.ts";
-import { SUBJECTS, type RunRecord, type Subject } from "../loadtest/run/data.ts";
+import { isControl, SUBJECTS, type RunRecord, type Subject } from "../loadtest/run/data.ts";
 import { runK6, type K6Options } from "../loadtest/run/k6.ts";
 import { startSampler, type Sampler } from "../loadtest/run/sampler.ts";
 import { createWorld, TARGET } from "../loadtest/run/world.ts";
@@ -102,8 +102,7 @@ function runsOf(
   // Of what else is claimed a plain proxy breaks little: it cannot refuse, or has no need to.
   const subjects = scenario === "spike" ? SUBJECTS : (["gateway"] as const);
   return (chosen === undefined ? subjects : [chosen]).map((subject) => {
-    const isControl = subject === "none" || subject === "opossum";
-    const calmSeconds = isControl ? CONTROL_CALM_SECONDS : undefined;
+    const calmSeconds = isControl(subject) ? CONTROL_CALM_SECONDS : undefined;
     return Object.assign({ subject, scenario, calmSeconds }, sizes);
   });
 }

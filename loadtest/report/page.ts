@@ -4,8 +4,8 @@ import { relative, sep } from "node:path";
 import { escapeHtml } from "../../src/admin/page.ts";
 import { besidePlot, insidePlot, latencyPlot, outcomesPlot, type Plot } from "./plots.ts";
 import type { Run } from "./runs.ts";
-import { isControl } from "./runs.ts";
-import { isControlRecord, nameOf, proofOf, SUBJECT_NAMES } from "./verdict.ts";
+import { isControl } from "../run/data.ts";
+import { nameOf, proofOf, SUBJECT_NAMES } from "./verdict.ts";
 
 /** Times of one scenario, those to be protected first. */
 export function byScenario(runs: readonly Run[]): Map<string, Run[]> {
@@ -16,7 +16,7 @@ export function byScenario(runs: readonly Run[]): Map<string, Run[]> {
     groups.set(run.record.scenario, group);
   }
   for (const group of groups.values())
-    group.sort((a, b) => Number(isControl(a)) - Number(isControl(b)));
+    group.sort((a, b) => Number(isControl(a.record.subject)) - Number(isControl(b.record.subject)));
   return groups;
 }
 
@@ -66,7 +66,7 @@ ${sections.join("\n")}
 }
 
 function claimsTable({ record, dashboard }: Run, out: string): string {
-  const isTold = isControlRecord(record);
+  const isTold = isControl(record.subject);
   const rows = record.verdicts.map(({ name, threshold, held, value, says, judged, least }) => {
     const few = judged < least ? ` (judged by ${judged}, needs ${least})` : "";
     const shown = value === null ? "nothing measured" : shortened(value);

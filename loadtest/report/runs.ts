@@ -30,8 +30,3 @@ function readLines<Line>(file: string): Line[] {
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as Line);
 }
-
-/** Those that are to hold, and those that show what happens without. */
-export function isControl({ record }: Run): boolean {
-  return record.subject === "none" || record.subject === "opossum";
-}

@@ -1,7 +1,7 @@
 // What runs prove together. A proof that cannot fail proves nothing: of the runs without protection each must
 // breach, or the load was none.
 
-import type { RunRecord } from "../run/data.ts";
+import { isControl, type RunRecord } from "../run/data.ts";
 
 export interface Proof {
   /** `void`: of some run nothing can be said, so that nothing is proven. */
@@ -22,16 +22,12 @@ export function proofOf(records: readonly RunRecord[]): Proof {
       isVoid = true;
       const why = broken.length === 0 ? `k6 ended with ${record.exitCode}` : broken.join(", ");
       faults.push(`${name}: no verdict (${why})`);
-    } else if (isControlRecord(record)) {
+    } else if (isControl(record.subject)) {
       if (outcome === "held") faults.push(`${name}: held without protection, so the load was none`);
     } else if (outcome === "breached") faults.push(`${name}: breached ${broken.join(", ")}`);
   }
   const outcome = isVoid ? "void" : faults.length === 0 ? "held" : "breached";
   return { outcome, faults };
-}
-
-export function isControlRecord({ subject }: Pick<RunRecord, "subject">): boolean {
-  return subject === "none" || subject === "opossum";
 }
 
 export const SUBJECT_NAMES: Readonly<Record<RunRecord["subject"], string>> = {

@@ -19,6 +19,11 @@ export const DASHBOARD = "k6-dashboard.html";
 export const SUBJECTS = ["gateway", "none", "opossum"] as const;
 export type Subject = (typeof SUBJECTS)[number] | "against";
 
+/** What has no protection of ours, and must breach. */
+export function isControl(subject: Subject): subject is "none" | "opossum" {
+  return subject === "none" || subject === "opossum";
+}
+
 export interface RunRecord {
   readonly subject: Subject;
   readonly scenario: ScenarioName;

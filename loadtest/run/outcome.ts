@@ -2,7 +2,7 @@
 // hold: what held then, holds. But what was breached then may have been breached by the machine.
 
 import type { Verdict } from "../lib/summary.ts";
-import type { RunOutcome, Subject } from "./data.ts";
+import { isControl, type RunOutcome, type Subject } from "./data.ts";
 
 /** With calls started later than this a breach says nothing: it is no coarser than the finest claim. */
 export const FINE_LAG_MS = 10;
@@ -16,10 +16,9 @@ export function outcomeOf(
   exitCode: number | null,
 ): RunOutcome {
   if ((exitCode !== 0 && exitCode !== 99) || verdicts.length === 0) return "void";
-  const isControl = subject === "none" || subject === "opossum";
   const valueOf = (name: string): number =>
     verdicts.find((verdict) => verdict.name === name)?.value ?? 0;
-  if (isControl && valueOf("upstream_timeouts") >= CONTROL_TIMEOUTS_MIN) return "breached";
+  if (isControl(subject) && valueOf("upstream_timeouts") >= CONTROL_TIMEOUTS_MIN) return "breached";
   if (verdicts.some(({ isAboutTheRun, held }) => isAboutTheRun && !held)) return "void";
   // k6 may say so although no claim tells why.
   if (verdicts.every(({ held }) => held)) return exitCode === 0 ? "held" : "breached";
