@@ -1,7 +1,6 @@
 // The whole story on one clock, on the real programs: k6's spike, a bookmaker that hangs, the trip, the page,
 // the runbook's commands, the recovery. Some twelve minutes, or with `--compressed` the alerts' durations
-// divided by sixty and two minutes in all; `--write` puts the run into docs/game-day.md, whose committed
-// one is of the real time.
+// divided by sixty and two minutes in all; `--write` puts the run into docs/game-day.md.
 
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,7 +29,7 @@ function seconds(ms: number): string {
 
 function page(day: GameDay): string {
   const { steps, spike, hang, hangToTripMs, tripToPageMs, resetToResolveMs } = day;
-  return `<!-- Written by \`make game-day\` with \`--write\`, twelve minutes. -->
+  return `<!-- Written by \`npm run game-day -- --write\`, twelve minutes. -->
 
 # A game day
 

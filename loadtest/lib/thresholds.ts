@@ -232,7 +232,7 @@ export const CLAIMS = {
     phases: ["overload"],
     leastShare: 0.1,
     scenarios: ["rate"],
-    says: "share of the refusals that were 429 and said when to come again, in a second at least",
+    says: "share of the calls over the rate that were answered 429 and told when to come again, in a second at least",
   },
   heavy_shed: {
     type: "rate",
