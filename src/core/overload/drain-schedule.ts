@@ -66,6 +66,12 @@ export class DrainSchedule {
     this.#plan(windowMs, nowMs);
   }
 
+  /** A drain has shown nothing, since the limit had not been filled when it began. */
+  again(windowMs: number, nowMs: number): void {
+    this.#everyMs = SOON_MS;
+    this.#plan(windowMs, nowMs);
+  }
+
   #plan(windowMs: number, nowMs: number): void {
     const windows = this.#everyMs === SOON_MS ? SOON_WINDOWS : WINDOWS;
     let period = this.#everyMs;

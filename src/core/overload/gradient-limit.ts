@@ -73,6 +73,10 @@ const DRAIN_SHARE = 0.5;
 const DRAIN_SAME = 0.8;
 /** Otherwise half the calls may still have waited for each other: the work is less than what they took. */
 const DRAIN_LESS = 0.7;
+/** Half as many at once, and more than this share of the rate: the calls had waited for each other. */
+const DRAIN_SERVED = 0.7;
+/** Of the calls in flight, what Little's law makes of rate and latency: with less the limit was still filling up. */
+const SETTLED = 0.6;
 /** Most that a drain raises the base by, unless the upstream was seen to become slower. */
 const RAISE_MAX = 3;
 /** Windows with fewer samples have no median worth acting on. */
@@ -101,6 +105,8 @@ export class GradientLimit implements Limit {
   #isDraining = false;
   #isCollapsed = false;
   #medianMsBeforeDrain = 0;
+  #rateBeforeDrain = 0;
+  #wasSettled = false;
   /** What it was when it first had to be cut, until a drain restores it; 0 when it was not. */
   #limitAtFirst = 0;
   #medianMsAtFirst = 0;
@@ -304,6 +310,8 @@ export class GradientLimit implements Limit {
     if (window.samples < SAMPLES_MIN) return;
     this.#isDraining = true;
     this.#medianMsBeforeDrain = window.quantileMs(0.5);
+    this.#rateBeforeDrain = window.okRate(nowMs);
+    this.#wasSettled = this.#rateBeforeDrain * window.meanMs > SETTLED * window.meanInFlight;
     this.#awaitEvidence(DRAIN_SHARE, this.#medianMsBeforeDrain, nowMs);
   }
 
@@ -311,18 +319,34 @@ export class GradientLimit implements Limit {
     this.#isDraining = false;
     if (window.samples < SAMPLES_MIN) return;
     const medianMs = Math.min(window.quantileMs(0.5), this.#workMsMax);
+    const windowMs = nowMs - window.startMs;
     const before = this.#baseMs;
     const limit = this.#limit;
     this.#experiment.end();
     if (medianMs <= DRAIN_SAME * this.#medianMsBeforeDrain) {
       this.#baseMs = Math.min(before, Math.max(this.#healthyMs, DRAIN_LESS * medianMs));
-    } else if (this.#drains.isTogether) this.#raise(medianMs);
+    } else if (this.#drains.isTogether && this.#wasSettled && this.#cost(window)) {
+      this.#raise(medianMs);
+    }
+    if (!this.#wasSettled && this.#baseMs === before) {
+      this.#drains.again(windowMs, nowMs);
+      return;
+    }
     const change = this.#baseMs / before;
-    this.#drains.ended(change < 0.8 || change > 1.25, change > 1, nowMs - window.startMs, nowMs);
+    this.#drains.ended(change < 0.8 || change > 1.25, change > 1, windowMs, nowMs);
     if (change > 0.8) return;
     const ratio = Math.max(DRAIN_SHARE, this.#targetMs / this.#medianMsBeforeDrain);
     this.#limit = Math.min(1, ratio) * limit;
     this.#threshold = this.#limit;
+  }
+
+  /**
+   * Whether the drain has cost something. Latency alone deceives: a queue that was still growing when it began
+   * is as long in its midst. But calls that wait for each other come back as fast, however few are let in.
+   */
+  #cost(window: LimitWindow): boolean {
+    const inFlight = Math.min(this.#value, window.meanInFlight);
+    return inFlight / window.meanMs < DRAIN_SERVED * this.#rateBeforeDrain;
   }
 
   /** Nothing got quicker by the drain: that is what the work takes. */
