@@ -73,10 +73,12 @@ const DRAIN_SHARE = 0.5;
 const DRAIN_SAME = 0.8;
 /** Otherwise half the calls may still have waited for each other: the work is less than what they took. */
 const DRAIN_LESS = 0.7;
-/** Half as many at once, and more than this share of the rate: the calls had waited for each other. */
-const DRAIN_SERVED = 0.7;
+/** Of the limit, what is no drain. */
+const DRAINED = 0.8;
+/** Share of the rate beyond which a drain has cost nothing. */
+const DRAIN_SERVED = 0.75;
 /** Of the calls in flight, what Little's law makes of rate and latency: with less the limit was still filling up. */
-const SETTLED = 0.6;
+const SETTLED = 0.5;
 /** Most that a drain raises the base by, unless the upstream was seen to become slower. */
 const RAISE_MAX = 3;
 /** Windows with fewer samples have no median worth acting on. */
@@ -325,10 +327,10 @@ export class GradientLimit implements Limit {
     this.#experiment.end();
     if (medianMs <= DRAIN_SAME * this.#medianMsBeforeDrain) {
       this.#baseMs = Math.min(before, Math.max(this.#healthyMs, DRAIN_LESS * medianMs));
-    } else if (this.#drains.isTogether && this.#wasSettled && this.#cost(window)) {
+    } else if (this.#drains.isTogether && !this.#showsQueue(window)) {
       this.#raise(medianMs);
     }
-    if (!this.#wasSettled && this.#baseMs === before) {
+    if (!this.#wasSettled) {
       this.#drains.again(windowMs, nowMs);
       return;
     }
@@ -341,12 +343,14 @@ export class GradientLimit implements Limit {
   }
 
   /**
-   * Whether the drain has cost something. Latency alone deceives: a queue that was still growing when it began
-   * is as long in its midst. But calls that wait for each other come back as fast, however few are let in.
+   * Whether fewer calls at once were served as fast: they had been waiting for each other. Latency alone deceives,
+   * since a queue that was still growing when the drain began is as long in its midst.
    */
-  #cost(window: LimitWindow): boolean {
+  #showsQueue(window: LimitWindow): boolean {
     const inFlight = Math.min(this.#value, window.meanInFlight);
-    return inFlight / window.meanMs < DRAIN_SERVED * this.#rateBeforeDrain;
+    // At its least the limit cannot be halved, and nothing is shown.
+    if (this.#value > DRAINED * this.#limit) return false;
+    return inFlight / window.meanMs > DRAIN_SERVED * this.#rateBeforeDrain;
   }
 
   /** Nothing got quicker by the drain: that is what the work takes. */
