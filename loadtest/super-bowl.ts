@@ -19,7 +19,7 @@ import exec from "k6/execution";
 import http from "k6/http";
 import type { Options } from "k6/options";
 import { call, pause, type CallOptions } from "./lib/calls.ts";
-import { createJudge } from "./lib/judge.ts";
+import { createJudge, type CallJudge } from "./lib/judge.ts";
 import { measure, type Baseline } from "./lib/measure.ts";
 import {
   callsPerIteration,
@@ -132,7 +132,8 @@ export function handleSummary(data: unknown): Record<string, string> {
 async function makeCalls(who: Who, baseline: Baseline): Promise<void> {
   const { name, startTime, iterationInTest } = exec.scenario;
   const step = Number(name.split("_")[1]);
-  const { perSecond } = stepAt(step);
+  const { phase, perSecond } = stepAt(step);
+  const judging = judge.of(who, phase);
   if (who === "target" && iterationInTest === 0) judge.noteStep(startTime);
   const rate = who === "target" ? perSecond : shape.healthyPerSecond;
   const count = callsPerIteration(rate);
@@ -142,9 +143,10 @@ async function makeCalls(who: Who, baseline: Baseline): Promise<void> {
     const dueMs = startTime + (1000 * index) / rate;
     const earlyMs = dueMs - Date.now();
     if (earlyMs > 0) await pause(earlyMs);
-    calls.push(makeCall({ who, step, startTime, index, dueMs }, baseline));
+    calls.push(makeCall({ who, step, startTime, index, dueMs }, judging, baseline));
   }
   await Promise.all(calls);
+  judging.tell();
 }
 
 interface Due {
@@ -156,9 +158,9 @@ interface Due {
   readonly dueMs: number;
 }
 
-async function makeCall(due: Due, baseline: Baseline): Promise<void> {
+async function makeCall(due: Due, judging: CallJudge, baseline: Baseline): Promise<void> {
   const { who, step, startTime, index, dueMs } = due;
-  const { phase, seconds } = stepAt(step);
+  const { seconds } = stepAt(step);
   const lagMs = Date.now() - dueMs;
   const tier = tierOf(index);
   const isHeavy = who === "target" && isHeavyCall(scenario, index);
@@ -166,8 +168,7 @@ async function makeCall(due: Due, baseline: Baseline): Promise<void> {
   const sinceStepMs = Date.now() - startTime;
   const stepMs = 1000 * seconds;
   const bookmaker = bookmakers[who];
-  const made = { who, bookmaker, tier, phase, isHeavy, sinceStepMs, stepMs, lagMs, answer };
-  judge.judge(made, baseline);
+  judging.judge({ bookmaker, tier, isHeavy, sinceStepMs, stepMs, lagMs, answer }, baseline);
 }
 
 function stepAt(index: number): Step {

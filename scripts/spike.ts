@@ -15,7 +15,7 @@ import {
   shapeOf,
   type ScenarioName,
 } from "../loadtest/lib/shapes.ts";
-import { nameOf } from "../loadtest/report/verdict.ts";
+import { machineOf, nameOf } from "../loadtest/report/verdict.ts";
 import { writeReport } from "../loadtest/report/write.ts";
 import { isControl, SUBJECTS, type RunRecord, type Subject } from "../loadtest/run/data.ts";
 import { runK6, type K6Options } from "../loadtest/run/k6.ts";
@@ -194,7 +194,7 @@ process.stdout.write("\n");
 for (const record of records) {
   const breached = record.verdicts.filter(({ held }) => !held).map(({ name }) => name);
   const which = breached.length === 0 ? "" : `: ${breached.join(", ")}`;
-  process.stdout.write(`${nameOf(record)}: ${record.outcome}${which}\n`);
+  process.stdout.write(`${nameOf(record)}: ${record.outcome}${which}; ${machineOf(record)}\n`);
 }
 const report = join(choice.folder, "report");
 const proof = writeReport(report, folders);

@@ -104,6 +104,9 @@ spec:
       - { name: K6_PROMETHEUS_RW_STALE_MARKERS, value: "true" }
       - { name: K6_NO_USAGE_REPORT, value: "true" }
       - { name: K6_AUTO_EXTENSION_RESOLUTION, value: "false" }
+      # While Go collects garbage, calls wait for a quarter of a second and seem slow: not before half the memory is used.
+      - { name: GOGC, value: "off" }
+      - { name: GOMEMLIMIT, value: 1GiB }
     # No limit on the CPU: throttled, k6 would start calls late, and there would be no verdict.
     resources:
       requests: { cpu: "1", memory: 1Gi }

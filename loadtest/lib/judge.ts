@@ -18,10 +18,8 @@ import { TOP_TIER, type Tier } from "./tiers.ts";
 
 /** A call that has ended, and when. */
 export interface Call {
-  readonly who: Who;
   readonly bookmaker: string;
   readonly tier: Tier;
-  readonly phase: Phase;
   /** Milliseconds from the step's beginning to the call's end, and how long the step lasts. */
   readonly sinceStepMs: number;
   readonly stepMs: number;
@@ -37,7 +35,14 @@ export interface Judge {
   noteReceived(counts: "from" | "to", received: number): void;
   /** When a step began; k6 tags it with the step by itself. */
   noteStep(startMs: number): void;
+  /** For the calls of one iteration of k6. */
+  of(who: Who, phase: Phase): CallJudge;
+}
+
+export interface CallJudge {
   judge(call: Call, baseline: Baseline): void;
+  /** After the last one: what was only counted until now is told to k6. */
+  tell(): void;
 }
 
 /** Steps are not told apart more finely than this. */
@@ -53,63 +58,109 @@ export function createJudge(scenario: ScenarioName, shape: Shape, scale: number)
   const callMs = new Trend("call_ms");
   const stepStartMs = new Gauge("step_start_ms");
   const judged = new Counter("judged");
-  const claims = new Map<ClaimName, { readonly claim: Claim; readonly metric: Metric }>();
-  for (const [name, claim] of claimsOf(scenario))
-    claims.set(name, { claim, metric: metricOf(name, claim.type) });
+  const claims = claimsOf(scenario).map(([name, claim]) => {
+    return { name, claim, metric: metricOf(name, claim.type) };
+  });
 
-  const add = (name: ClaimName, value: number): void => {
-    claims.get(name)?.metric.add(value);
-    judged.add(1, { claim: name });
-  };
-  const count = ({ who, phase }: Call, name: ClaimName, value: number): void => {
-    const claim = claims.get(name)?.claim;
-    if (claim?.who.includes(who) === true && claim.phases.includes(phase)) add(name, value);
+  const ledger = (isAsked: (claim: Claim) => boolean): Ledger => {
+    const asked = claims.filter(({ claim }) => isAsked(claim));
+    return new Ledger(new Map(asked.map((one) => [one.name, { ...one, ...NOTHING }])), judged);
   };
 
   return {
     noteReceived: (counts, received) => {
-      add("received_of_quota", (counts === "from" ? -received : received) / quota);
+      const all = ledger(() => true);
+      all.count("received_of_quota", (counts === "from" ? -received : received) / quota);
+      all.tell();
     },
     noteStep: (startMs) => stepStartMs.add(startMs),
-    judge: (call, baseline) => {
-      const { bookmaker, tier, answer, lagMs, sinceStepMs, isHeavy } = call;
-      const { outcome, reason, ms, status, retryAfterSeconds } = answer;
-      const isOk = outcome === "ok" ? 1 : 0;
-      const isRefused = outcome === "refused";
-      callMs.add(ms, { bookmaker, tier, outcome, reason });
-      count(call, "generator_lag_ms", lagMs);
-      // Those that end with the step are refused by what comes with the next one.
-      if (sinceStepMs <= call.stepMs - EDGE_MS) count(call, "refused_before_the_step", 1 - isOk);
-      count(call, "upstream_timeouts", outcome === "timeout" ? 1 : 0);
-      count(call, "upstream_errors", outcome === "error" ? 1 : 0);
-      count(call, "reached_the_hung", isRefused ? 0 : 1);
-      count(call, "reached_until_tripped", isRefused ? 0 : 1);
-      count(call, "reached_once_tripped", isRefused ? 0 : 1);
-      count(call, isHeavy ? "heavy_shed" : "light_shed", reason === "load_shed" ? 1 : 0);
-      count(call, "served_in_growth", isOk);
-      count(call, "served_slowly", isOk);
-      count(call, "served_after_the_end", isOk);
-      count(call, "healthy_served", isOk);
-      count(call, "healthy_p99_of_own", ms / baseline.healthyP99Ms);
-      if (tier === TOP_TIER) count(call, "top_tier_served", isOk);
-      if (isRefused) {
-        count(call, "refusal_ms", ms);
-        count(call, "refusal_of_hung_ms", ms);
-        count(call, "refusal_once_tripped_ms", ms);
-        if (reason === "rate_limited")
-          count(call, "told_when", status === 429 && retryAfterSeconds >= 1 ? 1 : 0);
-        count(call, "first_shed_ms", sinceStepMs);
-      } else count(call, "admitted_ms_of_deadline", ms / baseline.deadlineMs);
-      if (isOk === 1 && sinceStepMs <= call.stepMs) {
-        const share = 1000 / (baseline.capacity * overloadMs);
-        count(call, "goodput_of_capacity", share);
-        count(call, "goodput_of_slowed", SLOWDOWN * share);
-        count(call, "goodput_of_quota", 1 / quota);
-      }
-      if (sinceStepMs - ms > baseline.deadlineMs + HANG_MARGIN_MS)
-        count(call, "refused_once_hung", isRefused ? 1 : 0);
+    of: (who, phase) => {
+      const of = ledger((claim) => claim.who.includes(who) && claim.phases.includes(phase));
+      const judge: CallJudge["judge"] = (call, baseline) => {
+        const { bookmaker, tier, answer, lagMs, sinceStepMs, isHeavy } = call;
+        const { outcome, reason, ms, status, retryAfterSeconds } = answer;
+        const isOk = outcome === "ok" ? 1 : 0;
+        const isRefused = outcome === "refused";
+        callMs.add(ms, { bookmaker, tier, outcome, reason });
+        of.count("generator_lag_ms", lagMs);
+        // Those that end with the step are refused by what comes with the next one.
+        if (sinceStepMs <= call.stepMs - EDGE_MS) of.count("refused_before_the_step", 1 - isOk);
+        of.count("upstream_timeouts", outcome === "timeout" ? 1 : 0);
+        of.count("upstream_errors", outcome === "error" ? 1 : 0);
+        of.count("reached_the_hung", isRefused ? 0 : 1);
+        of.count("reached_until_tripped", isRefused ? 0 : 1);
+        of.count("reached_once_tripped", isRefused ? 0 : 1);
+        of.count(isHeavy ? "heavy_shed" : "light_shed", reason === "load_shed" ? 1 : 0);
+        of.count("served_in_growth", isOk);
+        of.count("served_slowly", isOk);
+        of.count("served_after_the_end", isOk);
+        of.count("healthy_served", isOk);
+        of.count("healthy_p99_of_own", ms / baseline.healthyP99Ms);
+        if (tier === TOP_TIER) of.count("top_tier_served", isOk);
+        if (isRefused) {
+          of.count("refusal_ms", ms);
+          of.count("refusal_of_hung_ms", ms);
+          of.count("refusal_once_tripped_ms", ms);
+          if (reason === "rate_limited")
+            of.count("told_when", status === 429 && retryAfterSeconds >= 1 ? 1 : 0);
+          of.count("first_shed_ms", sinceStepMs);
+        } else of.count("admitted_ms_of_deadline", ms / baseline.deadlineMs);
+        if (isOk === 1 && sinceStepMs <= call.stepMs) {
+          const share = 1000 / (baseline.capacity * overloadMs);
+          of.count("goodput_of_capacity", share);
+          of.count("goodput_of_slowed", SLOWDOWN * share);
+          of.count("goodput_of_quota", 1 / quota);
+        }
+        if (sinceStepMs - ms > baseline.deadlineMs + HANG_MARGIN_MS)
+          of.count("refused_once_hung", isRefused ? 1 : 0);
+      };
+      return { judge, tell: () => of.tell() };
     },
   };
+}
+
+const NOTHING = { judged: 0, sum: 0, least: Number.POSITIVE_INFINITY };
+
+interface Entry {
+  readonly claim: Claim;
+  readonly metric: Metric;
+  judged: number;
+  sum: number;
+  least: number;
+}
+
+/** A sample of k6 for each number that is only summed up would cost more than the calls themselves. */
+class Ledger {
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #judged: Counter;
+
+  constructor(entries: ReadonlyMap<string, Entry>, judged: Counter) {
+    this.#entries = entries;
+    this.#judged = judged;
+  }
+
+  count(name: ClaimName, value: number): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    entry.judged += 1;
+    if (entry.claim.type === "counter") entry.sum += value;
+    else if (isOfLeast(entry.claim)) entry.least = Math.min(entry.least, value);
+    else entry.metric.add(value);
+  }
+
+  tell(): void {
+    for (const [claim, entry] of this.#entries) {
+      if (entry.judged === 0) continue;
+      if (entry.claim.type === "counter") entry.metric.add(entry.sum);
+      else if (isOfLeast(entry.claim)) entry.metric.add(entry.least);
+      this.#judged.add(entry.judged, { claim });
+    }
+  }
+}
+
+/** Of the values of such a claim only the smallest counts. */
+function isOfLeast({ threshold }: Claim): boolean {
+  return threshold.startsWith("min");
 }
 
 type Metric = Counter | Rate | Trend;

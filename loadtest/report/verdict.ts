@@ -20,7 +20,10 @@ export function proofOf(records: readonly RunRecord[]): Proof {
     const broken = record.verdicts.filter(({ held }) => !held).map((verdict) => verdict.name);
     if (outcome === "void") {
       isVoid = true;
-      const why = broken.length === 0 ? `k6 ended with ${record.exitCode}` : broken.join(", ");
+      const why =
+        broken.length === 0
+          ? `k6 ended with ${record.exitCode}`
+          : `${broken.join(", ")}; ${machineOf(record)}`;
       faults.push(`${name}: no verdict (${why})`);
     } else if (isControl(record.subject)) {
       if (outcome === "held") faults.push(`${name}: held without protection, so the load was none`);
@@ -28,6 +31,13 @@ export function proofOf(records: readonly RunRecord[]): Proof {
   }
   const outcome = isVoid ? "void" : faults.length === 0 ? "held" : "breached";
   return { outcome, faults };
+}
+
+/** How busy the machine was, for whom a breach is held against it. */
+export function machineOf({ wakeMs, verdicts }: RunRecord): string {
+  const lagMs = verdicts.find(({ name }) => name === "generator_lag_ms")?.value ?? 0;
+  const woke = wakeMs === null ? "" : `, and the machine woke threads ${wakeMs.toFixed(1)} ms late`;
+  return `calls were started ${lagMs.toFixed(0)} ms late${woke} (p99)`;
 }
 
 export const SUBJECT_NAMES: Readonly<Record<RunRecord["subject"], string>> = {

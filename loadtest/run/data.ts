@@ -39,6 +39,8 @@ export interface RunRecord {
   readonly baseline: Baseline | null;
   readonly steps: readonly StepRecord[];
   readonly verdicts: readonly Verdict[];
+  /** How late the machine woke an idle thread while claims were judged, 99th percentile; null when it was not looked at. */
+  readonly wakeMs: number | null;
   readonly outcome: RunOutcome;
   /** k6's own exit code: 0, or 99 when a threshold was breached. */
   readonly exitCode: number | null;

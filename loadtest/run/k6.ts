@@ -8,6 +8,7 @@ import { secondsOf, shapeOf, type ScenarioName, type Shape } from "../lib/shapes
 import type { Baseline } from "../lib/measure.ts";
 import { verdictsOf, type Summary } from "../lib/summary.ts";
 import { DASHBOARD, type RunRecord, type StepRecord, type Subject } from "./data.ts";
+import { watchMachine, type WakeMs } from "./machine.ts";
 import { outcomeOf } from "./outcome.ts";
 import { ROOT } from "./processes.ts";
 import { reduceSamples } from "./rows.ts";
@@ -33,6 +34,8 @@ export interface K6Options {
 
 /** Setting up and measuring take less than this; then come the steps. */
 const SETUP_SECONDS_MAX = 150;
+/** Of the memory that there is, what k6 may fill before it collects garbage. */
+const GARBAGE_SHARE = 0.5;
 
 export async function runK6(options: K6Options): Promise<RunRecord> {
   const { folder, scenario, scale, isShort, subject, runtime } = options;
@@ -41,13 +44,17 @@ export async function runK6(options: K6Options): Promise<RunRecord> {
   const csv = join(folder, "k6.csv");
   const dashboard = join(folder, DASHBOARD);
   const startMs = Date.now();
-  const exitCode = await run(options, { shape, summaryFile, csv, dashboard });
+  const { exitCode, wakeMsBetween } = await watched(() =>
+    run(options, { shape, summaryFile, csv, dashboard }),
+  );
   const endMs = Date.now();
   const summary = readSummary(summaryFile);
   const reduced = existsSync(csv) ? await reduceSamples(csv) : undefined;
   rmSync(csv, { force: true });
   writeFileSync(join(folder, "rows.jsonl"), toLines(reduced?.rows ?? []));
   const verdicts = summary === undefined ? [] : verdictsOf(summary, scenario, shape);
+  const steps = shape.steps.map((step, index) => stepRecord(step, reduced?.stepStartMs.get(index)));
+  const wakeMs = wakeMsOf(steps, wakeMsBetween);
   const record: RunRecord = {
     subject,
     scenario,
@@ -58,15 +65,38 @@ export async function runK6(options: K6Options): Promise<RunRecord> {
     target: TARGET,
     healthy: HEALTHY,
     baseline: (summary?.setup_data as Baseline | undefined) ?? null,
-    steps: shape.steps.map((step, index) => stepRecord(step, reduced?.stepStartMs.get(index))),
+    steps,
     verdicts,
-    outcome: outcomeOf(subject, verdicts, exitCode),
+    wakeMs,
+    outcome: outcomeOf(subject, verdicts, exitCode, wakeMs),
     exitCode,
     startMs,
     endMs,
   };
   writeFileSync(join(folder, "run.json"), `${JSON.stringify(record, undefined, 2)}\n`);
   return record;
+}
+
+async function watched(
+  work: () => Promise<number | null>,
+): Promise<{ readonly exitCode: number | null; readonly wakeMsBetween: WakeMs }> {
+  const machine = watchMachine();
+  try {
+    const exitCode = await work();
+    return { exitCode, wakeMsBetween: await machine.stop() };
+  } catch (error) {
+    await machine.stop();
+    throw error;
+  }
+}
+
+/** While more is asked for than before, which is when the finest claims are judged. */
+function wakeMsOf(steps: readonly StepRecord[], wakeMsBetween: WakeMs): number | null {
+  const worst = steps.flatMap(({ phase, startMs, seconds }) => {
+    if (phase !== "overload" || startMs === undefined) return [];
+    return wakeMsBetween(startMs, startMs + 1000 * seconds) ?? [];
+  });
+  return worst.length === 0 ? null : Math.max(...worst);
 }
 
 function stepRecord(
@@ -112,8 +142,13 @@ function run(
     {
       stdio: ["ignore", "inherit", "pipe"],
       env: {
+        // While Go collects garbage, calls wait for a quarter of a second and seem slow: not before it must.
+        GOGC: "off",
+        GOMEMLIMIT: String(Math.floor(process.availableMemory() * GARBAGE_SHARE)),
         ...process.env,
         K6_CSV_TIME_FORMAT: "unix_milli",
+        // A second's worth at once would make the calls of that moment wait.
+        K6_CSV_SAVE_INTERVAL: "100ms",
         K6_NO_USAGE_REPORT: "true",
         K6_AUTO_EXTENSION_RESOLUTION: "false",
         K6_WEB_DASHBOARD: "true",

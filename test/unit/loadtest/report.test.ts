@@ -48,6 +48,7 @@ function record(more: Partial<RunRecord> = {}): RunRecord {
     ],
     verdicts: [VERDICT],
     outcome: "held",
+    wakeMs: 0.1,
     exitCode: 0,
     startMs: START_MS,
     endMs: START_MS + 4000,
