@@ -4,7 +4,7 @@
 
 import type { Ending } from "./ending.ts";
 import type { Refused } from "../pipeline/call/admission.ts";
-import { isLimitReason } from "../pipeline/overload/guard.ts";
+import { isLimitReason } from "../pipeline/overload/limit-reasons.ts";
 import type { Destination } from "./route.ts";
 
 /** Everything an answer needs, whichever server sends it. */

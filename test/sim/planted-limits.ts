@@ -3,7 +3,8 @@
 import { ENDED_IGNORED, Limiter } from "../../src/core/overload/limiter.ts";
 import { Permits } from "../../src/core/overload/permits.ts";
 import { BreakerGuard } from "../../src/pipeline/breaker/guard.ts";
-import { HeldPermit, LimitGuard } from "../../src/pipeline/overload/guard.ts";
+import { LimitGuard } from "../../src/pipeline/overload/guard.ts";
+import { HeldPermit } from "../../src/pipeline/overload/held-permit.ts";
 import { WaitingLine, type Waiting } from "../../src/pipeline/overload/waiting-line.ts";
 import { replace } from "./replace.ts";
 import type { Sabotage } from "./setting.ts";

@@ -294,6 +294,11 @@ export class Limiter {
     this.#permits.expire(nowMs);
   }
 
+  /** Nothing is owed at the moment: that nothing comes back is no silence. */
+  excuse(nowMs: number): void {
+    if (!this.#isHung) this.#progressMs = nowMs;
+  }
+
   /** The breaker opened: what few calls still come back say nothing of the load. */
   freeze(): void {
     this.#isFrozen = true;

@@ -16,7 +16,7 @@ import {
 } from "../../core/errors.ts";
 import type { RefusalReason } from "../../core/events.ts";
 import type { Outcome } from "../../core/outcome.ts";
-import { isLimitReason, type LimitReason } from "../overload/guard.ts";
+import { isLimitReason, type LimitReason } from "../overload/limit-reasons.ts";
 import type { Admitted, EndpointTarget, Refused } from "./admission.ts";
 import type { OperationStats } from "./stats.ts";
 import type { CallExtra } from "./extra.ts";

@@ -23,7 +23,8 @@ import {
 import type { BreakerGuard } from "../breaker/guard.ts";
 import type { Emitter } from "../emitter.ts";
 import type { EndpointSet } from "../endpoints/set.ts";
-import { isLimitReason, type LimitGuard, type LimitReason } from "../overload/guard.ts";
+import type { LimitGuard } from "../overload/guard.ts";
+import { isLimitReason, type LimitReason } from "../overload/limit-reasons.ts";
 import { UNTRACKED } from "../orders.ts";
 import type { Clock, LoadSampler } from "../ports.ts";
 import type { CallOptions, Refused } from "./admission.ts";

@@ -2,7 +2,7 @@
 
 import type { Ticket } from "../../core/breaker/machine.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
-import type { HeldPermit } from "../overload/guard.ts";
+import type { HeldPermit } from "../overload/held-permit.ts";
 import type { WatchedCall } from "./watcher.ts";
 
 export interface CallExtra {

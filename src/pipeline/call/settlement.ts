@@ -216,9 +216,9 @@ export class Settlement implements Settler, CallOwner, HeldOwner {
   ): Refused | undefined {
     const held = extra?.held;
     if (held === undefined || held.takeAgain(this.#clock.monotonic(), isSending)) return undefined;
-    const { guard } = held;
-    operation.countRefusal(guard.refusedFor);
-    return new LimitedCall(this.#guard.name, operation.name, guard.refusedFor, guard);
+    const { office } = held;
+    operation.countRefusal(office.refusedFor);
+    return new LimitedCall(this.#guard.name, operation.name, office.refusedFor, office);
   }
 
   expired(call: CallRecord, stalled: boolean): Error {

@@ -3,32 +3,19 @@
 //
 // Nothing in here is evidence for a breaker: what the limiter refuses never reaches one.
 
-import type { Ticket } from "../../core/breaker/machine.ts";
-import type { RefusalReason } from "../../core/events.ts";
 import { CRITICALITIES, type Tier } from "../../core/overload/criticality.ts";
 import type { LimitPolicy } from "../../core/overload/limit-policy.ts";
 import {
-  ENDED_FAILED,
-  ENDED_IGNORED,
-  ENDED_OK,
-  ENDED_TIMEOUT,
   REFUSED_DEADLINE,
   REFUSED_PRIORITY,
   TRIALS,
   type Ending,
   type Limiter,
 } from "../../core/overload/limiter.ts";
-import { UNTRACKED } from "../orders.ts";
 import type { Clock } from "../ports.ts";
+import type { LimitReason } from "./limit-reasons.ts";
+import { HeldPermit, type PermitOffice } from "./held-permit.ts";
 import { WaitingLine } from "./waiting-line.ts";
-
-/** Why the limiter refuses. Closed set: each is a `RefusalReason`. */
-export const LIMIT_REASONS = ["limit", "priority", "no_time"] as const;
-export type LimitReason = (typeof LIMIT_REASONS)[number];
-
-export function isLimitReason(reason: RefusalReason): reason is LimitReason {
-  return reason === "limit" || reason === "priority" || reason === "no_time";
-}
 
 /** Calls of one tier. */
 export interface TierCounts {
@@ -45,27 +32,10 @@ export interface LimitGuardParts {
   readonly onHung?: ((guard: LimitGuard, isHung: boolean) => void) | undefined;
 }
 
-/** Its function has ended, or was never begun. */
-const ENDED_HERE = 0;
-/** Ended for its caller; its function runs on, and will say when it ends. */
-const RUNS_ON = 1;
-/** Ended for its caller; nobody will hear when the upstream is done with it. */
-const UNHEARD = 2;
-/** Of a fixed limit: the answer has begun, and the rest of it comes at its reader's pace. */
-const IS_READ = 3;
-/** Given back while its caller is waited for. */
-const GIVEN_BACK = 4;
-/** Its caller sends a request of which the upstream has the beginning. */
-const IS_SENT = 5;
-type Whereabouts = 0 | 1 | 2 | 3 | 4 | 5;
-
-/** Tells the limiter that the upstream is alive, and nothing of how fast it is. */
-const ALIVE = ENDED_FAILED;
-
 /** Refusals between two looks at the clock, at most. */
 const UNTIMED_MAX = 15;
 
-export class LimitGuard {
+export class LimitGuard implements PermitOffice {
   readonly policy: LimitPolicy;
   readonly deadlineMs: number | undefined;
   /** Calls of the most critical tier that wait for room. */
@@ -219,11 +189,7 @@ export class LimitGuard {
     const unowed = this.#unowed;
     if (unowed === undefined) return;
     const limiter = this.#limiter;
-    if (limiter.isHung || limiter.inFlight - unowed.size >= TRIALS) return;
-    for (const held of unowed) {
-      held.renew(nowMs, ALIVE);
-      return;
-    }
+    if (unowed.size > 0 && limiter.inFlight - unowed.size < TRIALS) limiter.excuse(nowMs);
   }
 
   settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void {
@@ -246,117 +212,5 @@ export class LimitGuard {
   #tellHung(): void {
     this.#isToldHung = !this.#isToldHung;
     this.#onHung?.(this, this.#isToldHung);
-  }
-}
-
-/**
- * The right of one call to be in flight. It is also all that such a call has beside its breaker's ticket, where
- * the upstream is one place: one object for both.
- */
-export class HeldPermit {
-  readonly guard: LimitGuard;
-  readonly #tier: Tier;
-  #permit: number;
-  #whereabouts: Whereabouts = ENDED_HERE;
-
-  constructor(guard: LimitGuard, tier: Tier, permit: number) {
-    this.guard = guard;
-    this.#tier = tier;
-    this.#permit = permit;
-  }
-
-  get held(): this {
-    return this;
-  }
-
-  get endpoint(): undefined {
-    return undefined;
-  }
-
-  get ticket(): Ticket {
-    return UNTRACKED;
-  }
-
-  get watched(): undefined {
-    return undefined;
-  }
-
-  /** Its caller is not ready: nothing is in flight. Of one that `hasBegun` to send a connection is, and stays. */
-  giveBack(nowMs: number, hasBegun = false): void {
-    const { guard } = this;
-    if (this.#whereabouts === IS_READ || (hasBegun && guard.holdsToEnd)) return;
-    this.#isOwed(nowMs);
-    this.#whereabouts = GIVEN_BACK;
-    guard.settle(this.#permit, ENDED_IGNORED, nowMs);
-  }
-
-  /**
-   * Its caller is ready, or with `isSending` has begun to send what is passed on as it comes. False when there is no
-   * room any more.
-   */
-  takeAgain(nowMs: number, isSending = false): boolean {
-    if (this.#whereabouts === IS_READ) return true;
-    this.#isOwed(nowMs);
-    if (this.#whereabouts === GIVEN_BACK) {
-      const permit = this.guard.holdAgain(this.#tier, nowMs);
-      if (permit === undefined) return false;
-      this.#permit = permit;
-    }
-    this.#whereabouts = isSending ? IS_SENT : ENDED_HERE;
-    if (isSending) this.guard.owesNothing(this);
-    return true;
-  }
-
-  /** From here on its upstream is waited for, or it is over. */
-  #isOwed(nowMs: number): void {
-    if (this.#whereabouts !== IS_SENT && this.#whereabouts !== IS_READ) return;
-    this.guard.excuse(nowMs);
-    this.guard.owesAgain(this);
-  }
-
-  /** Told before the call ends for its caller, where its function may not have ended. */
-  leaves(isRunning: boolean): void {
-    if (this.#whereabouts === IS_READ) return;
-    this.guard.owesAgain(this);
-    this.#whereabouts = isRunning ? RUNS_ON : UNHEARD;
-  }
-
-  /** A good answer has begun, after so long; how fast the rest is read is its reader's affair. */
-  answers(nowMs: number, latencyMs: number): void {
-    if (!this.guard.holdsToEnd) {
-      this.end(ENDED_OK, nowMs, latencyMs);
-      return;
-    }
-    this.renew(nowMs, ENDED_OK, latencyMs);
-    this.#whereabouts = IS_READ;
-    this.guard.owesNothing(this);
-  }
-
-  renew(nowMs: number, ending: Ending, latencyMs?: number): void {
-    this.#permit = this.guard.renew(this.#permit, this.#tier, ending, nowMs, latencyMs);
-  }
-
-  /** The call has ended for its caller, and took its upstream so long. */
-  end(ending: Ending, nowMs: number, latencyMs?: number): void {
-    const { guard } = this;
-    this.#isOwed(nowMs);
-    if (this.#whereabouts === IS_READ) {
-      // Its answer was counted when it began.
-      guard.settle(this.#permit, ending <= ENDED_FAILED ? ALIVE : ENDED_IGNORED, nowMs);
-      return;
-    }
-    if (this.#whereabouts === RUNS_ON) guard.outlived(this.#permit, ending);
-    else if (this.#whereabouts === UNHEARD || ending === ENDED_TIMEOUT) {
-      guard.leave(this.#permit, ending, nowMs);
-    } else guard.settle(this.#permit, ending, nowMs, latencyMs);
-  }
-
-  /**
-   * The function of a call that had ended for its caller has ended. One that rejects has heeded the abort, and
-   * of its upstream nothing is known.
-   */
-  stopped(isFulfilled: boolean, nowMs: number): void {
-    if (isFulfilled) this.guard.settle(this.#permit, ENDED_OK, nowMs);
-    else this.guard.leave(this.#permit, ENDED_IGNORED, nowMs);
   }
 }

@@ -12,7 +12,7 @@ import type {
   TaskStep,
 } from "../../core/events.ts";
 import { whenRejected } from "../../core/foreign.ts";
-import { isLimitReason } from "../../pipeline/overload/guard.ts";
+import { isLimitReason } from "../../pipeline/overload/limit-reasons.ts";
 import { activeTrace, type TraceFields } from "./active-trace.ts";
 import { oneLine } from "./escape.ts";
 

@@ -3,7 +3,7 @@
 
 import type { OperatorMode, RefusalReason } from "../../core/events.ts";
 import { CRITICALITIES, type Criticality } from "../../core/overload/criticality.ts";
-import { LIMIT_REASONS, type LimitReason } from "../../pipeline/overload/guard.ts";
+import { LIMIT_REASONS, type LimitReason } from "../../pipeline/overload/limit-reasons.ts";
 import type { Labels } from "./families.ts";
 
 export class LabelSets {

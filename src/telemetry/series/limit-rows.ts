@@ -2,7 +2,7 @@
 // is in flight against it are added up; of latencies the worst is shown.
 
 import { CRITICALITIES, type Tier } from "../../core/overload/criticality.ts";
-import { LIMIT_REASONS, type LimitReason } from "../../pipeline/overload/guard.ts";
+import { LIMIT_REASONS, type LimitReason } from "../../pipeline/overload/limit-reasons.ts";
 import type { MeteredLimit } from "../../pipeline/overload/status.ts";
 import type { MetricKey } from "./catalogue.ts";
 import type { Families, Labels } from "./families.ts";

@@ -10,7 +10,8 @@ import {
   type LimitPolicy,
 } from "../../../src/core/overload/limit-policy.ts";
 import { ENDED_OK, ENDED_TIMEOUT, type Limiter } from "../../../src/core/overload/limiter.ts";
-import { LimitGuard, type HeldPermit } from "../../../src/pipeline/overload/guard.ts";
+import { LimitGuard } from "../../../src/pipeline/overload/guard.ts";
+import type { HeldPermit } from "../../../src/pipeline/overload/held-permit.ts";
 import type { Waiting } from "../../../src/pipeline/overload/waiting-line.ts";
 import { TURNED_AWAY, WAITS, type Column, type Guard, type GuardSetting } from "./guard.ts";
 import { Aimd, Gradient2 } from "./peers.ts";

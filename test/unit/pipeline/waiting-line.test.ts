@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fixedLimit } from "../../../src/core/overload/limit-policy.ts";
 import { ENDED_OK } from "../../../src/core/overload/limiter.ts";
-import { LimitGuard, type HeldPermit } from "../../../src/pipeline/overload/guard.ts";
+import { LimitGuard } from "../../../src/pipeline/overload/guard.ts";
+import type { HeldPermit } from "../../../src/pipeline/overload/held-permit.ts";
 import { WaitingLine } from "../../../src/pipeline/overload/waiting-line.ts";
 import { VirtualClock } from "../../../src/testing/index.ts";
 
