@@ -12,6 +12,7 @@
 //   DEADLINE_MS  the deadline of both, as configured (2000)
 //   CONTROL      address of the simulated bookmaker, for scenarios in which it is told to be ill, or is asked
 //   SHORT        1: less than a minute. BRIEF, 1: too short for a verdict, for trying this out
+//   TWICE        1: a second spike in the short form, too
 //   CALM_S       seconds of calm before the step, and MEASURE_S, of each measurement before it
 //   SUMMARY      file for k6's summary, as JSON
 
@@ -35,7 +36,7 @@ import {
   type Who,
 } from "./lib/shapes.ts";
 import { report } from "./lib/summary.ts";
-import { thresholdsOf } from "./lib/thresholds.ts";
+import { needsCapacity, thresholdsOf } from "./lib/thresholds.ts";
 import { tierOf, type Tier } from "./lib/tiers.ts";
 
 const gateways = required("GATEWAY")
@@ -52,6 +53,7 @@ const shape = shapeOf(scenario, {
   calmSeconds: positive("CALM_S"),
   measureSeconds: positive("MEASURE_S"),
   isBrief: __ENV["BRIEF"] === "1",
+  isTwice: __ENV["TWICE"] === "1",
 });
 if (needsControl(shape)) required("CONTROL");
 const judge = createJudge(scenario, shape, scale);
@@ -83,11 +85,12 @@ export async function setup(): Promise<Baseline> {
     healthy: optionsOf("healthy", { tier: "critical" }),
     seconds: shape.measureSeconds,
     deadlineMs,
+    isCapacityAsked: needsCapacity(scenario),
   });
   const { capacity, medianMs, healthyP99Ms } = baseline;
   console.log(
-    `measured before the load: ${capacity.toFixed(0)} calls a second, median ` +
-      `${medianMs.toFixed(0)} ms; beside it p99 ${healthyP99Ms.toFixed(0)} ms`,
+    `measured before the load: ${capacity === undefined ? "" : `${capacity.toFixed(0)} calls a second, `}` +
+      `median ${medianMs.toFixed(0)} ms; beside it p99 ${healthyP99Ms.toFixed(0)} ms`,
   );
   return baseline;
 }
@@ -112,11 +115,14 @@ export function order(): void {
 
 /** Asks a simulated bookmaker how many calls it has received. */
 export function count(): void {
-  const { counts } = stepAt(Number(exec.scenario.name.split("_")[1]));
+  const { counts = "to" } = stepAt(Number(exec.scenario.name.split("_")[1]));
+  const askedMs = exec.instance.currentTestRunDuration;
   const answer = http.get(`${required("CONTROL")}/__stats`, { responseType: "text" });
   if (answer.status !== 200) exec.test.abort(`the bookmaker told nothing: ${answer.status}`);
   const { received } = answer.json() as { received: number };
-  judge.noteReceived(counts ?? "to", received);
+  // The longer of the times that may have passed between two answers.
+  const atMs = counts === "from" ? askedMs : exec.instance.currentTestRunDuration;
+  judge.noteReceived(counts, received, atMs / 1000);
 }
 
 /** k6 asks for what to write when all is over. */

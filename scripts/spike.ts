@@ -53,7 +53,7 @@ function wrongUse(message: string): never {
 /** One run of k6. */
 interface Planned extends Pick<
   K6Options,
-  "scenario" | "scale" | "isShort" | "calmSeconds" | "measureSeconds"
+  "scenario" | "scale" | "isShort" | "isTwice" | "calmSeconds" | "measureSeconds"
 > {
   readonly subject: Subject;
 }
@@ -112,7 +112,7 @@ function everyRun(scale: number): Planned[] {
     runsOf(scenario, undefined, { scale, isShort: true }).map((run) => {
       const isClose = CLOSE.has(scenario) && run.subject === "gateway";
       const haste = isClose ? { measureSeconds: CLOSE_MEASURE_SECONDS } : HASTE;
-      return Object.assign({}, run, haste);
+      return Object.assign({ isTwice: scenario === "spike" }, run, haste);
     }),
   );
 }

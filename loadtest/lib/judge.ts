@@ -7,6 +7,7 @@ import type { Baseline } from "./measure.ts";
 import {
   overloadSeconds,
   quotaCalls,
+  quotaOf,
   SLOWDOWN,
   type Phase,
   type ScenarioName,
@@ -31,8 +32,8 @@ export interface Call {
 }
 
 export interface Judge {
-  /** How many calls the bookmaker has received until now. */
-  noteReceived(counts: "from" | "to", received: number): void;
+  /** How many calls the bookmaker had received `atSeconds` after the test began. */
+  noteReceived(counts: "from" | "to", received: number, atSeconds: number): void;
   /** When a step began; k6 tags it with the step by itself. */
   noteStep(startMs: number): void;
   /** For the calls of one iteration of k6. */
@@ -68,9 +69,12 @@ export function createJudge(scenario: ScenarioName, shape: Shape, scale: number)
   };
 
   return {
-    noteReceived: (counts, received) => {
+    noteReceived: (counts, received, atSeconds) => {
       const all = ledger(() => true);
-      all.count("received_of_quota", (counts === "from" ? -received : received) / quota);
+      // What came beyond the rate: its first and its last count are made by users who know nothing of each other.
+      const perSecond = quotaOf(scale);
+      const beyond = received - perSecond * atSeconds;
+      all.count("received_of_burst", (counts === "from" ? -beyond : beyond) / perSecond);
       all.tell();
     },
     noteStep: (startMs) => stepStartMs.add(startMs),
@@ -106,7 +110,7 @@ export function createJudge(scenario: ScenarioName, shape: Shape, scale: number)
           of.count("first_shed_ms", sinceStepMs);
         } else of.count("admitted_ms_of_deadline", ms / baseline.deadlineMs);
         if (isOk === 1 && sinceStepMs <= call.stepMs) {
-          const share = 1000 / (baseline.capacity * overloadMs);
+          const share = 1000 / ((baseline.capacity ?? 0) * overloadMs);
           of.count("goodput_of_capacity", share);
           of.count("goodput_of_slowed", SLOWDOWN * share);
           of.count("goodput_of_quota", 1 / quota);

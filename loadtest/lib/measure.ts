@@ -5,8 +5,8 @@ import { call, pause, type Answer, type CallOptions } from "./calls.ts";
 
 /** What a run is compared with. */
 export interface Baseline {
-  /** Good answers a second at best. */
-  readonly capacity: number;
+  /** Good answers a second at best; absent where no claim is compared with it. */
+  readonly capacity?: number;
   /** Median of a call that waits for nobody. */
   readonly medianMs: number;
   /** Of the bookmaker beside it, without any other load. */
@@ -32,18 +32,23 @@ export async function measure(calls: {
   readonly healthy: CallOptions;
   readonly seconds: number;
   readonly deadlineMs: number;
+  readonly isCapacityAsked: boolean;
 }): Promise<Baseline> {
   const ms = calls.seconds * 1000;
   const calm = await keepBusy(calls.target, CONCURRENCY_CALM, Math.min(ms, CALM_MS_MAX));
   const healthy = await keepBusy(calls.healthy, CONCURRENCY_HEALTHY, ms);
-  const concurrency = await climb(calls.target, Math.min(ms, CLIMB_MS_MAX));
-  const full = await keepBusy(calls.target, concurrency, ms);
+  const capacity = calls.isCapacityAsked ? await capacityOf(calls.target, ms) : undefined;
   return {
-    capacity: full.perSecond,
+    ...(capacity === undefined ? {} : { capacity }),
     medianMs: quantile(calm.okMs, 0.5),
     healthyP99Ms: quantile(healthy.okMs, 0.99),
     deadlineMs: calls.deadlineMs,
   };
+}
+
+async function capacityOf(options: CallOptions, ms: number): Promise<number> {
+  const concurrency = await climb(options, Math.min(ms, CLIMB_MS_MAX));
+  return (await keepBusy(options, concurrency, ms)).perSecond;
 }
 
 async function climb(options: CallOptions, ms: number): Promise<number> {

@@ -70,6 +70,8 @@ export interface ShapeOptions {
   readonly measureSeconds?: number | undefined;
   /** Shorter still: enough to see a claim breached by far, and not for one to hold. */
   readonly isBrief?: boolean | undefined;
+  /** A second spike in the short form, too. */
+  readonly isTwice?: boolean | undefined;
 }
 
 /** In seconds. */
@@ -111,7 +113,9 @@ export function shapeOf(name: ScenarioName, options: ShapeOptions): Shape {
     steps: [
       { phase: "rest", seconds: Math.min(calm, isShort ? 4 : 8), perSecond: base },
       { phase: "calm", seconds: calm, perSecond: base },
-      ...STORIES[name](base, isShort),
+      ...(options.isTwice === true && name === "spike"
+        ? spikes(base)
+        : STORIES[name](base, isShort)),
     ],
     healthyPerSecond: scaled(HEALTHY_PER_SECOND),
     measureSeconds: measureSeconds ?? (isShort ? 5 : 10),
@@ -157,6 +161,19 @@ function spike(base: number, isShort: boolean): Step[] {
     { phase: "overload", seconds: 10, perSecond: peak },
     settle,
     { phase: "after", seconds: 15, perSecond: base },
+  ];
+}
+
+/** The same in half a minute. */
+function spikes(base: number): Step[] {
+  const peak = TIMES * base;
+  const settle: Step = { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base };
+  return [
+    { phase: "overload", seconds: 8, perSecond: peak },
+    settle,
+    { phase: "overload", seconds: 5, perSecond: peak },
+    settle,
+    { phase: "after", seconds: 2, perSecond: base },
   ];
 }
 

@@ -206,7 +206,7 @@ export const CLAIMS = {
     says: "share served while bodies trickle, more of them at once than the limit",
   },
   // Twice: what the bookmaker has received before, and what by the end.
-  received_of_quota: {
+  received_of_burst: {
     type: "counter",
     threshold: "count<=1",
     who: ["target"],
@@ -214,7 +214,7 @@ export const CLAIMS = {
     leastShare: 0,
     least: 2,
     scenarios: ["rate"],
-    says: "calls that the bookmaker counted while more were asked for than its quota, as share of that",
+    says: "calls that the bookmaker counted beyond its rate while more were asked for, as share of its burst",
   },
   goodput_of_quota: {
     type: "counter",
@@ -286,6 +286,13 @@ export type ClaimName = keyof typeof CLAIMS;
 export function claimsOf(scenario: ScenarioName): [ClaimName, Claim][] {
   return (Object.entries(CLAIMS) as [ClaimName, Claim][]).filter(([, { scenarios }]) =>
     scenarios.includes(scenario),
+  );
+}
+
+/** Whether a claim of the scenario is compared with what the bookmaker can serve. */
+export function needsCapacity(scenario: ScenarioName): boolean {
+  return claimsOf(scenario).some(
+    ([name]) => name === "goodput_of_capacity" || name === "goodput_of_slowed",
   );
 }
 

@@ -76,7 +76,7 @@ function claimsTable({ record, dashboard }: Run, out: string): string {
   const measured =
     baseline === null
       ? ""
-      : `<p>Measured before the load: ${Math.round(baseline.capacity)} good answers a second at best, ${Math.round(baseline.medianMs)} ms for a call that waits for nobody; deadline ${record.deadlineMs} ms.</p>`;
+      : `<p>Measured before the load: ${baseline.capacity === undefined ? "" : `${Math.round(baseline.capacity)} good answers a second at best, `}${Math.round(baseline.medianMs)} ms for a call that waits for nobody; deadline ${record.deadlineMs} ms.</p>`;
   return `<details${isTold ? "" : " open"}><summary>${escapeHtml(SUBJECT_NAMES[record.subject])}${record.runtime === null ? "" : ` on ${record.runtime}`}: ${record.outcome}${isTold && record.outcome === "breached" ? ", as it should be" : ""}</summary>
 ${measured}<table><thead><tr><th>claim</th><th>metric</th><th>wanted</th><th>measured</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>${dashboardLink(dashboard, out)}</details>`;
 }

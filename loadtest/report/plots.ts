@@ -157,8 +157,8 @@ export function outcomesPlot(runs: readonly Run[]): Plot {
         z: 5,
       }),
     );
-    const { baseline } = run.record;
-    if (baseline !== null) {
+    const capacity = run.record.baseline?.capacity;
+    if (capacity !== undefined) {
       series.push({
         ...line("capacity", [], "#0072b2", place),
         markLine: {
@@ -167,10 +167,10 @@ export function outcomesPlot(runs: readonly Run[]): Plot {
           lineStyle: { color: "#0072b2", type: "solid", width: 1.5 },
           label: {
             position: "insideEndTop",
-            formatter: `capacity ${Math.round(baseline.capacity)}/s`,
+            formatter: `capacity ${Math.round(capacity)}/s`,
             color: "#0072b2",
           },
-          data: [{ yAxis: baseline.capacity }],
+          data: [{ yAxis: capacity }],
         },
       });
     }

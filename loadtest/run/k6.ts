@@ -25,6 +25,7 @@ export interface K6Options {
   readonly calmSeconds?: number | undefined;
   readonly measureSeconds?: number | undefined;
   readonly isBrief?: boolean | undefined;
+  readonly isTwice?: boolean | undefined;
   /** What k6 runs; a test has a spoilt one. */
   readonly script?: string | undefined;
   /** Address of the simulated bookmaker that is put to the test, if it is one. */
@@ -122,6 +123,7 @@ function run(
     SCALE: String(scale),
     SHORT: isShort ? "1" : "0",
     BRIEF: options.isBrief === true ? "1" : "0",
+    TWICE: options.isTwice === true ? "1" : "0",
     TARGET,
     HEALTHY,
     DEADLINE_MS: String(DEADLINE_MS),
