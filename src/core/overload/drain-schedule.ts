@@ -42,15 +42,15 @@ export class DrainSchedule {
     return this.#isTogether;
   }
 
-  /** After each window. True when a drain is due; `isFull` as of the window. */
-  isDue(isFull: boolean, windowMs: number, nowMs: number): boolean {
+  /** After each window. True when a drain is due; `isFull` as of the window. One that is due waits until `isSettled`. */
+  isDue(isFull: boolean, windowMs: number, nowMs: number, isSettled = true): boolean {
     if (isFull) this.#fullAtMs = nowMs;
     else if (nowMs - this.#fullAtMs > CALM_MS) {
       this.#everyMs = SOON_MS;
       this.#isFirst = true;
       this.#isTogether = true;
     }
-    if (isFull && nowMs < this.#nextMs) return false;
+    if (isFull && (nowMs < this.#nextMs || (!isSettled && this.#nextMs > 0))) return false;
     const isDue = isFull && this.#nextMs > 0;
     if (isDue && this.#sinceMultiple(nowMs) < TOGETHER_MS) this.#isTogether = true;
     this.#plan(windowMs, nowMs);
@@ -63,12 +63,6 @@ export class DrainSchedule {
     this.#isTogether = rose;
     if (taught) this.#everyMs = SOON_MS;
     else this.#everyMs = this.#everyMs === SOON_MS ? EVERY_MS : SELDOM_MS;
-    this.#plan(windowMs, nowMs);
-  }
-
-  /** A drain has shown nothing, since the limit had not been filled when it began. */
-  again(windowMs: number, nowMs: number): void {
-    this.#everyMs = SOON_MS;
     this.#plan(windowMs, nowMs);
   }
 

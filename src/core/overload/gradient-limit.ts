@@ -77,6 +77,8 @@ const DRAIN_LESS = 0.7;
 const DRAINED = 0.8;
 /** Share of the rate beyond which a drain has cost nothing. */
 const DRAIN_SERVED = 0.75;
+/** How much less it must have left of the rate than of the latency for calls to be fewer rather than quicker. */
+const CLEARLY = 0.9;
 /** Of the calls in flight, what Little's law makes of rate and latency: with less the limit was still filling up. */
 const SETTLED = 0.5;
 /** Most that a drain raises the base by, unless the upstream was seen to become slower. */
@@ -108,7 +110,6 @@ export class GradientLimit implements Limit {
   #isCollapsed = false;
   #medianMsBeforeDrain = 0;
   #rateBeforeDrain = 0;
-  #wasSettled = false;
   /** What it was when it first had to be cut, until a drain restores it; 0 when it was not. */
   #limitAtFirst = 0;
   #medianMsAtFirst = 0;
@@ -153,7 +154,8 @@ export class GradientLimit implements Limit {
     if (this.#isDraining) this.#endDrain(window, nowMs);
     else if (isFull || isLate(window)) this.#update(window, nowMs);
     else this.#relax(window, windowMs, nowMs);
-    if (this.#drains.isDue(isFull, windowMs, nowMs)) this.#startDrain(window, nowMs);
+    const isSettled = window.okRate(nowMs) * window.meanMs > SETTLED * window.meanInFlight;
+    if (this.#drains.isDue(isFull, windowMs, nowMs, isSettled)) this.#startDrain(window, nowMs);
     this.#publish();
   }
 
@@ -313,7 +315,6 @@ export class GradientLimit implements Limit {
     this.#isDraining = true;
     this.#medianMsBeforeDrain = window.quantileMs(0.5);
     this.#rateBeforeDrain = window.okRate(nowMs);
-    this.#wasSettled = this.#rateBeforeDrain * window.meanMs > SETTLED * window.meanInFlight;
     this.#awaitEvidence(DRAIN_SHARE, this.#medianMsBeforeDrain, nowMs);
   }
 
@@ -325,14 +326,10 @@ export class GradientLimit implements Limit {
     const before = this.#baseMs;
     const limit = this.#limit;
     this.#experiment.end();
-    if (medianMs <= DRAIN_SAME * this.#medianMsBeforeDrain) {
+    const quicker = medianMs / this.#medianMsBeforeDrain;
+    if (this.#drains.isTogether && this.#showsWork(window, quicker)) this.#raise(medianMs);
+    else if (quicker <= DRAIN_SAME) {
       this.#baseMs = Math.min(before, Math.max(this.#healthyMs, DRAIN_LESS * medianMs));
-    } else if (this.#drains.isTogether && !this.#showsQueue(window)) {
-      this.#raise(medianMs);
-    }
-    if (!this.#wasSettled) {
-      this.#drains.again(windowMs, nowMs);
-      return;
     }
     const change = this.#baseMs / before;
     this.#drains.ended(change < 0.8 || change > 1.25, change > 1, windowMs, nowMs);
@@ -343,14 +340,17 @@ export class GradientLimit implements Limit {
   }
 
   /**
-   * Whether fewer calls at once were served as fast: they had been waiting for each other. Latency alone deceives,
-   * since a queue that was still growing when the drain began is as long in its midst.
+   * Whether half as many at once came back as late as before, `quicker` times: then fewer came back. Latency alone
+   * deceives, since a queue that was still growing when the drain began is as long in its midst; but calls that
+   * wait for each other come back as many, however few are let in.
    */
-  #showsQueue(window: LimitWindow): boolean {
-    const inFlight = Math.min(this.#value, window.meanInFlight);
-    // At its least the limit cannot be halved, and nothing is shown.
-    if (this.#value > DRAINED * this.#limit) return false;
-    return inFlight / window.meanMs > DRAIN_SERVED * this.#rateBeforeDrain;
+  #showsWork(window: LimitWindow, quicker: number): boolean {
+    // At its least the limit cannot be halved.
+    if (this.#value > DRAINED * this.#limit) return quicker > DRAIN_SAME;
+    // What is let in where nobody arrives is as many as may be.
+    const inFlight = window.meanInFlight || this.#value;
+    const served = inFlight / window.meanMs / this.#rateBeforeDrain;
+    return served < DRAIN_SERVED && served < CLEARLY * quicker;
   }
 
   /** Nothing got quicker by the drain: that is what the work takes. */

@@ -296,7 +296,7 @@ export class Limiter {
 
   /** Nothing is owed at the moment: that nothing comes back is no silence. */
   excuse(nowMs: number): void {
-    if (!this.#isHung) this.#progressMs = nowMs;
+    this.#progressMs = nowMs;
   }
 
   /** The breaker opened: what few calls still come back say nothing of the load. */

@@ -140,7 +140,7 @@ test("a drain after which calls are quicker shows a smaller base, but none below
   assert.equal(healthy.limit.baseMs, 100);
   // Quicker, and yet slower than the base.
   const slow = draining(known(), 368);
-  slow.full(272);
+  slow.full(272, { found: 1200 });
   assert.equal(slow.limit.baseMs, 100);
 
   const drained = (ms: number, count = 10): GradientRig => {
@@ -160,6 +160,37 @@ test("a drain after which calls are quicker shows a smaller base, but none below
   // Of a few it shows nothing.
   assert.deepEqual([drained(21, 2).limit.baseMs, drained(21, 2).limit.value], [200, 1000]);
   near(drained(21, 3).limit.baseMs, 0.7 * 21);
+});
+
+test("a drain shows the work where fewer came back, and a queue where as many did", () => {
+  const drained = (oks: number, ms: number, found?: number): number => {
+    const rig = draining(known(BOUND), 200, { oks });
+    assert.equal(rig.limit.value, 500);
+    rig.full(ms, { oks, ...(found === undefined ? {} : { found }) });
+    return rig.limit.baseMs;
+  };
+  // As late as before, of 500 at once: two and a half a millisecond, where five had come; or three.
+  assert.equal(drained(500, 200), 200);
+  assert.equal(drained(300, 200), 100);
+  // By what was in flight, where that is less than might have been.
+  assert.equal(drained(300, 200, 400), 200);
+  assert.equal(drained(300, 200, 900), 100);
+  // Quicker by more than a fifth, and fewer by clearly more than that.
+  assert.equal(drained(640, 152), 152);
+  assert.equal(drained(480, 152), 100);
+});
+
+test("a drain waits until the limit is filled", () => {
+  const filling = (found: number): GradientRig => {
+    const rig = new GradientRig(BOUND);
+    while (rig.nowMs < 1000) rig.full(200, { oks: 100, found });
+    return rig;
+  };
+  assert.equal(filling(399).limit.share, 0.5);
+  const rig = filling(401);
+  assert.equal(rig.limit.share, 1);
+  rig.full(200, { oks: 100, found: 399 });
+  assert.equal(rig.limit.share, 0.5);
 });
 
 test("after a drain that cut it grows by roots from there, and the next one comes soon", () => {
@@ -243,16 +274,16 @@ test("each slowdown is taken back to where the limit was before it", () => {
   draining(rig, 544, { oks: 300 });
   assert.equal(rig.nowMs, 2000);
   assert.ok(rig.limit.value < before / 2);
-  assert.equal(rig.full(544), before);
+  assert.equal(rig.full(544, { found: 1000 }), before);
 });
 
 test("a drain ends a row of cuts", () => {
   const rig = known(BOUND);
   while (rig.nowMs < 900) rig.full(200);
-  draining(rig, 544, { oks: 300 });
+  draining(rig, 544, { oks: 130 });
   assert.equal(rig.nowMs, 1000);
-  rig.full(400, { oks: 300 });
-  rig.full(544, { oks: 300 });
+  rig.full(400, { oks: 130 });
+  rig.full(544, { oks: 130 });
   assert.equal(rig.limit.baseMs, 100);
 });
 
