@@ -196,7 +196,7 @@ function brownout(base: number, isShort: boolean): Step[] {
 /** Fifty times as many, and all of them can be served: nothing that should be held back. */
 function growth(base: number, isShort: boolean): Step[] {
   return [
-    { phase: "overload", seconds: isShort ? 7 : 30, perSecond: TIMES * base },
+    { phase: "overload", seconds: isShort ? 14 : 30, perSecond: TIMES * base },
     { phase: "settle", seconds: SETTLE_SECONDS, perSecond: base },
     { phase: "after", seconds: isShort ? 2 : 5, perSecond: base },
   ];
