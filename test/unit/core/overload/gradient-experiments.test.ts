@@ -138,12 +138,6 @@ test("a drain after which calls are quicker shows a smaller base, but none below
   const healthy = draining(known(BOUND), 200);
   healthy.full(100);
   assert.equal(healthy.limit.baseMs, 100);
-  // Quicker, and yet slower than the base.
-  const slow = known();
-  while (slow.nowMs < 900) slow.full(368);
-  draining(slow, 368, { oks: 130 }).full(272);
-  assert.equal(slow.limit.baseMs, 100);
-
   const drained = (ms: number, count = 10): GradientRig => {
     const rig = draining(new GradientRig(BOUND), 200);
     rig.full(0, { took: [[ms, count]] });
@@ -178,7 +172,7 @@ test("a drain shows the work where fewer came back, and a queue where as many di
   assert.equal(drained(300, 200, 900), 100);
   // Some of those found there had been let in before it.
   assert.equal(drained(500, 200, 900), 200);
-  // Quicker by more than a fifth, and fewer by clearly more than that.
+  // Quicker by more than a fifth, and fewer by clearly more than that; or not, and yet slower than the base.
   assert.equal(drained(640, 152), 152);
   assert.equal(drained(480, 152), 100);
 });
