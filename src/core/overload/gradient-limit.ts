@@ -348,7 +348,7 @@ export class GradientLimit implements Limit {
     // At its least the limit cannot be halved.
     if (this.#value > DRAINED * this.#limit) return quicker > DRAIN_SAME;
     // What is let in where nobody arrives is as many as may be.
-    const inFlight = Math.min(this.#value, window.meanInFlight);
+    const inFlight = Math.min(this.#value, window.meanInFlight || this.#value);
     const served = inFlight / window.meanMs / this.#rateBeforeDrain;
     return served < DRAIN_SERVED && served < CLEARLY * quicker;
   }

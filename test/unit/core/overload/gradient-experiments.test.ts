@@ -139,8 +139,8 @@ test("a drain after which calls are quicker shows a smaller base, but none below
   healthy.full(100);
   assert.equal(healthy.limit.baseMs, 100);
   const drained = (ms: number, count = 10): GradientRig => {
-    const rig = draining(new GradientRig(BOUND), 200);
-    rig.full(0, { took: [[ms, count]] });
+    const rig = draining(new GradientRig(BOUND), 200, { oks: 450 });
+    rig.full(0, { took: [[ms, count]], oks: 450 });
     return rig;
   };
   // Seven tenths of what they took; and the limit by what that means for what they took before.
