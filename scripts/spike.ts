@@ -43,6 +43,8 @@ const HASTE = { calmSeconds: 2, measureSeconds: 0.6 } as const;
 /** Those whose goodput is compared closely with what was measured. */
 const CLOSE: ReadonlySet<ScenarioName> = new Set(["spike", "replicas"]);
 const CLOSE_MEASURE_SECONDS = 2;
+/** Here a capacity that is taken for less than it is would be easy to reach. */
+const BROWNOUT_MEASURE_SECONDS = 1.2;
 const PROGRESS_MS = 5000;
 
 function wrongUse(message: string): never {
@@ -111,7 +113,8 @@ function everyRun(scale: number): Planned[] {
   return SCENARIOS.flatMap((scenario) =>
     runsOf(scenario, undefined, { scale, isShort: true }).map((run) => {
       const isClose = CLOSE.has(scenario) && run.subject === "gateway";
-      const haste = isClose ? { measureSeconds: CLOSE_MEASURE_SECONDS } : HASTE;
+      const haste = isClose ? { measureSeconds: CLOSE_MEASURE_SECONDS } : { ...HASTE };
+      if (scenario === "brownout") haste.measureSeconds = BROWNOUT_MEASURE_SECONDS;
       return Object.assign({ isTwice: scenario === "spike" }, run, haste);
     }),
   );

@@ -296,10 +296,12 @@ export function besidePlot(runs: readonly Run[]): Plot {
   return { title: "The healthy bookmaker beside it", svg };
 }
 
-/** The next of 1, 2, 2.5 and 5 times a power of ten. */
+/** The next round number that axes divide well. */
 function niceMax(value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)));
   return (
-    [1, 1.25, 1.5, 2, 2.5, 5, 10].map((step) => step * power).find((top) => top >= value) ?? value
+    [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10]
+      .map((step) => step * power)
+      .find((top) => top >= value) ?? value
   );
 }
