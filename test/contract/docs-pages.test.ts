@@ -53,6 +53,8 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
   "docs/rates.md": ["yaml js yaml", ["contract/docs-pages.test.ts"]],
   // What PagerDuty received, written by `npm run page-proof`: no program.
   "docs/page-proof.md": ["json json", []],
+  // What was typed and shown, written by `npm run game-day`; the runbook's commands have tests of their own.
+  "docs/game-day.md": ["json sh text sh text sh text sh text sh text json", []],
 };
 
 test("every program of README.md and docs is run by a test", () => {
