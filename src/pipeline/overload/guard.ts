@@ -189,7 +189,7 @@ export class LimitGuard implements PermitOffice {
     const unowed = this.#unowed;
     if (unowed === undefined) return;
     const limiter = this.#limiter;
-    if (limiter.inFlight - unowed.size < TRIALS) limiter.excuse(nowMs);
+    if (unowed.size > 0 && limiter.inFlight - unowed.size < TRIALS) limiter.excuse(nowMs);
   }
 
   settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void {

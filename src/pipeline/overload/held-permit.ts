@@ -13,7 +13,7 @@ import {
 import { UNTRACKED } from "../orders.ts";
 import type { LimitReason } from "./limit-reasons.ts";
 
-/** Who gave the permit, and takes it back: the office. */
+/** Who gave the permit, and takes it back: the guard. */
 export interface PermitOffice {
   /** Why the last call was refused. */
   readonly refusedFor: LimitReason;

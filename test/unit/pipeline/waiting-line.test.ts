@@ -83,3 +83,18 @@ test("a caller for whom there is no room any more is told so, whatever the last 
   assert.equal(paused?.takeAgain(clock.monotonic()), false);
   assert.equal(guard.refusedFor, "limit");
 });
+
+test("once an answer is owed again a silence is one, though a single call be in flight", () => {
+  const clock = new VirtualClock();
+  const guard = new LimitGuard(fixedLimit(1), 1000, clock);
+  const held = guard.hold(0, clock.monotonic(), Infinity);
+  held?.takeAgain(clock.monotonic(), true);
+  clock.advance(200);
+  // What it sends has been sent: from here on an answer is owed.
+  held?.takeAgain(clock.monotonic());
+  for (let ms = 0; ms < 3000; ms += 100) {
+    clock.advance(100);
+    assert.equal(guard.hold(0, clock.monotonic(), Infinity), undefined);
+  }
+  assert.equal(guard.limiter.isHung, true);
+});
