@@ -123,13 +123,9 @@ export class HeldPermit {
       this.end(ENDED_OK, nowMs, latencyMs);
       return;
     }
-    this.renew(nowMs, ENDED_OK, latencyMs);
+    this.#permit = this.office.renew(this.#permit, this.#tier, ENDED_OK, nowMs, latencyMs);
     this.#whereabouts = IS_READ;
     this.office.owesNothing(this);
-  }
-
-  renew(nowMs: number, ending: Ending, latencyMs?: number): void {
-    this.#permit = this.office.renew(this.#permit, this.#tier, ending, nowMs, latencyMs);
   }
 
   /** The call has ended for its caller, and took its upstream so long. */
