@@ -27,6 +27,7 @@ export interface LoadSources {
   monotonic(): number;
   /** User and system time of this process so far, in milliseconds. */
   cpuMs(): number;
+  /** Of the heap that the engine allows; 0 where it has no limit. */
   heapRatio(): number;
   rssBytes(): number;
   limits(): ContainerLimits;
@@ -163,6 +164,8 @@ function processSources(): LoadSources {
       return (user + system) / 1000;
     },
     heapRatio: () => {
+      // Bun has no limit to compare with, makes one up, and walks the whole heap for it: tens of milliseconds.
+      if (process.versions.bun !== undefined) return 0;
       const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
       return limit > 0 ? used / limit : 0;
     },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { getHeapStatistics } from "node:v8";
 import { LOAD_SHEDDING_DEFAULTS } from "../../../src/core/overload/load-shedder.ts";
 import {
   LOOP_DELAY_MS_FULL,
@@ -224,3 +225,25 @@ test("the real process has a load between 0 and 1", () => {
   const load = new SystemLoad().systemLoad();
   assert.ok(load > 0 && load < 1, String(load));
 });
+
+// Compared with the walk itself, made in the same moments: no limit in milliseconds.
+test(
+  "on Bun it does not walk the heap, which takes longer the more there is",
+  { skip: process.versions.bun === undefined && "Node's statistics are kept, not counted" },
+  () => {
+    const heap = Array.from({ length: 200_000 }, (_, index) => ({ index }));
+    let sampleMs = Number.POSITIVE_INFINITY;
+    let walkMs = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < 10; round += 1) {
+      const load = new SystemLoad();
+      const startMs = performance.now();
+      load.systemLoad();
+      const betweenMs = performance.now();
+      getHeapStatistics();
+      sampleMs = Math.min(sampleMs, betweenMs - startMs);
+      walkMs = Math.min(walkMs, performance.now() - betweenMs);
+    }
+    assert.equal(heap.length, 200_000);
+    assert.ok(sampleMs < walkMs / 4, `${sampleMs} ms, and a walk ${walkMs} ms`);
+  },
+);
