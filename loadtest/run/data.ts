@@ -79,6 +79,6 @@ export interface Sample {
   readonly lagMs: number;
   /** Of each simulated bookmaker what `/__stats` says. */
   readonly bookmakers: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** The gateway's series by name and labels, as its `/metrics` writes them; of replicas their sums. */
+  /** The gateway's series by name and labels, as its `/metrics` writes them, of replicas their sums; empty where it was not asked. */
   readonly series: Readonly<Record<string, number>>;
 }
