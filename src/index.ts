@@ -5,6 +5,7 @@ import type { BreakerPolicy } from "./core/breaker/machine.ts";
 import type { Scheduler } from "./core/clock.ts";
 import { InvalidOptionsError } from "./core/errors.ts";
 import type { Random } from "./core/random.ts";
+import type { FleetStore } from "./pipeline/fleet-port.ts";
 import type { LoadSampler, Store } from "./pipeline/ports.ts";
 import type { RegistryOptions, UpstreamOptions } from "./pipeline/registry-options.ts";
 import { Switchgear } from "./pipeline/registry.ts";
@@ -91,8 +92,8 @@ export type { LimitStatus } from "./pipeline/overload/status.ts";
 export type { Upstream } from "./pipeline/call/upstream.ts";
 
 export interface SwitchgearOptions extends RegistryOptions {
-  /** Where state outlives the process, such as `sqliteStore(path)`. Default: in memory. */
-  readonly store?: Store | undefined;
+  /** Where state outlives the process, such as `sqliteStore(path)`, or `redisStore({ url })` of a fleet. Default: in memory. */
+  readonly store?: Store | FleetStore | undefined;
   /** How loaded this process is, for load shedding. Default: memory and CPU against the container's limits. */
   readonly sampler?: LoadSampler | undefined;
   /** Time. Default: the system's. Tests hand in a `VirtualClock`. */

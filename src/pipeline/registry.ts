@@ -5,7 +5,7 @@
 
 import { adaptive } from "../core/breaker/adaptive/machine.ts";
 import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
-import type { EventType, StoreOperation } from "../core/events.ts";
+import type { EventType, RegistryEvent, StoreOperation } from "../core/events.ts";
 import { property, whenRejected } from "../core/foreign.ts";
 import { checkOptions, show } from "../core/options.ts";
 import { clampSystemLoad } from "../core/overload/load-shedder.ts";
@@ -20,7 +20,10 @@ import { EndpointSet } from "./endpoints/set.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import { readReset, type ResetOrder } from "./orders.ts";
 import { MonitorTasks, taskEvent } from "./tasks/monitor.ts";
+import type { Keeper } from "./breaker/keeper.ts";
 import { Persistence, type StoreHealth } from "./breaker/persistence.ts";
+import type { FleetStore } from "./fleet-port.ts";
+import { Replication, type Fleet } from "./fleet/replication.ts";
 import { boundedName } from "./names.ts";
 import { HISTORY_LIMIT_MAX, LOAD_DRIVERS } from "./ports.ts";
 import type {
@@ -47,7 +50,7 @@ import { Upstream, type UpstreamPorts } from "./call/upstream.ts";
 
 export interface RegistryPorts {
   readonly scheduler: Scheduler;
-  readonly store: Store;
+  readonly store: Store | FleetStore;
   readonly sampler: LoadSampler;
   /** Where jitter is drawn from. */
   readonly random: Random;
@@ -62,7 +65,9 @@ const HISTORY_LIMIT_DEFAULT = 100;
 
 export class Switchgear implements AsyncDisposable {
   readonly #emitter = new Emitter();
-  readonly #persistence: Persistence;
+  readonly #persistence: Keeper;
+  /** The other replicas, where the store is one that is shared over a network; else undefined. */
+  readonly fleet: Fleet | undefined;
   readonly #ports: RegistryPorts;
   readonly #upstreamPorts: UpstreamPorts;
   readonly #limits: RegistrySettings["limits"];
@@ -100,10 +105,9 @@ export class Switchgear implements AsyncDisposable {
       complaints,
       watching: new Watching(complaints),
     };
-    this.#persistence = new Persistence(ports.store, ports.scheduler, {
-      emit: (event) => this.#emitter.emit(event),
-      adopt: (stored, isOurPast) => this.#adopt(stored, isOurPast),
-    });
+    const keeper = this.#keeperOf(ports);
+    this.#persistence = keeper;
+    this.fleet = keeper instanceof Replication ? keeper.fleet : undefined;
     for (const [name, upstream] of Object.entries(options.upstreams ?? {})) {
       this.#listed.set(name, this.#create(name, upstream));
     }
@@ -319,12 +323,42 @@ export class Switchgear implements AsyncDisposable {
       this.#closers.delete(closer);
       this.#emitter.contain(closer);
     }
-    this.#persistence.close();
+    const closed = this.#persistence.close();
     await this.#monitors?.close();
+    await closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #keeperOf({ store, scheduler, random }: RegistryPorts): Keeper {
+    const emit = (event: RegistryEvent): void => this.#emitter.emit(event);
+    if (!isFleetStore(store)) {
+      return new Persistence(store, scheduler, {
+        emit,
+        adopt: (stored, isOurPast) => this.#adopt(stored, isOurPast),
+      });
+    }
+    return new Replication(store, {
+      scheduler,
+      random,
+      emit,
+      breakerOf: (name) => {
+        const known = this.#listed.get(name) ?? this.#unlisted.get(name) ?? this.#retired.get(name);
+        return known === undefined ? undefined : this.#guards.get(known);
+      },
+      breakers: () => this.#breakers(),
+    });
+  }
+
+  *#breakers(): Generator<BreakerGuard> {
+    for (const known of [this.#listed, this.#unlisted, this.#retired]) {
+      for (const upstream of known.values()) {
+        const guard = this.#guards.get(upstream);
+        if (guard !== undefined) yield guard;
+      }
+    }
   }
 
   #retire(name: string): void {
@@ -453,6 +487,8 @@ export class Switchgear implements AsyncDisposable {
     }
     const upstream = this.#create(name, options);
     this.#unlisted.set(name, upstream);
+    // What a fleet knows of it is read when it is first called.
+    if (this.fleet !== undefined) this.#persistence.loadAgain([name]);
     return upstream;
   }
 
@@ -505,4 +541,8 @@ function limitTeller(
 
 function byName(a: Upstream, b: Upstream): number {
   return a.name < b.name ? -1 : Number(a.name > b.name);
+}
+
+function isFleetStore(store: Store | FleetStore): store is FleetStore {
+  return typeof (store as Partial<FleetStore> | null | undefined)?.open === "function";
 }

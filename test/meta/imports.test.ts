@@ -16,6 +16,7 @@ const PORTS = /^src\/pipeline\/ports\.ts$/;
 const PIPELINE = /^src\/pipeline\//;
 /** What all rooms of the pipeline stand on. */
 const FOOT = /^src\/pipeline\/(?:ports|emitter|orders|names)\.ts$/;
+const FLEET_PORT = /^src\/pipeline\/fleet-port\.ts$/;
 const NODE = /^node:/;
 const OTEL = /^src\/telemetry\/otel\//;
 const LOGGING = /^src\/telemetry\/log\//;
@@ -45,6 +46,11 @@ const RULES: readonly Rule[] = [
     files: new RegExp(`^src/pipeline/${room}/`),
     may: [CORE, FOOT, new RegExp(`^src/pipeline/${room}/`)],
   })),
+  {
+    files: /^src\/pipeline\/fleet\//,
+    may: [CORE, FOOT, FLEET_PORT, /^src\/pipeline\/(?:fleet|breaker)\//],
+  },
+  { files: FLEET_PORT, may: [CORE, PORTS] },
   // Names that are too long are told apart by a hash.
   { files: /^src\/pipeline\/names\.ts$/, may: [/^node:crypto$/] },
   { files: FOOT, may: [CORE, FOOT] },
@@ -53,7 +59,14 @@ const RULES: readonly Rule[] = [
     may: [CORE, /^src\/config\//, NODE, /^(zod|yaml)$/],
   },
   { files: /^src\/store\/memory\.ts$/, may: [CORE, PORTS, /^src\/store\/audit\.ts$/] },
-  { files: /^src\/store\//, may: [CORE, PORTS, /^src\/store\//, /^node:(sqlite|fs|path|os|url)$/] },
+  {
+    files: /^src\/store\/redis/,
+    may: [CORE, PORTS, FLEET_PORT, /^src\/store\//, /^node:(os|crypto|fs)$/, /^@redis\/client$/],
+  },
+  {
+    files: /^src\/store\//,
+    may: [CORE, PORTS, /^src\/store\//, /^node:(sqlite|fs|path|os|url|crypto)$/],
+  },
   // Adapters know their one package and what is measured; what is measured knows no package.
   {
     files: OTEL,

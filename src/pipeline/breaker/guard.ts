@@ -12,6 +12,7 @@ import type {
   Ticket,
 } from "../../core/breaker/machine.ts";
 import { ResetDeniedError } from "../../core/errors.ts";
+import type { BreakerPart, ModePart } from "../../core/fleet/row.ts";
 import type { MachineEvent, OperatorMode, TransitionCause } from "../../core/events.ts";
 import { isLatency, type OutcomeKind } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
@@ -28,8 +29,8 @@ import {
   written,
   type OrderMarks,
 } from "./marks.ts";
+import type { Keeper, Ordered } from "./keeper.ts";
 import type { Persisted } from "./persisted.ts";
-import type { Persistence } from "./persistence.ts";
 import type { AuditAction, AuditEntry, Clock, StoredBreaker } from "../ports.ts";
 
 const MODE_ACTIONS: Readonly<Record<OperatorMode, AuditAction>> = {
@@ -66,7 +67,7 @@ export class BreakerGuard implements Persisted {
   #machine: BreakerMachine;
   readonly #random: Random;
   readonly #clock: Clock;
-  readonly #persistence: Persistence;
+  readonly #persistence: Keeper;
   readonly #emitter: Emitter;
   /** Asked by every call. */
   readonly #polls: boolean;
@@ -81,7 +82,7 @@ export class BreakerGuard implements Persisted {
     ports: {
       readonly clock: Clock;
       readonly random: Random;
-      readonly persistence: Persistence;
+      readonly persistence: Keeper;
       readonly emitter: Emitter;
     },
   ) {
@@ -231,7 +232,9 @@ export class BreakerGuard implements Persisted {
     this.#mode = to;
     const at = this.#clock.now();
     this.#marks = { ...this.#marks, mode: newMark(at, this.#persistence.revision) };
-    this.#persistence.saveNow(this, this.#audit(MODE_ACTIONS[to], reason, actor, at, false));
+    this.#persistence.saveNow(this, this.#audit(MODE_ACTIONS[to], reason, actor, at, false), {
+      part: "mode",
+    });
     this.#emitter.emit({ type: "mode", from, to, actor, reason, upstream: this.name, at });
   }
 
@@ -333,6 +336,24 @@ export class BreakerGuard implements Persisted {
     this.#marks = { ...this.#marks, mode };
   }
 
+  get savesEvidence(): boolean {
+    return this.#machine.savesEvidence;
+  }
+
+  /** What a breaker that recovers by itself did by itself is its process's own affair. */
+  takeOver({ person, order, snapshot }: BreakerPart): void {
+    const isByPerson = person?.id === order.id;
+    if (order.isTrip && !isByPerson && !this.#machine.savesEvidence) return;
+    const at = this.#instant();
+    const own = asKind(snapshot, this.#machine.kind, at.wallMs);
+    this.#machine.restore(order.isTrip ? own : { ...own, tripped: false, trippedAt: null }, at);
+  }
+
+  takeMode({ mode, at }: ModePart): void {
+    this.#mode = mode;
+    this.#marks = { ...this.#marks, mode: newMark(at) };
+  }
+
   /** Tells what was taken over. */
   announce(): void {
     if (this.#machine.events.length > 0) this.#announce();
@@ -361,7 +382,11 @@ export class BreakerGuard implements Persisted {
       case "trip":
         this.#ordered(at, event.manual);
         if (event.isNewTrip) this.counters.trips += 1;
-        this.#persistence.saveNow(this, this.#audit("TRIP", event.reason, event.actor, at, false));
+        this.#persistence.saveNow(
+          this,
+          this.#audit("TRIP", event.reason, event.actor, at, false),
+          breakerOrder(event.manual, true),
+        );
         break;
       case "reset":
         this.#ordered(at, true);
@@ -369,11 +394,16 @@ export class BreakerGuard implements Persisted {
         this.#persistence.saveNow(
           this,
           this.#audit("RESET", event.reason, event.actor, at, event.forced),
+          breakerOrder(true, false),
         );
         break;
       case "recovery":
         this.#ordered(at, false);
-        this.#persistence.saveNow(this, this.#audit("RESET", event.reason, event.actor, at, false));
+        this.#persistence.saveNow(
+          this,
+          this.#audit("RESET", event.reason, event.actor, at, false),
+          breakerOrder(false, false),
+        );
         break;
       case "reset-denied":
         this.counters.resetsDenied += 1;
@@ -404,4 +434,8 @@ export class BreakerGuard implements Persisted {
   #instant(): Instant {
     return { nowMs: this.#clock.monotonic(), wallMs: this.#clock.now() };
   }
+}
+
+function breakerOrder(isByPerson: boolean, isTrip: boolean): Ordered {
+  return { part: "breaker", isByPerson, isTrip };
 }

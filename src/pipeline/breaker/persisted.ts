@@ -1,9 +1,13 @@
 // What persistence needs of an upstream: its present state, at the moment of writing.
 
+import type { BreakerPart, ModePart } from "../../core/fleet/row.ts";
+import type { OperatorMode } from "../../core/events.ts";
 import type { StoredBreaker } from "../ports.ts";
 
 export interface Persisted {
   readonly name: string;
+  readonly isTripped: boolean;
+  readonly mode: OperatorMode;
   toStored(): StoredBreaker;
   /** Cleared when memory has something newer than the store. */
   isSaved: boolean;
@@ -11,4 +15,11 @@ export interface Persisted {
   saved(revision: number | undefined): void;
   /** It could not be stored, and waits. */
   notSaved(): void;
+  /** Whether what it did by itself is worth telling others: it does not recover by itself. */
+  readonly savesEvidence: boolean;
+  /** What the fleet knows of it now. `announce` is owed. */
+  takeOver(part: BreakerPart): void;
+  takeMode(part: ModePart): void;
+  /** Tells what was taken over. */
+  announce(): void;
 }

@@ -15,6 +15,7 @@ import type {
   StoredBreaker,
 } from "../ports.ts";
 import { CheckedStore, faultOf, isBreach } from "./checked-store.ts";
+import type { Keeper } from "./keeper.ts";
 import { Outbox } from "./outbox.ts";
 import type { Persisted } from "./persisted.ts";
 import { StoreFaults, type StoreErrorCount } from "./store-faults.ts";
@@ -45,7 +46,7 @@ export interface StoreHealth {
 
 type Adopt = (stored: readonly StoredBreaker[], isOurPast: (name: string) => boolean) => void;
 
-export class Persistence {
+export class Persistence implements Keeper {
   readonly #store: CheckedStore;
   readonly #scheduler: Scheduler;
   readonly #adopt: Adopt;

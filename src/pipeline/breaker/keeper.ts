@@ -1,0 +1,40 @@
+// Who keeps what breakers have become, beyond this process: a store that is written at once, or a fleet's.
+
+import type { EventOf } from "../../core/events.ts";
+import type { AuditAction, AuditEntry, HistoryQuery } from "../ports.ts";
+import type { Persisted } from "./persisted.ts";
+import type { StoreHealth } from "./persistence.ts";
+import type { StoreErrorCount } from "./store-faults.ts";
+
+/** What is to be kept: a trip, reset or recovery, or a change of mode. */
+export type Ordered =
+  | { readonly part: "breaker"; readonly isByPerson: boolean; readonly isTrip: boolean }
+  | { readonly part: "mode" };
+
+export interface Keeper {
+  /** Whether a look for other processes' changes can be due at all. */
+  readonly polls: boolean;
+  /** The number of the store's last commit; undefined where it does not tell what was written later. */
+  readonly revision: number | undefined;
+  /** Whether evidence is worth writing. */
+  readonly isDurable: boolean;
+  readonly errors: readonly StoreErrorCount[];
+  readonly auditsRefused: ReadonlyMap<AuditAction, number>;
+  /** Failures that were told and still hold. */
+  readonly standingErrors: readonly EventOf<"store-error">[];
+  health(): StoreHealth;
+  /** Reads what is stored, now or as soon as it can be read. */
+  load(): void;
+  /** Reads what is stored of names that are new here. */
+  loadAgain(names: Iterable<string>): void;
+  history(query: HistoryQuery): readonly AuditEntry[];
+  saveNow(upstream: Persisted, audit?: AuditEntry, ordered?: Ordered): void;
+  /** The attempt changed nothing. */
+  saveAudit(audit: AuditEntry): void;
+  saveSoon(upstream: Persisted): void;
+  isPollDue(nowMs: number): boolean;
+  poll(nowMs: number): void;
+  /** Writes what waits. True when nothing is left. */
+  flush(): boolean;
+  close(): void | Promise<void>;
+}
