@@ -70,7 +70,7 @@ export type { ModeOrder, OrderWords, ResetOrder, TripOrder } from "./pipeline/or
 export type { CallContext } from "./pipeline/call/context.ts";
 export type { EndpointTarget } from "./pipeline/call/admission.ts";
 export type { MonitoringTask, MonitorTasks } from "./pipeline/tasks/monitor.ts";
-export type { StoreHealth } from "./pipeline/breaker/persistence.ts";
+export type { StoreHealth } from "./pipeline/breaker/keeper.ts";
 export type {
   AuditAction,
   AuditEntry,

@@ -3,7 +3,7 @@
 
 import type { AuditEntry } from "../pipeline/ports.ts";
 import type { UpstreamStatus } from "../pipeline/call/status.ts";
-import type { StoreHealth } from "../pipeline/breaker/persistence.ts";
+import type { StoreHealth } from "../pipeline/breaker/keeper.ts";
 
 export interface BookmakerView {
   readonly bookmaker: string;

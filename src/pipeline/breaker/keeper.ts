@@ -3,8 +3,25 @@
 import type { EventOf } from "../../core/events.ts";
 import type { AuditAction, AuditEntry, HistoryQuery } from "../ports.ts";
 import type { Persisted } from "./persisted.ts";
-import type { StoreHealth } from "./persistence.ts";
 import type { StoreErrorCount } from "./store-faults.ts";
+
+export interface StoreHealth {
+  readonly kind: string;
+  readonly location: string;
+  /** False while memory holds a state that the store does not. */
+  readonly ok: boolean;
+  /** Upstreams whose last change is not stored yet. */
+  readonly pending: number;
+  /** Those of them whose state the store refuses while it takes others'; the first 20. */
+  readonly refused: readonly string[];
+  /** Audits lost because the store failed for so long. */
+  readonly auditsDropped: number;
+  /** Audits that the store refused for their content: they were told, and are kept nowhere else. */
+  readonly auditsRefused: number;
+  readonly lastError: string | null;
+  /** A broken file was put aside when the store was opened. */
+  readonly recoveredFrom: string | null;
+}
 
 /** What is to be kept: a trip, reset or recovery, or a change of mode. */
 export type Ordered =

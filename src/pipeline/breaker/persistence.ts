@@ -15,7 +15,7 @@ import type {
   StoredBreaker,
 } from "../ports.ts";
 import { CheckedStore, faultOf, isBreach } from "./checked-store.ts";
-import type { Keeper } from "./keeper.ts";
+import type { Keeper, StoreHealth } from "./keeper.ts";
 import { Outbox } from "./outbox.ts";
 import type { Persisted } from "./persisted.ts";
 import { StoreFaults, type StoreErrorCount } from "./store-faults.ts";
@@ -25,24 +25,6 @@ const POLL_MS = 1000;
 
 /** Refused upstreams that are named; `pending` counts the rest, too. */
 const REFUSED_SHOWN_MAX = 20;
-
-export interface StoreHealth {
-  readonly kind: string;
-  readonly location: string;
-  /** False while memory holds a state that the store does not. */
-  readonly ok: boolean;
-  /** Upstreams whose last change is not stored yet. */
-  readonly pending: number;
-  /** Those of them whose state the store refuses while it takes others'; the first 20. */
-  readonly refused: readonly string[];
-  /** Audits lost because the store failed for so long. */
-  readonly auditsDropped: number;
-  /** Audits that the store refused for their content: they were told, and are kept nowhere else. */
-  readonly auditsRefused: number;
-  readonly lastError: string | null;
-  /** A broken file was put aside when the store was opened. */
-  readonly recoveredFrom: string | null;
-}
 
 type Adopt = (stored: readonly StoredBreaker[], isOurPast: (name: string) => boolean) => void;
 

@@ -16,9 +16,8 @@ import {
   type FleetRow,
 } from "../../core/fleet/row.ts";
 import type { Random } from "../../core/random.ts";
-import type { Keeper, Ordered } from "../breaker/keeper.ts";
+import type { Keeper, Ordered, StoreHealth } from "../breaker/keeper.ts";
 import type { Persisted } from "../breaker/persisted.ts";
-import type { StoreHealth } from "../breaker/persistence.ts";
 import { StoreFaults, type StoreErrorCount } from "../breaker/store-faults.ts";
 import type { ChainedAudit, ChainReport, FleetStore, ReplicaView } from "../fleet-port.ts";
 import {
