@@ -70,6 +70,17 @@ export type { ModeOrder, OrderWords, ResetOrder, TripOrder } from "./pipeline/or
 export type { CallContext } from "./pipeline/call/context.ts";
 export type { EndpointTarget } from "./pipeline/call/admission.ts";
 export type { MonitoringTask, MonitorTasks } from "./pipeline/tasks/monitor.ts";
+export type {
+  ChainedAudit,
+  ChainReport,
+  FleetAnswer,
+  FleetChange,
+  FleetListener,
+  FleetStore,
+  ReplicaView,
+} from "./pipeline/fleet-port.ts";
+export type { Fleet } from "./pipeline/fleet/replication.ts";
+export type { Receipts } from "./pipeline/fleet/receipts.ts";
 export type { StoreHealth } from "./pipeline/breaker/keeper.ts";
 export type {
   AuditAction,

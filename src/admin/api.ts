@@ -17,6 +17,7 @@ import { json, notFound, problem } from "./answers.ts";
 import { requireToken } from "./auth.ts";
 import { FORCE, HOLD, MODE, REASON, readActor, readOrder, type Fields } from "./body.ts";
 import { EventStream, type EventStreamLimits } from "./event-stream.ts";
+import { addFleet, reachOf, reachText } from "./fleet.ts";
 import { reset, trip, type Done } from "./orders.ts";
 import { PAGE_POLICY, statusPage, type Summary } from "./page.ts";
 import { auditView, bookmakerView, refusedAudits, storeTrouble, storeView } from "./views.ts";
@@ -101,6 +102,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   });
 
   addReads(app, gear);
+  addFleet(app, gear);
   addOrders(app, gear, options.token);
   return app;
 }
@@ -166,7 +168,11 @@ function addReads(app: Hono, gear: Switchgear): void {
   });
 }
 
-function history(context: Context, gear: Switchgear, upstream: string | undefined): Response {
+async function history(
+  context: Context,
+  gear: Switchgear,
+  upstream: string | undefined,
+): Promise<Response> {
   const given = context.req.query("limit");
   const limit = given === undefined ? undefined : Number(given);
   if (
@@ -180,7 +186,7 @@ function history(context: Context, gear: Switchgear, upstream: string | undefine
       `limit must be a whole number from 1 to ${HISTORY_LIMIT_MAX}`,
     );
   }
-  const entries = gear.history({
+  const entries = await gear.readHistory({
     ...(upstream === undefined ? {} : { upstream }),
     ...(limit === undefined ? {} : { limit }),
   });
@@ -194,7 +200,11 @@ function history(context: Context, gear: Switchgear, upstream: string | undefine
 function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void {
   const authorised = requireToken(token);
 
-  const order = (path: string, fields: Fields, apply: (given: Order) => Response): void => {
+  const order = (
+    path: string,
+    fields: Fields,
+    apply: (given: Order) => Response | Promise<Response>,
+  ): void => {
     app.post(`${API}/:bookmaker/${path}`, authorised, async (context) => {
       const request = context.req.raw;
       const actor = readActor(request);
@@ -213,17 +223,19 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
     const upstream = find(gear, name) ?? created(gear, name);
     if (upstream === undefined) return notFound();
     return done(
+      gear,
       upstream,
       trip(gear, upstream, { reason, actor, hold: values.get("hold") === true }),
     );
   });
 
-  order("reset", { reason: REASON, force: FORCE }, (given) => {
+  order("reset", { reason: REASON, force: FORCE }, async (given) => {
     const { name, actor, values, reason = "Manual reset via API" } = given;
     const upstream = find(gear, name);
     if (upstream === undefined) return notFound();
     try {
-      return done(
+      return await done(
+        gear,
         upstream,
         reset(upstream, { reason, actor, force: values.get("force") === true }),
       );
@@ -240,7 +252,7 @@ function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void
     const before = upstream.mode;
     upstream.setMode({ mode, actor, reason: reason ?? `Mode ${mode} via API` });
     const changed = mode !== before;
-    return done(upstream, { changed, message: `Circuit breaker for ${name} set to ${mode}` });
+    return done(gear, upstream, { changed, message: `Circuit breaker for ${name} set to ${mode}` });
   });
 }
 
@@ -251,16 +263,22 @@ interface Order {
   readonly reason: string | undefined;
 }
 
-/** In force in any case; `persisted` says whether a restart will know of it. */
-function done(upstream: Upstream, { message, changed }: Done): Response {
+/** In force here in any case; `persisted` says whether a restart will know of it, `fleet` who else does. */
+async function done(
+  gear: Switchgear,
+  upstream: Upstream,
+  { message, changed }: Done,
+): Promise<Response> {
+  const reach = changed ? await reachOf(gear, upstream.name) : undefined;
   const { persisted, manual } = upstream.status();
   return json(200, {
     success: true,
     bookmaker: upstream.name,
-    message,
+    message: reach === undefined ? message : `${message}${reachText(reach)}`,
     changed,
     manual,
     persisted,
+    fleet: reach ?? null,
   });
 }
 

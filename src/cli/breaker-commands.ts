@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { AdminClient } from "./admin-client.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
+import { printFleet } from "./fleet.ts";
 import { orDash, printJson, printTable, say, when } from "./print.ts";
 
 export const API = "/api/circuit-breakers";
@@ -127,6 +128,7 @@ export async function statusCommand(
     printEndpoints(statuses);
     printRates(statuses);
   }
+  await printFleet(client);
   for (const status of statuses) for (const line of notes(status)) say(line);
   for (const line of await storeNotes(client)) say(line);
 }

@@ -11,7 +11,7 @@ import type { SwitchgearConfig } from "../config/schema.ts";
 import { adminTokenFromEnv } from "../config/secret.ts";
 import type { Gateway } from "../gateway/ports.ts";
 import { startGateway } from "../gateway/server.ts";
-import { createSwitchgear, type Switchgear } from "../index.ts";
+import { createSwitchgear, type FleetStore, type Store, type Switchgear } from "../index.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { ProcessStats } from "../runtime/process-stats.ts";
 import { SystemLoad } from "../runtime/system-load.ts";
@@ -51,7 +51,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   // Known once the gateway runs; until then nothing is pending.
   let pending = (): number => 0;
   const cache = new UpstreamOptionsCache();
-  const gear = gearOf(config, cache, () => pending());
+  const gear = gearOf(config, await storeOf(config.store), cache, () => pending());
   const inForce = { isGood: true, takenAt: Date.now() };
   let answers: Gateway["answers"] = () => new Map();
   const metered = {
@@ -63,6 +63,7 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   };
   const sdk = await startSdk(gear, env, version, logger, metered);
   const endLogging = attachLogging(gear, logger, intervals);
+  await joinFleet(gear, config.store, logger);
 
   let isShuttingDown = false;
   const admin = await listening("admin", config.admin, () =>
@@ -145,6 +146,25 @@ export async function serveCommand(file: string | undefined, env: Environment): 
   setTimeout(() => process.exit(EXIT.done), LAST_WORDS_MS).unref();
 }
 
+/** What is tripped elsewhere is known before the first call, unless the store is away. */
+async function joinFleet(
+  { fleet }: Switchgear,
+  store: SwitchgearConfig["store"],
+  logger: SwitchgearLogger,
+): Promise<void> {
+  if (fleet === undefined || store.kind !== "redis") return;
+  const { startTimeoutMs } = store;
+  if (await fleet.synced(startTimeoutMs)) {
+    const others = fleet.replicas().length - 1;
+    logger.info({ replica: fleet.replica, others }, "joined the fleet");
+    return;
+  }
+  logger.error(
+    { code: "SG_STORE", replica: fleet.replica, startTimeoutMs },
+    "the fleet's store does not answer: beginning without knowing what is tripped elsewhere",
+  );
+}
+
 /** Where nothing told of it, or not of all. */
 function tellStore(gear: Switchgear, logger: SwitchgearLogger, message: string): void {
   const { ok, pending, lastError } = gear.storeHealth();
@@ -153,13 +173,14 @@ function tellStore(gear: Switchgear, logger: SwitchgearLogger, message: string):
 
 function gearOf(
   config: SwitchgearConfig,
+  store: Store | FleetStore,
   cache: UpstreamOptionsCache,
   pending: () => number,
 ): Switchgear {
   const { threshold, operationLoad, mode, maxPending } = config.loadShedding;
   return createSwitchgear({
     upstreams: cache.of(config.upstreams),
-    store: storeOf(config.store),
+    store,
     loadShedding: { threshold, operationLoad },
     limits: config.limits,
     sampler: new SystemLoad({ mode, maxPending, pending }),

@@ -18,6 +18,7 @@ import {
   isControl,
   sentence,
 } from "./schema-parts.ts";
+import { store } from "./store-schema.ts";
 import { upstreams } from "./upstream-schema.ts";
 
 // ---- listeners ----
@@ -113,65 +114,6 @@ const admin = z
   })
   .prefault({})
   .describe("Metrics, probes, status page and the API for people. Default: {}.");
-
-// ---- store ----
-
-const STORE_EXPECTS = "one of memory, sqlite";
-const PATH_EXPECTS = "the path of a file";
-
-const memoryStore = z.strictObject({
-  kind: z
-    .literal("memory", { error: STORE_EXPECTS })
-    .describe(
-      'Where breakers keep their state. memory: gone with the process. Expects one of memory, sqlite. Default: "sqlite".',
-    ),
-});
-
-const sqliteStore = z.strictObject({
-  kind: z
-    .literal("sqlite", { error: STORE_EXPECTS })
-    .optional()
-    .default("sqlite")
-    .describe(
-      'Where breakers keep their state. sqlite: in one file, through restarts. Expects one of memory, sqlite. Default: "sqlite".',
-    ),
-  path: z
-    .string({ error: PATH_EXPECTS })
-    .min(1, { error: PATH_EXPECTS })
-    .max(4096, { error: PATH_EXPECTS })
-    .refine((path) => !isControl(path), { error: PATH_EXPECTS })
-    .default("./data/circuit_breaker.db")
-    .describe(
-      describeOption({
-        meaning: "The database file; its folder is made when it is missing.",
-        expects: PATH_EXPECTS,
-        byDefault: "./data/circuit_breaker.db",
-      }),
-    ),
-  auditRetentionDays: optionalNumber({
-    meaning:
-      "Audits older than this are deleted, a few at a time; left out, they are kept for ever.",
-    unit: "days",
-    min: 1,
-    max: 36_500,
-  }),
-});
-
-function kindOf(input: unknown): unknown {
-  return typeof input === "object" && input !== null && "kind" in input ? input.kind : undefined;
-}
-
-const store = z
-  .discriminatedUnion("kind", [memoryStore, sqliteStore], {
-    error: (issue) => {
-      if (issue.code !== "invalid_union") return undefined;
-      return kindOf(issue.input) === "redis"
-        ? `${STORE_EXPECTS}; redis arrives in a later version`
-        : STORE_EXPECTS;
-    },
-  })
-  .prefault({})
-  .describe("Where trips, resets and the audit are kept. Default: {}.");
 
 // ---- process-wide ----
 

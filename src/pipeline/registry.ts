@@ -29,6 +29,7 @@ import { HISTORY_LIMIT_MAX, LOAD_DRIVERS } from "./ports.ts";
 import type {
   AuditAction,
   AuditEntry,
+  HistoryQuery,
   LoadDriver,
   LoadSampler,
   Scheduler,
@@ -180,26 +181,27 @@ export class Switchgear implements AsyncDisposable {
     return this.upstreams().map((upstream) => upstream.status());
   }
 
-  /** Who did what, newest first. `limit` 1–1000, default 100. */
+  /**
+   * Who did what, newest first. `limit` 1–1000, default 100. Of a fleet what was ordered in this process;
+   * `readHistory` asks the store.
+   */
   history(
     query: { readonly upstream?: string; readonly limit?: number } = {},
   ): readonly AuditEntry[] {
-    checkOptions("history", query, { limit: { is: "any" }, upstream: { is: "any" } });
-    const { limit = HISTORY_LIMIT_DEFAULT, upstream } = query;
-    // Asked wrongly, the store would refuse, and it would look like a fault of the store's.
-    const faults = [
-      ...(typeof limit === "number" && !Number.isNaN(limit)
-        ? []
-        : [`limit must be a number, not ${show(limit)}`]),
-      ...(upstream === undefined || typeof upstream === "string"
-        ? []
-        : [`upstream must be a name, not ${show(upstream)}`]),
-    ];
-    if (faults.length > 0) throw new InvalidOptionsError("history", faults);
-    return this.#persistence.history({
-      limit: Math.min(Math.max(1, Math.floor(limit)), HISTORY_LIMIT_MAX),
-      ...(upstream === undefined ? {} : { upstream: boundedName(upstream) }),
-    });
+    return this.#persistence.history(readQuery(query));
+  }
+
+  /** The same as the store has it, of a fleet what all replicas have done; what this one knows while it is away. */
+  async readHistory(
+    query: { readonly upstream?: string; readonly limit?: number } = {},
+  ): Promise<readonly AuditEntry[]> {
+    const read = readQuery(query);
+    try {
+      return (await this.fleet?.history(read)) ?? this.#persistence.history(read);
+    } catch {
+      // It was told by the store's health.
+      return this.#persistence.history(read);
+    }
   }
 
   /**
@@ -545,4 +547,23 @@ function byName(a: Upstream, b: Upstream): number {
 
 function isFleetStore(store: Store | FleetStore): store is FleetStore {
   return typeof (store as Partial<FleetStore> | null | undefined)?.open === "function";
+}
+
+/** Asked wrongly, the store would refuse, and it would look like a fault of the store's. */
+function readQuery(query: { readonly upstream?: string; readonly limit?: number }): HistoryQuery {
+  checkOptions("history", query, { limit: { is: "any" }, upstream: { is: "any" } });
+  const { limit = HISTORY_LIMIT_DEFAULT, upstream } = query;
+  const faults = [
+    ...(typeof limit === "number" && !Number.isNaN(limit)
+      ? []
+      : [`limit must be a number, not ${show(limit)}`]),
+    ...(upstream === undefined || typeof upstream === "string"
+      ? []
+      : [`upstream must be a name, not ${show(upstream)}`]),
+  ];
+  if (faults.length > 0) throw new InvalidOptionsError("history", faults);
+  return {
+    limit: Math.min(Math.max(1, Math.floor(limit)), HISTORY_LIMIT_MAX),
+    ...(upstream === undefined ? {} : { upstream: boundedName(upstream) }),
+  };
 }
