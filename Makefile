@@ -2,7 +2,7 @@
 
 SHELL := bash
 
-.PHONY: run test check build bench bench-gateway sim page-proof spike game-day clean
+.PHONY: run fleet test check build bench bench-gateway sim page-proof spike game-day clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -13,6 +13,9 @@ node_modules: package.json package-lock.json
 run: node_modules ## starts two simulated bookmakers and Switchgear in front of them
 	@if [ -t 0 ]; then set -m; node_modules/.bin/node scripts/demo.ts; \
 	else exec node_modules/.bin/node scripts/demo.ts; fi
+
+fleet: node_modules ## two gateways that share a Redis; needs redis-server
+	@exec node_modules/.bin/node scripts/fleet.ts
 
 test: node_modules ## checks, and all tests on Node and on Bun
 	@npm run --silent test

@@ -346,6 +346,24 @@ export const METRICS = {
     "Upstreams whose last change waits for a store that fails or refuses it, at this moment. A restart would lose it.",
     "sum",
   ),
+  fleetReplicas: gauge(
+    "switchgear_fleet_replicas",
+    [],
+    "Replicas that share the store and were heard of in the last 15 seconds, this one included. Only where the store is a fleet's.",
+    "max",
+  ),
+  fleetSynced: gauge(
+    "switchgear_fleet_synced",
+    [],
+    "1 once what other replicas ordered was read from the store, 0 from the start until then. Only where the store is a fleet's.",
+    "min",
+  ),
+  fleetVersion: gauge(
+    "switchgear_fleet_order_version",
+    UPSTREAM,
+    "Version of the newest trip, reset or mode of this upstream that this replica knows; replicas that agree show the same. Only where the store is a fleet's, and from the first order on.",
+    "max",
+  ),
   auditsDropped: counter(
     "switchgear_audits_dropped_total",
     [],

@@ -25,6 +25,8 @@ import {
 export interface MetricSource {
   /** A closed one makes room where another is shown. */
   readonly isClosing?: boolean;
+  /** The other replicas, where the store is a fleet's. */
+  readonly fleet?: MeteredFleet | undefined;
   /** The configured ones first. */
   eachUpstream(): Iterable<MeteredUpstream>;
   storeHealth(): {
@@ -46,6 +48,13 @@ export interface MetricSource {
       { readonly started: number; readonly active: number; readonly orphaned: number } | undefined;
   };
   systemLoad(): number;
+}
+
+export interface MeteredFleet {
+  readonly isSynced: boolean;
+  replicas(): { readonly length: number };
+  /** By upstream. */
+  versions(): ReadonlyMap<string, number>;
 }
 
 export interface MeteredUpstream {
@@ -281,6 +290,22 @@ export class Recorder {
     }
   }
 
+  #writeFleet(families: Families): void {
+    const { fleet } = this.#source;
+    if (fleet === undefined) return;
+    families.add("fleetReplicas", {}, fleet.replicas().length);
+    families.add("fleetSynced", {}, fleet.isSynced ? 1 : 0);
+    const versions = new Map<string, number>();
+    for (const [name, version] of fleet.versions()) {
+      // Of those that share a label the highest, as for all that is put together.
+      const label = this.#members.get(name)?.label ?? OVERFLOW_NAME;
+      versions.set(label, Math.max(versions.get(label) ?? 0, version));
+    }
+    for (const [label, version] of versions) {
+      families.add("fleetVersion", { bookmaker: label }, version);
+    }
+  }
+
   #writeRegistry(families: Families): void {
     const health = this.#source.storeHealth();
     const { storeErrors, auditsRefused, listenerErrors, evicted, tasks } = this.#source.counters();
@@ -304,6 +329,7 @@ export class Recorder {
     families.add("storeRecovered", {}, health.recoveredFrom === null ? 0 : 1);
     families.add("storeUp", {}, health.ok ? 1 : 0);
     families.add("storePending", {}, health.pending);
+    this.#writeFleet(families);
     families.add("auditsDropped", {}, health.auditsDropped);
     for (const [action, count] of auditsRefused) families.add("auditsRefused", { action }, count);
     families.add("listenerErrors", {}, listenerErrors);

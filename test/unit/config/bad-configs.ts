@@ -61,7 +61,7 @@ export const BAD_CONFIGS: Readonly<Record<string, readonly string[]>> = {
   ],
   "kinds.bad.yaml": [
     "kinds.bad.yaml has 4 faults:",
-    '  kinds.bad.yaml:1:16 store.kind: expected one of memory, sqlite; redis arrives in a later version, found "redis"',
+    '  kinds.bad.yaml:1:16 store.kind: expected one of memory, sqlite, redis, found "dynamo"',
     '  kinds.bad.yaml:3:40 upstreams.a.breaker.kind: expected one of latching, sliding-window, adaptive, found "sliding_window"; did you mean "sliding-window"?',
     '  kinds.bad.yaml:4:40 upstreams.b.breaker.kind: expected one of latching, sliding-window, adaptive, found "latchng"; did you mean "latching"?',
     '  kinds.bad.yaml:5:32 upstreams.c.breaker: expected a mapping, found "latching"',
@@ -131,6 +131,18 @@ export const BAD_CONFIGS: Readonly<Record<string, readonly string[]>> = {
     '  rates.bad.yaml:6:51 upstreams.e.rate.brust: unknown key; known here: perSecond, burst; did you mean "burst"?',
     "  rates.bad.yaml:7:64 upstreams.f.operations.odds.rate.perSecond: expected a number from 0.000001 to 1000000 (calls), found Infinity",
     "  rates.bad.yaml:7:81 upstreams.f.operations.bet.rate.perSecond: expected a number from 0.000001 to 1000000 (calls), found nothing",
+  ],
+  "redis.bad.yaml": [
+    "redis.bad.yaml has 9 faults:",
+    "  redis.bad.yaml:3:3 store.url: give one of url, sentinel and cluster: where the server is",
+    '  redis.bad.yaml:3:8 store.url: expected a redis:// or rediss:// URL without user and password, found "redis://***@redis:6379"',
+    '  redis.bad.yaml:4:41 store.sentinel.nodes[0]: expected a host and port, as redis-0:6379, found "redis-0"',
+    "  redis.bad.yaml:5:21 store.cluster.nodes: expected at least one, found a list",
+    "  redis.bad.yaml:7:3 store.passwordFile: give password or passwordFile, not both",
+    '  redis.bad.yaml:8:11 store.prefix: expected 1 to 100 letters, digits and _ . : -, found "{x}"',
+    "  redis.bad.yaml:9:13 store.auditMax: expected a whole number from 10 to 100000 (audits), found 5",
+    "  redis.bad.yaml:10:3 store.tls: certFile and keyFile go together",
+    "  redis.bad.yaml:11:3 store.path: this belongs to kind sqlite, and the kind here is redis",
   ],
   "same-port.bad.yaml": [
     "same-port.bad.yaml has 1 fault:",
