@@ -31,7 +31,7 @@ type Once = <Made>(what: string, from: unknown, make: () => Made) => Made;
 
 function optionsOf(name: string, upstream: UpstreamConfig, once: Once): UpstreamOptions {
   // The gateway keeps the deadline itself, since it covers the body; it is what the upstream is judged by.
-  const { endpoints, endpointBreaker, mode, deadlineMs, rate } = upstream;
+  const { endpoints, endpointBreaker, mode, share, deadlineMs, rate } = upstream;
   const limitDeadlineMs = longestDeadlineMs(upstream);
   const limit = once("limit", upstream.limit, () => limitOf(upstream.limit));
   const operations = Object.keys(upstream.operations);
@@ -45,6 +45,7 @@ function optionsOf(name: string, upstream: UpstreamConfig, once: Once): Upstream
     breaker: upstream.breaker,
     limit: upstream.limit,
     mode,
+    share,
     deadlineMs,
     limitDeadlineMs,
     operations,
@@ -55,7 +56,7 @@ function optionsOf(name: string, upstream: UpstreamConfig, once: Once): Upstream
   };
   return once(`upstream ${name}`, from, () => {
     const deadlines = { deadlineMs, limitDeadlineMs };
-    const common = { breaker, limit, mode, ...deadlines, operations, rate, operationRates };
+    const common = { breaker, limit, mode, share, ...deadlines, operations, rate, operationRates };
     if (endpoints === undefined) return common;
     const policy = once("endpoints", endpointBreaker, () => adaptive(endpointBreaker));
     return { ...common, endpoints, endpointBreaker: policy };

@@ -225,6 +225,28 @@ function pemFile(meaning: string) {
     .describe(describeOption({ meaning, expects: FILE_EXPECTS }));
 }
 
+const SHARE_EXPECTS = "one of orders, trips, or { quorum: k } with k from 2 to 1000";
+
+const share = z
+  .union(
+    [
+      z.literal(["orders", "trips"]),
+      z.strictObject({
+        quorum: z.int({ error: "a whole number from 2 to 1000" }).min(2).max(1000),
+      }),
+    ],
+    { error: SHARE_EXPECTS },
+  )
+  .default("orders")
+  .describe(
+    describeOption({
+      meaning:
+        "What replicas that share a store tell each other of a breaker that recovers by itself: people's orders alone, the trips of each, or trips that so many have seen. A latching one is always told of.",
+      expects: SHARE_EXPECTS,
+      byDefault: "orders",
+    }),
+  );
+
 const tls = z
   .strictObject({
     caFile: pemFile("Certificates that are trusted instead of the system's."),
@@ -300,6 +322,7 @@ const upstream = z
       values: OPERATOR_MODES,
       byDefault: "normal",
     }),
+    share,
     breaker,
     limit,
     rate: rate(

@@ -4,6 +4,7 @@ import type { AdaptivePolicy } from "../core/breaker/adaptive/machine.ts";
 import type { BreakerPolicy } from "../core/breaker/machine.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { OPERATOR_MODES, type OperatorMode } from "../core/events.ts";
+import { reportersOf, type Share } from "../core/fleet/share.ts";
 import { property } from "../core/foreign.ts";
 import { STATUS_429 } from "../core/http-status.ts";
 import { checkOptions, show, withoutUndefined } from "../core/options.ts";
@@ -61,6 +62,12 @@ export interface UpstreamOptions extends Classifiers {
   readonly operationRates?: Readonly<Record<string, RateOptions>> | undefined;
   /** Default `normal`. An operator's order, once stored, wins over it. */
   readonly mode?: OperatorMode | undefined;
+  /**
+   * What replicas that share a store tell each other of a breaker that recovers by itself: people's `orders` alone,
+   * each replica's `trips`, or trips that a `{ quorum: k }` of them have seen. A latching one is always told of.
+   * Default `orders`.
+   */
+  readonly share?: Share | undefined;
 }
 
 export interface RegistryLimits {
@@ -170,6 +177,7 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
       deadlineMs: { above: 0 },
       limitDeadlineMs: { above: 0 },
       mode: { oneOf: OPERATOR_MODES },
+      share: { is: "any" },
       classifyError: { is: "function" },
       classifyResult: { is: "function" },
       status429: { oneOf: STATUS_429 },
@@ -178,6 +186,8 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
     if (!(error instanceof InvalidOptionsError)) throw error;
     throw new InvalidOptionsError("upstreams", error.faults.map(at));
   }
+  const shareFaults = faultsOf(() => reportersOf(name, options.share));
+  if (shareFaults.length > 0) throw new InvalidOptionsError("upstreams", shareFaults.map(at));
   const endpointFaults = faultsOfEndpoints(options.endpoints);
   if (endpointFaults.length > 0) throw new InvalidOptionsError("upstreams", endpointFaults.map(at));
   const rateFaults = faultsOfRates(options);
@@ -212,6 +222,16 @@ function checkUpstreamOptions(name: string, options: UpstreamOptions): void {
   throw new InvalidOptionsError("upstreams", [
     at("breaker must be made by latching({…}), slidingWindow({…}) or adaptive({…})"),
   ]);
+}
+
+function faultsOf(check: () => unknown): readonly string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (!(error instanceof InvalidOptionsError)) throw error;
+    return error.faults;
+  }
 }
 
 /** That names differ, and are not too long, is checked where they are listed. */

@@ -6,6 +6,7 @@
 import { adaptive } from "../core/breaker/adaptive/machine.ts";
 import { InvalidOptionsError, UnknownUpstreamError } from "../core/errors.ts";
 import type { EventType, RegistryEvent, StoreOperation } from "../core/events.ts";
+import { reportersOf } from "../core/fleet/share.ts";
 import { property, whenRejected } from "../core/foreign.ts";
 import { checkOptions, show } from "../core/options.ts";
 import { clampSystemLoad } from "../core/overload/load-shedder.ts";
@@ -392,6 +393,7 @@ export class Switchgear implements AsyncDisposable {
     const emitter = this.#emitters.get(upstream);
     if (guard === undefined || emitter === undefined) return;
     if (guard.policy !== options.breaker) guard.changePolicy(options.breaker);
+    guard.configureShare(reportersOf(name, options.share));
     if (before?.mode !== options.mode) guard.configureMode(options.mode ?? "normal");
     const endpoints = this.#endpointsOf(name, options, emitter, upstream.endpoints);
     const limits = this.#limitsOf(name, options, emitter, upstream.limits);
@@ -406,6 +408,7 @@ export class Switchgear implements AsyncDisposable {
       persistence: this.#persistence,
       emitter,
     });
+    guard.configureShare(reportersOf(name, options.share));
     const upstream = new Upstream(
       guard,
       emitter,

@@ -1,6 +1,7 @@
 // The machine of one upstream with everything that a pure machine has not: operator modes, audit,
 // events, counters, and the store. Admission and settlement are a comparison away from the machine.
 
+import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import { asKind } from "../../core/breaker/restore.ts";
 import type {
   BreakerMachine,
@@ -74,6 +75,7 @@ export class BreakerGuard implements Persisted {
   #isDurable: boolean;
   #mode: OperatorMode;
   #marks: OrderMarks = NO_MARKS;
+  #share = 0;
 
   constructor(
     name: string,
@@ -336,17 +338,25 @@ export class BreakerGuard implements Persisted {
     this.#marks = { ...this.#marks, mode };
   }
 
-  get savesEvidence(): boolean {
-    return this.#machine.savesEvidence;
+  /** Nobody but a person closes a latching one: it is told of in any case. */
+  get reporters(): number {
+    return this.#machine.savesEvidence ? 1 : this.#share;
   }
 
-  /** What a breaker that recovers by itself did by itself is its process's own affair. */
+  /** As `reportersOf` has it. */
+  configureShare(reporters: number): void {
+    this.#share = reporters;
+  }
+
   takeOver({ person, order, snapshot }: BreakerPart): void {
     const isByPerson = person?.id === order.id;
-    if (order.isTrip && !isByPerson && !this.#machine.savesEvidence) return;
+    if (!isByPerson && this.reporters === 0) return;
+    const own = this.snapshot();
+    // What it does by itself it has done already, with evidence of its own.
+    if (!isByPerson && order.isTrip === this.isTripped && !own.manual) return;
     const at = this.#instant();
-    const own = asKind(snapshot, this.#machine.kind, at.wallMs);
-    this.#machine.restore(order.isTrip ? own : { ...own, tripped: false, trippedAt: null }, at);
+    const taken = asKind(ownTime(snapshot, at.wallMs), this.#machine.kind, at.wallMs);
+    this.#machine.restore(order.isTrip ? taken : { ...taken, tripped: false, trippedAt: null }, at);
   }
 
   takeMode({ mode, at }: ModePart): void {
@@ -434,6 +444,14 @@ export class BreakerGuard implements Persisted {
   #instant(): Instant {
     return { nowMs: this.#clock.monotonic(), wallMs: this.#clock.now() };
   }
+}
+
+/** It stays open for as long as it would have, whatever the other's clock shows. */
+function ownTime(snapshot: BreakerSnapshot, wallMs: number): BreakerSnapshot {
+  const { trippedAt, trippedUntil } = snapshot;
+  if (trippedAt === null || trippedUntil === null) return snapshot;
+  const until = wallMs + Math.max(0, trippedUntil - trippedAt);
+  return { ...snapshot, trippedAt: Math.min(trippedAt, wallMs), trippedUntil: until };
 }
 
 function breakerOrder(isByPerson: boolean, isTrip: boolean): Ordered {

@@ -15,8 +15,8 @@ export interface Persisted {
   saved(revision: number | undefined): void;
   /** It could not be stored, and waits. */
   notSaved(): void;
-  /** Whether what it did by itself is worth telling others: it does not recover by itself. */
-  readonly savesEvidence: boolean;
+  /** How many replicas must have seen what it does by itself before it counts for all; 0 for its own affair. */
+  readonly reporters: number;
   /** What the fleet knows of it now. `announce` is owed. */
   takeOver(part: BreakerPart): void;
   takeMode(part: ModePart): void;

@@ -194,7 +194,7 @@ export class Replication implements Keeper {
     if (audit === undefined && ordered === undefined) return;
     const { name } = upstream;
     const isOwnAffair =
-      ordered?.part === "breaker" && !ordered.isByPerson && !upstream.savesEvidence;
+      ordered?.part === "breaker" && !ordered.isByPerson && upstream.reporters === 0;
     const { snapshot, mode, modeAt = 0 } = upstream.toStored();
     const isByPerson = ordered?.part === "mode" || (ordered?.isByPerson ?? false);
     const entry = this.#entryOf(name, audit === undefined ? [] : [audit]);

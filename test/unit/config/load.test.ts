@@ -73,6 +73,7 @@ test("fills in every default of an upstream that has only a url", () => {
     rewriteRedirects: false,
     rewriteCookies: false,
     mode: "normal",
+    share: "orders",
     breaker: {
       kind: "latching",
       failureThreshold: 10,
