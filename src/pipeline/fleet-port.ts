@@ -14,7 +14,13 @@ export interface FleetChange {
   readonly seen: Seen;
   /** A trip, reset or recovery. */
   readonly breaker:
-    | { readonly isByPerson: boolean; readonly isTrip: boolean; readonly snapshot: BreakerSnapshot }
+    | {
+        readonly isByPerson: boolean;
+        readonly isTrip: boolean;
+        readonly snapshot: BreakerSnapshot;
+        /** How many replicas must have tripped by themselves before it counts; 1 or more. */
+        readonly reporters: number;
+      }
     | undefined;
   readonly mode: { readonly mode: OperatorMode; readonly at: number } | undefined;
   /** In the order of their giving. */
@@ -89,6 +95,14 @@ export interface FleetStore {
   read(upstreams: readonly string[]): Promise<readonly (FleetRow | undefined)[]>;
   /** What is known here and missing there, as after a fail-over that lost it. Merged, with no new version. */
   restore(rows: readonly FleetRow[]): Promise<void>;
+  /**
+   * A turn to let probes in: how many milliseconds later than in `inMs` it is, 0 to `windowMs`, so that those of
+   * several replicas come `spacingMs` after each other.
+   */
+  turn(
+    upstream: string,
+    when: { readonly inMs: number; readonly spacingMs: number; readonly windowMs: number },
+  ): Promise<number>;
   /** Says that this replica took over a change of another one. May be lost. */
   confirm(change: string, by: string): void;
   /** Shows others what this replica sees, and answers what they last showed. */

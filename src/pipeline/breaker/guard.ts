@@ -359,6 +359,18 @@ export class BreakerGuard implements Persisted {
     this.#machine.restore(order.isTrip ? taken : { ...taken, tripped: false, trippedAt: null }, at);
   }
 
+  get probesAt(): number | null {
+    if (this.#machine.savesEvidence || !this.isTripped) return null;
+    const { manual, trippedUntil } = this.snapshot();
+    return manual ? null : trippedUntil;
+  }
+
+  postpone(probesAt: number, byMs: number): void {
+    if (byMs <= 0 || this.probesAt !== probesAt) return;
+    const later = { ...this.snapshot(), trippedUntil: probesAt + byMs };
+    this.#machine.restore(later, this.#instant());
+  }
+
   takeMode({ mode, at }: ModePart): void {
     this.#mode = mode;
     this.#marks = { ...this.#marks, mode: newMark(at) };

@@ -20,6 +20,10 @@ export interface Persisted {
   /** What the fleet knows of it now. `announce` is owed. */
   takeOver(part: BreakerPart): void;
   takeMode(part: ModePart): void;
+  /** When probes are due, epoch milliseconds; null where none ever is, or it is not open by itself. */
+  readonly probesAt: number | null;
+  /** Lets them in so much later than at `probesAt`; nothing where that is no longer when. */
+  postpone(probesAt: number, byMs: number): void;
   /** Tells what was taken over. */
   announce(): void;
 }

@@ -201,7 +201,8 @@ export class Replication implements Keeper {
     if (ordered?.part === "mode") entry.mode = { mode, at: modeAt };
     if (ordered?.part === "breaker" && !isOwnAffair) {
       const { isTrip } = ordered;
-      entry.breaker = { isByPerson, isTrip, snapshot };
+      const reporters = Math.max(1, upstream.reporters);
+      entry.breaker = { isByPerson, isTrip, snapshot, reporters };
     }
     if (entry.mode !== undefined || entry.breaker !== undefined) upstream.isSaved = false;
     if (isByPerson) this.#receipts.begin(name, entry.id);
