@@ -1,0 +1,132 @@
+// Some replicas in one process: registries that share a Redis. Does what it is told over IPC, and tells when an
+// order of another one is in force here. Times are of the clock that all processes of a machine share.
+
+import { createSwitchgear, latching, memoryStore, type Switchgear } from "../../src/index.ts";
+import { redisStore } from "../../src/store/redis.ts";
+
+export interface WorkerOptions {
+  readonly url: string;
+  readonly prefix: string;
+  /** Names of the replicas here. */
+  readonly replicas: readonly string[];
+  readonly upstreams: readonly string[];
+}
+
+export type Order =
+  | {
+      readonly do: "order";
+      readonly replica: string;
+      readonly upstream: string;
+      readonly action: "trip" | "reset";
+    }
+  | { readonly do: "fail"; readonly upstream: string }
+  | { readonly do: "state"; readonly id: number }
+  | { readonly do: "cost"; readonly id: number; readonly rounds: number }
+  | { readonly do: "end" };
+
+export type Word =
+  | { readonly say: "ready" }
+  | { readonly say: "ordered"; readonly upstream: string; readonly atNs: string }
+  | {
+      readonly say: "in force";
+      readonly replica: string;
+      readonly upstream: string;
+      readonly isTripped: boolean;
+      readonly atNs: string;
+    }
+  | {
+      readonly say: "state";
+      readonly id: number;
+      /** By replica: what it refuses, and whether it holds something that the store has not. */
+      readonly tripped: Readonly<Record<string, readonly string[]>>;
+      readonly isOk: Readonly<Record<string, boolean>>;
+    }
+  | {
+      readonly say: "cost";
+      readonly id: number;
+      readonly memoryNs: readonly number[];
+      readonly fleetNs: readonly number[];
+    };
+
+/** Calls of one block; blocks of both kinds take turns. */
+const CALLS = 20_000;
+
+const options = JSON.parse(process.argv[2] ?? "{}") as WorkerOptions;
+const breaker = latching({ failureThreshold: 10, cooldownMs: 0 });
+const upstreams = Object.fromEntries(options.upstreams.map((name) => [name, { breaker }]));
+const gears = new Map<string, Switchgear>();
+
+function tell(word: Word): void {
+  process.send?.(word);
+}
+
+for (const replica of options.replicas) {
+  const { url, prefix } = options;
+  const gear = createSwitchgear({ upstreams, store: redisStore({ url, prefix, replica }) });
+  gears.set(replica, gear);
+  gear.on("transition", ({ upstream, to }) => {
+    const atNs = String(process.hrtime.bigint());
+    tell({ say: "in force", replica, upstream, isTripped: to === "open", atNs });
+  });
+}
+
+function state(id: number): Word {
+  const tripped: Record<string, string[]> = {};
+  const isOk: Record<string, boolean> = {};
+  for (const [replica, gear] of gears) {
+    tripped[replica] = gear.upstreams().flatMap((one) => (one.isTripped ? [one.name] : []));
+    isOk[replica] = gear.storeHealth().ok;
+  }
+  return { say: "state", id, tripped, isOk };
+}
+
+/** What a call costs on a registry with its state in memory, and on one of the fleet's, in turns. */
+async function cost(id: number, rounds: number): Promise<Word> {
+  const name = options.upstreams[0] ?? "";
+  const memory = createSwitchgear({ upstreams, store: memoryStore() });
+  const fleet = [...gears.values()][0] ?? memory;
+  const block = async (gear: Switchgear): Promise<number> => {
+    const upstream = gear.upstream(name);
+    const work = (): Promise<number> => Promise.resolve(1);
+    const start = process.hrtime.bigint();
+    for (let n = 0; n < CALLS; n += 1) await upstream.execute(work);
+    return Number(process.hrtime.bigint() - start) / CALLS;
+  };
+  const memoryNs: number[] = [];
+  const fleetNs: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const isFirst = round % 2 === 0;
+    if (isFirst) memoryNs.push(await block(memory));
+    fleetNs.push(await block(fleet));
+    if (!isFirst) memoryNs.push(await block(memory));
+    // What the store sends is read in between.
+    await new Promise((done) => setImmediate(done));
+  }
+  await memory.close();
+  return { say: "cost", id, memoryNs, fleetNs };
+}
+
+process.on("message", (order: Order) => {
+  if (order.do === "order") {
+    const { replica, upstream, action } = order;
+    const one = gears.get(replica)?.upstream(upstream);
+    const atNs = String(process.hrtime.bigint());
+    if (action === "trip") one?.trip({ reason: "proof", actor: replica });
+    else one?.reset({ reason: "proof", actor: replica, force: true });
+    tell({ say: "ordered", upstream, atNs });
+  } else if (order.do === "fail") {
+    for (const gear of gears.values()) {
+      const one = gear.upstream(order.upstream);
+      for (let n = 0; n < 10; n += 1)
+        one.execute(() => Promise.reject(new Error("down"))).catch(() => {});
+    }
+  } else if (order.do === "state") tell(state(order.id));
+  else if (order.do === "cost") void cost(order.id, order.rounds).then(tell);
+  else {
+    void Promise.all([...gears.values()].map((gear) => gear.close())).then(() => process.exit(0));
+  }
+});
+process.on("disconnect", () => process.exit(0));
+
+await Promise.all([...gears.values()].map((gear) => gear.fleet?.synced(20_000)));
+tell({ say: "ready" });
