@@ -8,16 +8,16 @@ import type { AuditEntry } from "../pipeline/ports.ts";
 /** What stands before the first row. */
 export const CHAIN_START = "";
 
-/** A row's content, in 64 hexadecimal digits. */
+/** What somebody knows before the store has handed out a version, in 64 hexadecimal digits. */
 export function auditDigest(
   { upstream, action, reason, actor, at, forced }: AuditEntry,
-  { replica, version }: { readonly replica: string; readonly version: number },
+  replica: string,
 ): string {
-  const content = [upstream, action, reason, actor, at, forced, replica, version];
+  const content = [upstream, action, reason, actor, at, forced, replica];
   return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }
 
-/** SHA-1, since it is what a Redis script has; what is hashed is a SHA-256 each. */
-export function chainHash(before: string, digest: string): string {
-  return createHash("sha1").update(`${before}\n${digest}`).digest("hex");
+/** SHA-1, since it is what a Redis script has; what people wrote is in a SHA-256. */
+export function chainHash(before: string, digest: string, version: number): string {
+  return createHash("sha1").update(`${before}\n${digest}\n${version}`).digest("hex");
 }

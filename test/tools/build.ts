@@ -19,6 +19,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { ensureRedis } from "./redis.ts";
 
 interface Module {
   readonly programs: readonly string[];
@@ -197,10 +198,14 @@ function isAbandoned(path: string): boolean {
 }
 
 if (import.meta.main) {
-  try {
-    for (const name of Object.keys(MODULES) as ModuleName[]) ensureModule(name);
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`);
-    process.exitCode = 1;
+  const steps = (Object.keys(MODULES) as ModuleName[]).map((name) => () => ensureModule(name));
+  // What cannot be had keeps nothing else from being built.
+  for (const step of [ensureRedis, ...steps]) {
+    try {
+      step();
+    } catch (error) {
+      process.stderr.write(`${(error as Error).message}\n`);
+      process.exitCode = 1;
+    }
   }
 }

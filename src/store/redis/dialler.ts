@@ -1,0 +1,121 @@
+// Where to connect, and as whom: to the one address, to the master that Sentinels name, or to nodes of a Cluster.
+
+import type { StoreError } from "../../core/errors.ts";
+import { redisError, toStoreError, type ErrorSubject } from "./errors.ts";
+import { secretOf, shownAddress, type Address, type Settings } from "./options.ts";
+import { Wire } from "./wire.ts";
+
+type Lost = (error: StoreError) => void;
+
+export class Dialler {
+  readonly subject: ErrorSubject;
+  readonly #settings: Settings;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    const { route, location, username, password } = settings;
+    this.subject = {
+      location,
+      username,
+      secrets: () => {
+        const all = [password, route.kind === "sentinel" ? route.password : undefined];
+        return all.map((secret) => shownSecret(secret)).filter((text) => text !== undefined);
+      },
+    };
+  }
+
+  /** To whom takes writes; of a Cluster, to any of its nodes. */
+  async open(lost: Lost): Promise<Wire> {
+    const { route } = this.#settings;
+    if (route.kind === "single") return this.to(route.address, lost);
+    return route.kind === "cluster" ? this.toAny(route.nodes, lost) : this.#toMaster(lost);
+  }
+
+  to(address: Address, lost: Lost): Promise<Wire> {
+    const { username, password, database } = this.#settings;
+    const settings = this.#settings;
+    const { subject } = this;
+    return Wire.open({ address, settings, subject, username, password, database }, lost);
+  }
+
+  /** To the first that answers, in an order of chance, so that replicas spread. */
+  async toAny(nodes: readonly Address[], lost: Lost): Promise<Wire> {
+    let failure: unknown;
+    for (const address of shuffled(nodes)) {
+      try {
+        return await this.to(address, lost);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw toStoreError(failure, this.subject, "connecting");
+  }
+
+  /** Undefined where there are no Sentinels. Rejects with `StoreError` where none names a master. */
+  async master(): Promise<Address | undefined> {
+    const { route } = this.#settings;
+    if (route.kind !== "sentinel") return undefined;
+    let failure = redisError("REDIS_NO_MASTER", this.subject, "asking the Sentinels");
+    for (const node of shuffled(route.nodes)) {
+      try {
+        const found = await this.#ask(node, route.master);
+        if (found !== undefined) return found;
+      } catch (error) {
+        failure = toStoreError(error, this.subject, "asking the Sentinels");
+      }
+    }
+    throw failure;
+  }
+
+  async #ask(node: Address, master: string): Promise<Address | undefined> {
+    const settings = this.#settings;
+    const password = settings.route.kind === "sentinel" ? settings.route.password : undefined;
+    const options = { settings, subject: this.subject, username: undefined, database: 0 };
+    const wire = await Wire.open({ ...options, address: node, password }, ignore);
+    try {
+      const answer = await wire.send(undefined, ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master]);
+      if (!Array.isArray(answer)) return undefined;
+      const [host, port] = answer as unknown[];
+      return typeof host === "string" ? { host, port: Number(port) } : undefined;
+    } finally {
+      wire.destroy();
+    }
+  }
+
+  async #toMaster(lost: Lost): Promise<Wire> {
+    const address = await this.master();
+    if (address === undefined) {
+      throw redisError("REDIS_NO_MASTER", this.subject, "asking the Sentinels");
+    }
+    const wire = await this.to(address, lost);
+    try {
+      // Just after a fail-over Sentinels may still name who is none any more.
+      const role = await wire.send(undefined, ["ROLE"]);
+      if (Array.isArray(role) && role[0] === "master") return wire;
+      throw redisError("REDIS_NOT_MASTER", this.subject, "connecting", shownAddress(address));
+    } catch (error) {
+      wire.destroy();
+      throw error;
+    }
+  }
+}
+
+function shownSecret(secret: Parameters<typeof secretOf>[0]): string | undefined {
+  try {
+    return secretOf(secret);
+  } catch {
+    // What could not be read was not sent either.
+    return undefined;
+  }
+}
+
+export function shuffled<Item>(items: readonly Item[]): Item[] {
+  return items
+    .map((item) => ({ item, place: Math.random() }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ item }) => item);
+}
+
+function ignore(): void {
+  // A connection for one question.
+}

@@ -1,0 +1,35 @@
+// What replicas show of themselves, read with care: any process that may write to the store may write this.
+
+import { isOperatorMode } from "../../core/events.ts";
+import type { ReplicaView } from "../../pipeline/fleet-port.ts";
+import { numberOf, parsed } from "./fields.ts";
+
+/** Of one replica; more is no honest view. */
+const BREAKERS_MAX = 1000;
+
+/** Name, age and view by turns. */
+export function viewsOf(flat: readonly unknown[]): ReplicaView[] {
+  const views: ReplicaView[] = [];
+  for (let index = 0; index + 2 < flat.length; index += 3) {
+    const replica = flat[index];
+    if (typeof replica !== "string") continue;
+    const breakers = breakersOf(parsed(flat[index + 2]));
+    views.push({ replica, ageMs: numberOf(flat[index + 1]), breakers });
+  }
+  return views;
+}
+
+function breakersOf(view: unknown): ReplicaView["breakers"] {
+  const breakers: Record<string, ReplicaView["breakers"][string]> = Object.create(null) as never;
+  if (typeof view !== "object" || view === null) return breakers;
+  for (const [name, shown] of Object.entries(view).slice(0, BREAKERS_MAX)) {
+    if (typeof shown !== "object" || shown === null) continue;
+    const { tripped, mode, version } = shown as Readonly<Record<string, unknown>>;
+    breakers[name] = {
+      tripped: tripped !== false,
+      mode: isOperatorMode(mode) ? mode : "normal",
+      version: Number.isSafeInteger(version) && (version as number) >= 0 ? (version as number) : 0,
+    };
+  }
+  return breakers;
+}
