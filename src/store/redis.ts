@@ -68,6 +68,10 @@ const MESSAGE_LENGTH_MAX = 1_000_000;
 /**
  * A store that many processes share. Connects when it is handed to `createSwitchgear`. Throws
  * `InvalidOptionsError` with every fault listed.
+ *
+ * Its user needs `~PREFIX:* &PREFIX:*` and `+evalsha +eval +type +hset +hmget +hget +hgetall +hdel +zadd +zscore
+ * +zrevrange +zremrangebyrank +xadd +xrange +xrevrange +expire +get +incr +del +time +publish +subscribe +ping`;
+ * `+role` with Sentinels, `+cluster|slots +asking` in a Cluster, `+select` where the url names a database.
  * @example
  * const gear = createSwitchgear({ store: redisStore({ url: "redis://redis:6379" }) });
  */

@@ -19,7 +19,8 @@ const ANSWERS: Readonly<Record<string, string>> = {
   READONLY: "it is a replica that takes no writes: name the master, or its Sentinels",
   LOADING: "it is reading its data and answers soon",
   OOM: "its memory is full: raise maxmemory, or give it keys that may be evicted",
-  NOPERM: "its user lacks a right: see docs for the commands, keys and channels that are needed",
+  NOPERM:
+    "its user lacks a right; `redisStore` lists the commands, keys and channels that are needed",
   WRONGPASS: "user or password is wrong",
   NOAUTH: "it wants a password and none is set: give `password`, or a url with one",
   MOVED: "it is a node of a Cluster: give `cluster` with its nodes",
@@ -38,6 +39,9 @@ const ANSWERS: Readonly<Record<string, string>> = {
 };
 
 const WORDS = new RegExp(`(?:^|[ -])(${Object.keys(ANSWERS).join("|")}) `);
+
+/** NOPERM, as Redis 7 says it of a script. */
+const IN_SCRIPT = /user executing the script can't/;
 
 /** Said of errors that are not the server's own first word. */
 const HINTS = {
@@ -90,7 +94,7 @@ export function redisError(
 export function toStoreError(cause: unknown, subject: ErrorSubject, operation: string): StoreError {
   if (cause instanceof StoreError) return cause;
   const text = textOf(cause);
-  const word = WORDS.exec(text)?.[1];
+  const word = IN_SCRIPT.test(text) ? "NOPERM" : WORDS.exec(text)?.[1];
   if (word !== undefined) {
     const hint =
       word === "WRONGPASS" || word === "NOPERM" ? `${ANSWERS[word]}; ${userOf(subject)}` : "";
