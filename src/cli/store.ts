@@ -1,6 +1,5 @@
 // The store that a configuration names.
 
-import { hostname } from "node:os";
 import { ConfigError } from "../config/fault.ts";
 import { readFailure, readFileBounded } from "../config/read-file.ts";
 import type { SwitchgearConfig } from "../config/schema.ts";
@@ -36,7 +35,6 @@ async function fleetStoreOf(config: RedisConfig): Promise<FleetStore> {
   // Who keeps no fleet loads no client.
   const { redisStore } = await import("../store/redis.ts");
   return redisStore({
-    replica: hostname(),
     ...options,
     ...(secret === undefined ? {} : { password: secret }),
     ...(tls === undefined ? {} : { tls: tlsOf(tls) }),

@@ -16,6 +16,7 @@ const STORE_EXPECTS = "one of memory, sqlite, redis";
 const PATH_EXPECTS = "the path of a file";
 const URL_EXPECTS = "a redis:// or rediss:// URL without user and password";
 const NODE_EXPECTS = "a host and port, as redis-0:6379";
+const REPLICA_EXPECTS = "1 to 100 letters, digits and . _ -";
 const NAME_EXPECTS = "a text of 1 to 200 characters";
 
 const memoryStore = z.strictObject({
@@ -159,20 +160,27 @@ const redisStore = z
     tls: z.exactOptional(tls),
     prefix: z
       .string({ error: NAME_EXPECTS })
-      .regex(/^[A-Za-z0-9_.:-]{1,100}$/, { error: "1 to 100 letters, digits and _ . : -" })
+      .regex(/^[A-Za-z0-9_.:-]{1,64}$/, { error: "1 to 64 letters, digits and _ . : -" })
       .default("switchgear")
       .describe(
         describeOption({
           meaning:
             "What every key and channel begins with; fleets that share a server have one each.",
-          expects: "1 to 100 letters, digits and _ . : -",
+          expects: "1 to 64 letters, digits and _ . : -",
           byDefault: "switchgear",
         }),
       ),
     replica: z.exactOptional(
-      name(
-        "Name of this process for people, unique among the replicas; left out, that of its host.",
-      ),
+      z
+        .string({ error: REPLICA_EXPECTS })
+        .regex(/^[A-Za-z0-9._-]{1,100}$/, { error: REPLICA_EXPECTS })
+        .describe(
+          describeOption({
+            meaning:
+              "Name of this process for people, unique among the replicas; left out, its host's with six random characters.",
+            expects: REPLICA_EXPECTS,
+          }),
+        ),
     ),
     auditMax: number({
       meaning: "Audits kept of each upstream; the oldest go first.",

@@ -32,7 +32,7 @@ import { isPlainId, numberOf, parsed, restoreArguments, rowOfFields } from "./re
 import { Keys } from "./redis/keys.ts";
 import { Link } from "./redis/link.ts";
 import { settingsOf, type RedisStoreOptions, type Settings } from "./redis/options.ts";
-import { COMMIT, PRESENT, RESTORE, type Script } from "./redis/scripts.ts";
+import { COMMIT, PRESENT, RESTORE, TURN, type Script } from "./redis/scripts.ts";
 import { viewsOf } from "./redis/views.ts";
 import type { Line, Wire } from "./redis/wire.ts";
 
@@ -69,8 +69,8 @@ const MESSAGE_LENGTH_MAX = 1_000_000;
  * A store that many processes share. Connects when it is handed to `createSwitchgear`. Throws
  * `InvalidOptionsError` with every fault listed.
  *
- * Its user needs `~PREFIX:* &PREFIX:*` and `+evalsha +eval +type +hset +hmget +hget +hgetall +hdel +zadd +zscore
- * +zrevrange +zremrangebyrank +xadd +xrange +xrevrange +expire +get +incr +del +time +publish +subscribe +ping`;
+ * Its user needs `~PREFIX:* &PREFIX:*` and `+evalsha +eval +type +set +hset +hmget +hget +hgetall +hdel +zadd +zscore
+ * +zrevrange +zremrangebyrank +zremrangebyscore +zrem +zcard +xadd +xrange +xrevrange +expire +pexpire +get +incr +del +time +publish +subscribe +ping`;
  * `+role` with Sentinels, `+cluster|slots +asking` in a Cluster, `+select` where the url names a database.
  * @example
  * const gear = createSwitchgear({ store: redisStore({ url: "redis://redis:6379" }) });
@@ -134,11 +134,11 @@ class RedisStore implements FleetStore {
       );
     }
     this.#guarded.add(upstream);
-    const { row, audit, seen: seenKey } = this.#keys.of(upstream);
+    const { row, audit, seen: seenKey, reports } = this.#keys.of(upstream);
     const who = breaker?.isByPerson === true ? "p" : "a";
     const answer = await this.#runCounted(
       COMMIT,
-      [row, audit, seenKey],
+      [row, audit, seenKey, reports],
       [
         id,
         JSON.stringify(upstream),
@@ -155,6 +155,7 @@ class RedisStore implements FleetStore {
         breaker === undefined ? "" : JSON.stringify(breaker.snapshot),
         mode?.mode ?? "",
         mode === undefined ? "" : JSON.stringify(mode.at),
+        String(breaker?.reporters ?? 1),
         ...auditArguments(audits.map(boundAudit), this.replica),
       ],
     );
@@ -188,6 +189,14 @@ class RedisStore implements FleetStore {
       const isPushed = await this.#runCounted(RESTORE, [row], args);
       if (isPushed === "1") this.#countApart();
     });
+  }
+
+  async turn(
+    upstream: string,
+    { inMs, spacingMs, windowMs }: Parameters<FleetStore["turn"]>[1],
+  ): Promise<number> {
+    const whole = [inMs, spacingMs, windowMs].map((ms) => String(Math.max(0, Math.round(ms))));
+    return numberOf(await this.#run(TURN, [this.#keys.of(upstream).turn], whole));
   }
 
   confirm(change: string, by: string): void {

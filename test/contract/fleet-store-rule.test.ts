@@ -91,7 +91,9 @@ class Player {
       id: this.id(),
       seen: this.seen(row, older),
       breaker:
-        what < 8 ? { isByPerson: this.flip(), isTrip, snapshot: this.snapshot(isTrip) } : undefined,
+        what < 8
+          ? { isByPerson: this.flip(), isTrip, snapshot: this.snapshot(isTrip), reporters: 1 }
+          : undefined,
       mode:
         what > 6 && what < 9
           ? { mode: MODES[this.below(3)] ?? "normal", at: 1 + this.below(1e9) }

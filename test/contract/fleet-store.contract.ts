@@ -37,6 +37,7 @@ interface Given {
   readonly error?: string;
   readonly id?: string;
   readonly wantsReceipts?: boolean;
+  readonly reporters?: number;
 }
 
 export function orderOf(store: FleetStore, upstream: string, given: Given): FleetChange {
@@ -50,6 +51,7 @@ export function orderOf(store: FleetStore, upstream: string, given: Given): Flee
     breaker: {
       isByPerson: by === "person",
       isTrip,
+      reporters: given.reporters ?? 1,
       snapshot: {
         ...PRISTINE_LATCHING,
         ...(isTrip ? trip : {}),
@@ -119,6 +121,49 @@ export function fleetStoreContract({ name, skip, pair }: FleetSubject): void {
       const report = { upstream: "a", rows: 0, isShortened: false, brokenAt: undefined };
       assert.deepEqual(await store.verify("a"), report);
       assert.deepEqual(await store.read([]), []);
+    });
+
+    test("a trip of a quorum counts when so many replicas have reported it, and ends with too few", async (t) => {
+      const [{ store }, { store: other }] = await pair(t);
+      const commit = async (by: FleetStore, does: "trip" | "reset"): Promise<boolean> => {
+        const [row] = await by.read(["dk"]);
+        const given = { by: "breaker", does, reporters: 2, seen: seenOf(row) } as const;
+        return (await by.commit(orderOf(by, "dk", given))).isInForce;
+      };
+
+      assert.equal(await commit(store, "trip"), false, "one alone");
+      assert.equal(await commit(store, "trip"), false, "the same one again");
+      assert.deepEqual(await store.read(["dk"]), [undefined]);
+      assert.equal(await commit(other, "trip"), true, "a second one");
+      assert.equal(await commit(store, "reset"), true, "one is too few again");
+      assert.equal((await store.read(["dk"]))[0]?.breaker?.order.isTrip, false);
+      assert.equal(await commit(store, "trip"), true, "the second one still reports");
+    });
+
+    test("a person's order makes an end of reports", async (t) => {
+      const [{ store }, { store: other }] = await pair(t);
+      const trip = { by: "breaker", does: "trip", reporters: 2 } as const;
+      await store.commit(orderOf(store, "dk", trip));
+      const { row } = await store.commit(orderOf(store, "dk", { by: "person", does: "reset" }));
+
+      const late = orderOf(other, "dk", { ...trip, seen: seenOf(row) });
+      assert.equal((await other.commit(late)).isInForce, false);
+    });
+
+    test("hands out turns, one after the other, and a new round when there are too many", async (t) => {
+      const [{ store }, { store: other }] = await pair(t);
+      const when = { inMs: 60_000, spacingMs: 20_000, windowMs: 45_000 };
+
+      const turns: number[] = [];
+      for (const one of [store, other, store, other]) turns.push(await one.turn("dk", when));
+
+      // The server's clock goes on in between.
+      const expected = [0, 20_000, 40_000, 0];
+      for (const [index, turn] of turns.entries()) {
+        const least = expected[index] ?? 0;
+        assert.ok(turn <= least && turn > least - 5000, `${turns.join(", ")}`);
+      }
+      assert.equal(await store.turn("fd", when), 0, "of each upstream apart");
     });
 
     test("hands out versions, and gives every field back", async (t) => {

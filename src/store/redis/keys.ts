@@ -20,6 +20,10 @@ export interface UpstreamKeys {
   readonly audit: string;
   /** Sorted set of the changes that were taken, with their answers. */
   readonly seen: string;
+  /** Sorted set: replicas whose breaker has tripped by itself, where a quorum is asked for. */
+  readonly reports: string;
+  /** When the last replica that asked lets its probes in. */
+  readonly turn: string;
 }
 
 export class Keys {
@@ -40,7 +44,14 @@ export class Keys {
 
   of(upstream: string): UpstreamKeys {
     const tagged = `${this.#prefix}:{${encodedName(upstream)}}`;
-    return { row: `${tagged}:row`, audit: `${tagged}:audit`, seen: `${tagged}:seen` };
+    const of = (what: keyof UpstreamKeys): string => `${tagged}:${what}`;
+    return {
+      row: of("row"),
+      audit: of("audit"),
+      seen: of("seen"),
+      reports: of("reports"),
+      turn: of("turn"),
+    };
   }
 
   /** Channel on which a replica hears who has taken over what it ordered. */

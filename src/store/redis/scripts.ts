@@ -70,20 +70,33 @@ local function push(channel, receipt, fields, count)
 end
 `;
 
+/** Milliseconds of the server's own clock. */
+const NOW = `
+local function nowMs()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+`;
+
+/** A replica's report that it has tripped by itself is forgotten after this, unless it comes again. */
+const REPORT_MS = 600_000;
+
 /**
- * KEYS: row, audit, seen, and where it may be in the same step the count. ARGV: id, name, whether it wants receipts,
+ * KEYS: row, audit, seen, reports, and where it may be in the same step the count. ARGV: id, name, whether it wants receipts,
  * channel, seconds to keep, audits kept, ids kept, replica, seen person, order and mode, `p` or `a` with `1` for
- * a trip or nothing, snapshot, mode or nothing, its date, then two for each audit: content and digest.
+ * a trip or nothing, snapshot, mode or nothing, its date, how many replicas must report what they did by themselves,
+ * then two for each audit: content and digest.
  * Answers whether it is in force, whether it was pushed, and the row.
  */
 export const COMMIT: Script = script(
   ROW,
+  NOW,
   `
-local rowKey, auditKey, seenKey, countKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local rowKey, auditKey, seenKey, reportsKey, countKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, name, wantsReceipts, channel = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 local ttl, auditMax, seenMax, replica = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local seenPerson, seenOrder, seenMode = num(ARGV[9]), num(ARGV[10]), num(ARGV[11])
-local breaker, snapshot, mode, modeAt = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
+local breaker, snapshot, mode, modeAt, reporters = ARGV[12], ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])
 
 own(seenKey, 'zset')
 local row = rowOf(rowKey)
@@ -108,7 +121,21 @@ local function isInForce()
   return isTrip and not row.order.isTrip
 end
 
-local inForce = breaker == '' or isInForce()
+-- Whether enough replicas say the same of what they did by themselves. A person's order makes an end of it.
+local function isReported()
+  if isByPerson then redis.call('DEL', reportsKey) end
+  if isByPerson or reporters <= 1 then return true end
+  local now = nowMs()
+  own(reportsKey, 'zset')
+  redis.call('ZREMRANGEBYSCORE', reportsKey, '-inf', str(now))
+  if isTrip then redis.call('ZADD', reportsKey, str(now + ${REPORT_MS}), replica)
+  else redis.call('ZREM', reportsKey, replica) end
+  redis.call('PEXPIRE', reportsKey, ${REPORT_MS})
+  local count = redis.call('ZCARD', reportsKey)
+  return (count >= reporters) == isTrip
+end
+
+local inForce = breaker == '' or (isReported() and isInForce())
 local changes = {}
 if breaker ~= '' and inForce then
   local trip = isTrip and '1' or '0'
@@ -122,7 +149,7 @@ local isChanged = next(changes) ~= nil
 
 local hash, written, known = row.hash, row.written, str(isChanged and version or stored)
 own(auditKey, 'stream')
-for index = 16, #ARGV, 2 do
+for index = 17, #ARGV, 2 do
   local content, digest = ARGV[index], ARGV[index + 1]
   local before = hash
   hash = redis.sha1hex(before .. '\\n' .. digest .. '\\n' .. known)
@@ -208,10 +235,11 @@ return '1'
  * KEYS: replicas, and where it may be the count. ARGV: replica, what it shows, milliseconds after which one is
  * forgotten, seconds to keep. Answers the count, then name, age in milliseconds and view of each.
  */
-export const PRESENT: Script = script(`
+export const PRESENT: Script = script(
+  NOW,
+  `
 local replicasKey, countKey = KEYS[1], KEYS[2]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = nowMs()
 local found = redis.call('TYPE', replicasKey)['ok']
 if found ~= 'hash' and found ~= 'none' then redis.call('DEL', replicasKey) end
 redis.call('HSET', replicasKey, ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
@@ -232,4 +260,26 @@ for index = 1, #all, 2 do
   end
 end
 return answer
-`);
+`,
+);
+
+/**
+ * KEYS: turn. ARGV: milliseconds until probes are due, between the turns of two replicas, and the most that one is put
+ * off. Answers how many it is put off.
+ */
+export const TURN: Script = script(
+  ROW,
+  NOW,
+  `
+local turnKey, inMs, spacing, window = KEYS[1], num(ARGV[1]), num(ARGV[2]), num(ARGV[3])
+own(turnKey, 'string')
+local now = nowMs()
+local due = now + inMs
+local last = num(redis.call('GET', turnKey))
+local turn = math.max(due, last + spacing)
+-- More replicas than turns: the next round.
+if turn > due + window then turn = due end
+redis.call('SET', turnKey, str(turn), 'PX', str(turn - now + window + spacing + 1))
+return str(turn - due)
+`,
+);

@@ -139,7 +139,7 @@ export const BAD_CONFIGS: Readonly<Record<string, readonly string[]>> = {
     '  redis.bad.yaml:4:41 store.sentinel.nodes[0]: expected a host and port, as redis-0:6379, found "redis-0"',
     "  redis.bad.yaml:5:21 store.cluster.nodes: expected at least one, found a list",
     "  redis.bad.yaml:7:3 store.passwordFile: give password or passwordFile, not both",
-    '  redis.bad.yaml:8:11 store.prefix: expected 1 to 100 letters, digits and _ . : -, found "{x}"',
+    '  redis.bad.yaml:8:11 store.prefix: expected 1 to 64 letters, digits and _ . : -, found "{x}"',
     "  redis.bad.yaml:9:13 store.auditMax: expected a whole number from 10 to 100000 (audits), found 5",
     "  redis.bad.yaml:10:3 store.tls: certFile and keyFile go together",
     "  redis.bad.yaml:11:3 store.path: this belongs to kind sqlite, and the kind here is redis",
