@@ -20,6 +20,7 @@ export class Crew {
   readonly members: Member[] = [];
   readonly #listeners = new Set<Listener>();
   #asked = 0;
+  #isEnding = false;
 
   /** All words of all members from now on. The answer ends it. */
   listen(listener: Listener): () => void {
@@ -40,7 +41,13 @@ export class Crew {
       execPath: process.execPath,
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
-    const member = memberOf(child, options);
+    const member = memberOf(child, options, () => {
+      if (!this.members.includes(member) || this.#isEnding) return;
+      this.#isEnding = true;
+      for (const one of this.members) one.kill("SIGKILL");
+      process.stderr.write(`${options.replicas.join(", ")}: ended by itself\n`);
+      process.exit(1);
+    });
     const ready = new Promise<void>((done, fail) => {
       const timer = setTimeout(() => fail(new Error("a process is not ready")), READY_MS_MAX);
       child.on("message", (word: Word) => {
@@ -86,13 +93,17 @@ export class Crew {
   }
 
   async end(): Promise<void> {
+    this.#isEnding = true;
     await Promise.all(this.members.map((member) => member.end()));
   }
 }
 
-function memberOf(child: ChildProcess, options: WorkerOptions): Member {
+function memberOf(child: ChildProcess, options: WorkerOptions, onEnd: () => void): Member {
   const ended = new Promise<void>((done) => {
-    child.once("exit", () => done());
+    child.once("exit", () => {
+      done();
+      onEnd();
+    });
   });
   return {
     options,

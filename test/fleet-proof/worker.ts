@@ -48,12 +48,16 @@ export type Word =
       readonly fleetNs: readonly number[];
     };
 
+/** Nobody trips it. */
+const CALLED = "called";
+
 /** Calls of one block; blocks of both kinds take turns. */
 const CALLS = 20_000;
 
 const options = JSON.parse(process.argv[2] ?? "{}") as WorkerOptions;
 const breaker = latching({ failureThreshold: 10, cooldownMs: 0 });
-const upstreams = Object.fromEntries(options.upstreams.map((name) => [name, { breaker }]));
+const names = [...options.upstreams, CALLED];
+const upstreams = Object.fromEntries(names.map((name) => [name, { breaker }]));
 const gears = new Map<string, Switchgear>();
 
 function tell(word: Word): void {
@@ -82,11 +86,10 @@ function state(id: number): Word {
 
 /** What a call costs on a registry with its state in memory, and on one of the fleet's, in turns. */
 async function cost(id: number, rounds: number): Promise<Word> {
-  const name = options.upstreams[0] ?? "";
   const memory = createSwitchgear({ upstreams, store: memoryStore() });
   const fleet = [...gears.values()][0] ?? memory;
   const block = async (gear: Switchgear): Promise<number> => {
-    const upstream = gear.upstream(name);
+    const upstream = gear.upstream(CALLED);
     const work = (): Promise<number> => Promise.resolve(1);
     const start = process.hrtime.bigint();
     for (let n = 0; n < CALLS; n += 1) await upstream.execute(work);
