@@ -31,6 +31,7 @@ function tapped(store: FleetStore, ears: Ears): FleetStore {
     read: (upstreams) => store.read(upstreams),
     restore: (rows) => store.restore(rows),
     confirm: (change, by) => store.confirm(change, by),
+    turn: (upstream, when) => store.turn(upstream, when),
     present: (view) => store.present(view),
     history: (upstreams, query) => store.history(upstreams, query),
     verify: (upstream) => store.verify(upstream),
