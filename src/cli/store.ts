@@ -17,10 +17,12 @@ export async function storeOf(config: SwitchgearConfig["store"]): Promise<Store 
       return memoryStore();
     case "redis":
       return fleetStoreOf(config);
-    default: {
+    case "sqlite": {
       const { path, auditRetentionDays } = config;
       return sqliteStore(path, auditRetentionDays === undefined ? {} : { auditRetentionDays });
     }
+    default:
+      return config satisfies never;
   }
 }
 

@@ -42,6 +42,7 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
     "js js js js js js",
     ["contract/docs-programs.test.ts", "contract/real-clients.test.ts"],
   ],
+  "docs/fleet.md": ["sh text yaml js yaml", ["e2e/fleet-docs.test.ts"]],
   "docs/gateway.md": ["yaml yaml", ["contract/docs-pages.test.ts"]],
   "docs/hyper-bun.md": [
     "ts ts ts ts ts ts bash bash js sql ts",

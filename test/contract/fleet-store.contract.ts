@@ -161,7 +161,7 @@ export function fleetStoreContract({ name, skip, pair }: FleetSubject): void {
       const expected = [0, 20_000, 40_000, 0];
       for (const [index, turn] of turns.entries()) {
         const least = expected[index] ?? 0;
-        assert.ok(turn <= least && turn > least - 5000, `${turns.join(", ")}`);
+        assert.ok(turn <= least && turn > least - 5000, turns.join(", "));
       }
       assert.equal(await store.turn("fd", when), 0, "of each upstream apart");
     });

@@ -5,29 +5,12 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { startBookmaker, type Bookmaker } from "../../loadtest/bookmaker/server.ts";
-import { freePorts, serve, start, temporaryFolder, type Serving } from "../support/programs.ts";
+import { serve, temporaryFolder, type Serving } from "../support/programs.ts";
+import { startRedis } from "../support/redis.ts";
 import { whyNoRedis } from "../tools/redis.ts";
 
 const skip = whyNoRedis();
 const WAIT_MS_MAX = 15_000;
-
-interface Redis {
-  readonly url: string;
-  kill(signal: NodeJS.Signals): void;
-}
-
-async function startRedis(t: TestContext, folder: string, port: number): Promise<Redis> {
-  const program = start(
-    ["redis-server", "--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""],
-    {},
-  );
-  t.after(() => program.child.kill("SIGKILL"));
-  await until(() => program.stdout().includes("Ready to accept connections"), "redis is ready");
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    kill: (signal) => void program.child.kill(signal),
-  };
-}
 
 async function until(is: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const endMs = performance.now() + WAIT_MS_MAX;
@@ -72,12 +55,11 @@ async function fleet(t: TestContext) {
   const folder = temporaryFolder(t);
   const bookmaker = await startBookmaker({ name: "draftkings", port: 0 });
   t.after(() => bookmaker.close());
-  const [port = 0] = await freePorts(1);
-  const redis = await startRedis(t, folder, port);
+  const redis = await startRedis(t);
   const of = { url: redis.url, bookmaker };
   const begin = (name: string): Promise<Serving> => replica(t, folder, name, of);
   const [first, second] = await Promise.all([begin("gateway-1"), begin("gateway-2")]);
-  return { folder, bookmaker, port, redis, begin, first, second };
+  return { bookmaker, redis, begin, first, second };
 }
 
 test(
@@ -150,11 +132,11 @@ test(
   "the store is killed: calls go on, an order is in force at once, and everywhere once it is back, empty",
   { skip },
   async (t) => {
-    const { first, second, redis, port, folder } = await fleet(t);
+    const { first, second, redis } = await fleet(t);
     await first.run("trip", "draftkings", "--reason", "before");
     assert.equal(await statusOf(second), 503);
 
-    redis.kill("SIGKILL");
+    await redis.stop();
     await until(async () => (await readiness(first)).status === "degraded", "degraded, not down");
     assert.equal(await statusOf(second), 503, "from memory");
     const reset = await second.run("reset", "draftkings", "--reason", "while away", "--force");
@@ -164,7 +146,7 @@ test(
     assert.match(metrics, /^switchgear_store_up 0$/m);
     assert.match(metrics, /^switchgear_store_pending 1$/m);
 
-    await startRedis(t, folder, port);
+    await redis.start();
     await until(async () => (await statusOf(first)) === 200, "the order reaches the other");
     await until(async () => (await readiness(second)).status === "ready", "ready again");
     const page = await (await fetch(`${first.admin}/metrics`)).text();
@@ -174,11 +156,11 @@ test(
 );
 
 test("an empty store unlatches nobody, and learns what the replicas know", { skip }, async (t) => {
-  const { first, second, redis, port, folder, begin } = await fleet(t);
+  const { first, second, redis, begin } = await fleet(t);
   await first.run("trip", "draftkings", "--reason", "hold it");
-  redis.kill("SIGKILL");
+  await redis.stop();
   await until(async () => (await readiness(second)).status === "degraded", "the store is away");
-  await startRedis(t, folder, port);
+  await redis.start();
   await until(async () => (await readiness(second)).status === "ready", "the store is back");
   assert.deepEqual([await statusOf(first), await statusOf(second)], [503, 503]);
 

@@ -131,5 +131,7 @@ process.on("message", (order: Order) => {
 });
 process.on("disconnect", () => process.exit(0));
 
-await Promise.all([...gears.values()].map((gear) => gear.fleet?.synced(20_000)));
+await Promise.all(
+  [...gears.values()].map((gear) => gear.fleet?.synced(20_000) ?? Promise.resolve(false)),
+);
 tell({ say: "ready" });
