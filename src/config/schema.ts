@@ -14,8 +14,6 @@ import {
   duration,
   number,
   numberOf,
-  optionalNumber,
-  isControl,
   sentence,
 } from "./schema-parts.ts";
 import { store } from "./store-schema.ts";
