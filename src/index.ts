@@ -85,6 +85,7 @@ export type { StoreHealth } from "./pipeline/breaker/keeper.ts";
 export type {
   AuditAction,
   AuditEntry,
+  ChainReport,
   Clock,
   LoadSampler,
   Scheduler,

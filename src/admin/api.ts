@@ -8,7 +8,7 @@ import { ServerResponse } from "node:http";
 import { Hono, type Context } from "hono";
 import { accepts } from "hono/accepts";
 import type { Secret } from "../config/secret.ts";
-import { ResetDeniedError, UnknownUpstreamError } from "../core/errors.ts";
+import { ResetDeniedError, StoreError, UnknownUpstreamError } from "../core/errors.ts";
 import { isOperatorMode } from "../core/events.ts";
 import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
 import type { Switchgear } from "../pipeline/registry.ts";
@@ -20,7 +20,14 @@ import { EventStream, type EventStreamLimits } from "./event-stream.ts";
 import { addFleet, reachOf, reachText } from "./fleet.ts";
 import { reset, trip, type Done } from "./orders.ts";
 import { PAGE_POLICY, statusPage, type Summary } from "./page.ts";
-import { auditView, bookmakerView, refusedAudits, storeTrouble, storeView } from "./views.ts";
+import {
+  auditView,
+  bookmakerView,
+  chainView,
+  refusedAudits,
+  storeTrouble,
+  storeView,
+} from "./views.ts";
 
 export interface AdminOptions {
   readonly gear: Switchgear;
@@ -162,6 +169,10 @@ function addReads(app: Hono, gear: Switchgear): void {
     const name = bookmakerName(context);
     return name === undefined ? notFound() : history(context, gear, name);
   });
+  app.get(`${API}/:bookmaker/history/verify`, async (context) => {
+    const name = bookmakerName(context);
+    return name === undefined ? notFound() : verifyHistory(gear, name);
+  });
   app.get(`${API}/:bookmaker`, (context) => {
     const status = find(gear, bookmakerName(context))?.status();
     return status === undefined ? notFound() : json(200, bookmakerView(status));
@@ -195,6 +206,18 @@ async function history(
     return notFound();
   }
   return json(200, { history: entries.map(auditView) });
+}
+
+async function verifyHistory(gear: Switchgear, upstream: string): Promise<Response> {
+  try {
+    const view = chainView(upstream, await gear.verifyHistory(upstream));
+    const isKnown = view.rows + view.outside > 0 || find(gear, upstream) !== undefined;
+    return isKnown ? json(200, view) : notFound();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const detail = `The audits cannot be read now: ${error.message}`;
+    return problem(503, "store_unreadable", "Store not readable", detail);
+  }
 }
 
 function addOrders(app: Hono, gear: Switchgear, token: Secret | undefined): void {

@@ -1,7 +1,7 @@
 // What the REST contract shows of an upstream and of the audit (spec ). Every key is always
 // there: what is absent is null.
 
-import type { AuditEntry } from "../pipeline/ports.ts";
+import type { AuditEntry, ChainReport } from "../pipeline/ports.ts";
 import type { UpstreamStatus } from "../pipeline/call/status.ts";
 import type { StoreHealth } from "../pipeline/breaker/keeper.ts";
 
@@ -121,5 +121,30 @@ export function auditView(entry: AuditEntry): AuditView {
     user: entry.actor,
     timestamp: entry.at,
     forced: entry.forced,
+  };
+}
+
+/** What became of the audits of an upstream since they were written. */
+export interface ChainView {
+  readonly bookmaker: string;
+  /** In the chain. */
+  readonly rows: number;
+  /** Audits that no chain holds, such as those from before there was one. */
+  readonly outside: number;
+  /** The oldest were deleted. */
+  readonly shortened: boolean;
+  readonly brokenAt: { readonly row: number; readonly why: string } | null;
+  /** False where the store keeps no chain: nothing is said then. */
+  readonly chained: boolean;
+}
+
+export function chainView(bookmaker: string, report: ChainReport | undefined): ChainView {
+  return {
+    bookmaker,
+    rows: report?.rows ?? 0,
+    outside: report?.outside ?? 0,
+    shortened: report?.isShortened ?? false,
+    brokenAt: report?.brokenAt ?? null,
+    chained: report !== undefined,
   };
 }

@@ -80,7 +80,7 @@ const statusListSchema = z.object({ bookmakers: z.array(statusSchema) });
 
 const readinessSchema = z.object({ reasons: z.array(z.string()) });
 
-const historySchema = z.object({
+export const historySchema = z.object({
   history: z.array(
     z.object({
       bookmaker: z.string(),

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command line. Answers go to standard output, sentences about failures to standard error.
 
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { ConfigError } from "../config/fault.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
 import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
@@ -13,6 +13,7 @@ import { CommandError, EXIT } from "./exit-codes.ts";
 import { resetCommand, tripCommand } from "./orders.ts";
 import { print } from "./print.ts";
 import { serveCommand } from "./serve.ts";
+import { verifyHistoryCommand } from "./verify-history.ts";
 import { packageVersion } from "./version.ts";
 
 const { env } = process;
@@ -27,6 +28,11 @@ A breaker that is tripped already stays as it is, and the answer says since when
 const RESET_HELP = `
 One that is closed already is told as such, exit code 0. Of several each is tried and listed: exit code 1 when
 any failed, else 3 when any was refused.
+`;
+
+const HISTORY_HELP = `
+With --verify each row is held against the hash it was written with, and against the row before it: exit code 1
+when one was changed, deleted, put in or moved since. It cannot see that the newest were cut off.
 `;
 
 const SERVER_HELP = `
@@ -124,12 +130,20 @@ Exit codes:
     .description("show who tripped and reset what, newest first")
     .argument("[name]", "upstream")
     .option("-n, --limit <count>", `at most this many, 1 to ${HISTORY_LIMIT_MAX}`, historyLimit, 20)
+    .addOption(
+      new Option("--verify", "tell instead whether it still says what was written").conflicts(
+        "limit",
+      ),
+    )
     .option("-u, --url <address>", URL_OPTION)
     .option("--json", "for programs")
-    .addHelpText("after", SERVER_HELP)
-    .action((name: string | undefined, options) =>
-      historyCommand(adminClient(env, options.url), name, options),
-    );
+    .addHelpText("after", `${HISTORY_HELP}${SERVER_HELP}`)
+    .action((name: string | undefined, options) => {
+      const client = adminClient(env, options.url);
+      return options.verify === true
+        ? verifyHistoryCommand(client, name, options)
+        : historyCommand(client, name, options);
+    });
 
   return root;
 }

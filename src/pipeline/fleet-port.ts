@@ -4,7 +4,9 @@
 import type { BreakerSnapshot } from "../core/breaker/snapshot.ts";
 import type { OperatorMode } from "../core/events.ts";
 import type { FleetRow, Seen } from "../core/fleet/row.ts";
-import type { AuditEntry, HistoryQuery } from "./ports.ts";
+import type { AuditEntry, ChainReport, HistoryQuery } from "./ports.ts";
+
+export type { ChainReport } from "./ports.ts";
 
 /** What one replica asks the store to take, all or nothing. */
 export interface FleetChange {
@@ -56,16 +58,6 @@ export interface ChainedAudit extends AuditEntry {
   /** Of the breaker, when it was written. */
   readonly version: number;
   readonly hash: string;
-}
-
-/** What was found when the audits of one upstream were read from the first to the last. */
-export interface ChainReport {
-  readonly upstream: string;
-  readonly rows: number;
-  /** The first row's predecessor was deleted, as retention does. */
-  readonly isShortened: boolean;
-  /** The first row that does not follow from the one before it, or is not what was written; undefined when all is well. */
-  readonly brokenAt: { readonly row: number; readonly why: string } | undefined;
 }
 
 export interface FleetListener {

@@ -58,6 +58,22 @@ export interface AuditEntry {
   readonly forced: boolean;
 }
 
+/** What was found when the audits of one upstream were read from the first to the last. */
+export interface ChainReport {
+  readonly upstream: string;
+  /** In the chain. */
+  readonly rows: number;
+  /** Audits that no chain holds, such as those from before there was one; absent where there can be none. */
+  readonly outside?: number;
+  /** The first row's predecessor was deleted, as retention does. */
+  readonly isShortened: boolean;
+  /**
+   * The first row, counted from 1, that does not follow from the one before it, or is not what was written;
+   * undefined when all is well.
+   */
+  readonly brokenAt: { readonly row: number; readonly why: string } | undefined;
+}
+
 /** What one call to `commit` writes, all or nothing. */
 export interface StoreChange {
   readonly breakers: readonly StoredBreaker[];
@@ -99,6 +115,11 @@ export interface Store {
   readonly revision?: number;
   /** Newest first. */
   history(query: HistoryQuery): readonly AuditEntry[];
+  /**
+   * Reads all audits of this upstream, and tells whether each follows from the one before it. Absent where
+   * a store keeps no chain of them.
+   */
+  verify?(upstream: string): ChainReport;
   /**
    * Breakers as another process left them since the last call of `load`, `poll` or `commit`;
    * undefined when nobody else wrote. Absent where no other process can write.

@@ -122,6 +122,16 @@ export class Connection {
     }
   }
 
+  /** All that `work` reads is of one moment, whoever writes meanwhile. */
+  reading<Result>(work: () => Result): Result {
+    this.prepared("BEGIN").run();
+    try {
+      return work();
+    } finally {
+      this.#rollBack();
+    }
+  }
+
   #rollBack(): void {
     // A full disk makes SQLite roll back by itself; doing it twice would be an error.
     if (this.db.isTransaction === false) return;

@@ -3,7 +3,8 @@
 // was written since, a newer one is another process's, and one that changed under the same number is the
 // work of a program or a person who counts none.
 
-import type { AuditEntry, StoredBreaker } from "../pipeline/ports.ts";
+import type { StoredBreaker } from "../pipeline/ports.ts";
+import { appendAudit, hasAudit, type WrittenAudit } from "./sqlite-chain.ts";
 import { isRefusal } from "./sqlite-errors.ts";
 import type { SqliteStatement } from "./sqlite-handle.ts";
 import * as rows from "./sqlite-rows.ts";
@@ -16,7 +17,7 @@ export const AUDITS_MAX = 200;
 
 export class Known {
   #rows = new Map<string, StoredRow>();
-  readonly #audits: AuditEntry[] = [];
+  readonly #audits: WrittenAudit[] = [];
   /** Upstreams whose rows the file refused when they were written back. */
   readonly #refused = new Set<string>();
   /** The highest number of a commit, by anybody. */
@@ -64,12 +65,11 @@ export class Known {
       if (at === undefined || (at > 0 && at < revision)) return true;
     }
     const audit = this.#audits.at(-1);
-    if (audit === undefined) return false;
-    return prepare(rows.SELECT_AUDIT).get(...rows.auditParams(audit).slice(0, 5)) === undefined;
+    return audit !== undefined && !hasAudit(prepare, audit);
   }
 
   /** Audits, newest first, that others wrote and the file may be about to lose. */
-  remember(audits: readonly AuditEntry[]): void {
+  remember(audits: readonly WrittenAudit[]): void {
     this.#audits.splice(0, this.#audits.length, ...audits.slice(0, AUDITS_MAX).toReversed());
   }
 
@@ -94,7 +94,7 @@ export class Known {
   }
 
   /** What `write` gave, once it is committed. */
-  wrote(written: readonly StoredRow[], audits: readonly AuditEntry[], revision: number): void {
+  wrote(written: readonly StoredRow[], audits: readonly WrittenAudit[], revision: number): void {
     for (const row of written) {
       this.#rows.set(row.stored.upstream, row);
       this.#refused.delete(row.stored.upstream);
@@ -114,7 +114,8 @@ export class Known {
     const audits = this.#audits.slice();
     for (const audit of audits) {
       const isTaken = takes(() => {
-        prepare(rows.INSERT_ABSENT_AUDIT).run(...rows.auditParams(audit));
+        // At the end of the chain that is there, by whom and about what it was first written.
+        if (!hasAudit(prepare, audit)) appendAudit(prepare, audit);
       });
       if (!isTaken) this.#audits.splice(this.#audits.indexOf(audit), 1);
     }

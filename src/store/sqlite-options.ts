@@ -1,7 +1,7 @@
 // What a person may choose about a SQLite store, and the check of it.
 
 import { InvalidOptionsError } from "../core/errors.ts";
-import { checkOptions } from "../core/options.ts";
+import { checkOptions, show } from "../core/options.ts";
 import type { SqliteHandle } from "./sqlite-handle.ts";
 
 export interface SqliteStoreOptions {
@@ -22,6 +22,11 @@ export interface SqliteStoreOptions {
    * most once a second, after what was written is safe, so that no trip waits for a million old ones.
    */
   readonly auditRetentionDays?: number;
+  /**
+   * Names this process in the audits it writes, for people; 1 to 200 characters. Default: the host's name and
+   * the process's id, such as `odds-7d4f/12`.
+   */
+  readonly replica?: string;
   /** Wall clock, epoch milliseconds. It dates rows and judges dates found. Default `Date.now`. */
   readonly now?: () => number;
   /** Opens the database file; default: the runtime's own driver. Tests inject faults here. */
@@ -34,10 +39,22 @@ export function checkSqliteOptions(path: unknown, options: SqliteStoreOptions): 
     busyTimeoutMs: { least: 0, most: 10_000, whole: true },
     onCorrupt: { oneOf: ["quarantine", "throw"] },
     auditRetentionDays: { above: 0 },
+    replica: { is: "string" },
     now: { is: "function" },
     open: { is: "function" },
   });
   if (typeof path !== "string" || path === "" || path.includes("\0")) {
     throw new InvalidOptionsError("sqliteStore", ["path must be a non-empty text without NUL"]);
   }
+  const { replica } = options;
+  if (replica === undefined || isReplicaName(replica)) return;
+  const fault = `replica must be a text of 1 to ${REPLICA_LENGTH_MAX} characters, not ${show(replica)}`;
+  throw new InvalidOptionsError("sqliteStore", [fault]);
+}
+
+const REPLICA_LENGTH_MAX = 200;
+
+/** UTF-8 has no halves of surrogate pairs: what is read would not be what was written. */
+function isReplicaName(text: string): boolean {
+  return text !== "" && text.length <= REPLICA_LENGTH_MAX && text.isWellFormed();
 }

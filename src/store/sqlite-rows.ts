@@ -92,18 +92,6 @@ export const RESTORE_STATE = `${UPSERT_STATE}
 
 export const SELECT_REVISION = "SELECT max(revision) AS revision FROM circuit_breaker_state";
 
-export const INSERT_AUDIT = `INSERT INTO circuit_breaker_audit
-  (bookmaker, action, reason, user, timestamp, forced) VALUES (?, ?, ?, ?, ?, ?)`;
-
-/** By all but whether it was forced. */
-export const SELECT_AUDIT = `SELECT 1 AS found FROM circuit_breaker_audit
-  WHERE bookmaker = ?1 AND action = ?2 AND reason = ?3 AND user = ?4 AND timestamp = ?5`;
-
-/** For one that may be there. */
-export const INSERT_ABSENT_AUDIT = `INSERT INTO circuit_breaker_audit
-  (bookmaker, action, reason, user, timestamp, forced)
-  SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (${SELECT_AUDIT})`;
-
 // All columns, since a file that cannot be written may lack the younger ones.
 export const SELECT_STATE = "SELECT * FROM circuit_breaker_state";
 
@@ -127,10 +115,11 @@ const selectAudits = (
  * The answer to a query, by whoever prepares statements. What has no date that a calendar knows comes
  * last: SQLite would sort texts and blobs before all numbers.
  */
-export function audits(
+export function audits<Audit>(
   prepare: (sql: string) => SqliteStatement,
   { upstream, limit }: HistoryQuery,
-): readonly AuditEntry[] {
+  read: (row: Row) => Audit | undefined,
+): readonly Audit[] {
   const names = upstream === undefined ? [] : [nameToColumn(upstream)];
   const select = (condition: string, left: number): readonly Row[] =>
     allRows(prepare(selectAudits(names.length > 0, condition)), ...names, left);
@@ -138,15 +127,8 @@ export function audits(
   const left = limit - dated.length;
   // Where all dated ones fit there are few, and looking through the rest is cheap.
   const undated = left > 0 ? select(`(timestamp IS NULL OR NOT (${isDated}))`, left) : [];
-  return [...dated, ...undated].flatMap((row) => toAudit(row) ?? []);
+  return [...dated, ...undated].flatMap((row) => read(row) ?? []);
 }
-
-/**
- * A slice of those older than a date. Text sorts after all numbers in SQLite, so what is not a date is
- * never old.
- */
-export const DELETE_OLD_AUDITS = `DELETE FROM circuit_breaker_audit WHERE id IN (
-  SELECT id FROM circuit_breaker_audit WHERE timestamp < ? ORDER BY timestamp LIMIT 500)`;
 
 /**
  * All rows as plain numbers and texts. Both runtimes throw on an integer beyond 2^53 unless asked
@@ -240,7 +222,8 @@ function placesOf(row: Row): OrderPlaces | undefined {
   return { order: order ?? 0, person: person ?? 0, mode: mode ?? 0 };
 }
 
-function place(value: unknown): number {
+/** 0 for what is none. */
+export function place(value: unknown): number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0;
 }
 
@@ -321,7 +304,7 @@ export function toAudit(row: Row): AuditEntry | undefined {
   });
 }
 
-function isAction(value: unknown): value is AuditAction {
+export function isAction(value: unknown): value is AuditAction {
   return typeof value === "string" && Object.hasOwn(ACTIONS, value);
 }
 

@@ -64,6 +64,11 @@ const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: st
   [AUDIT_TABLE, "user", "TEXT"],
   [AUDIT_TABLE, "timestamp", "INTEGER"],
   [AUDIT_TABLE, "forced", "INTEGER"],
+  // The chain: rows from before it have none of these.
+  [AUDIT_TABLE, "replica", "TEXT"],
+  [AUDIT_TABLE, "version", "INTEGER"],
+  [AUDIT_TABLE, "previous_hash", "TEXT"],
+  [AUDIT_TABLE, "hash", "TEXT"],
 ];
 
 /** A table that somebody made by hand may have no key, and a row then has nothing to take the place of. */
@@ -72,10 +77,14 @@ const UNIQUE_KEY = `SELECT name FROM pragma_index_list('${STATE_TABLE}') AS list
   WHERE "unique" AND NOT partial AND 'bookmaker' =
     (SELECT group_concat(lower(name)) FROM pragma_index_info(list.name))`;
 
-/** For the history of all upstreams, and of one. The row id orders equal timestamps. */
+/**
+ * For the history of all upstreams, and of one, where the row id orders equal timestamps; and for the chain of
+ * one, by the row id, which every index has.
+ */
 const INDEXES: readonly (readonly [name: string, columns: string])[] = [
-  ["circuit_breaker_audit_timestamp", "timestamp"],
-  ["circuit_breaker_audit_bookmaker_timestamp", "bookmaker, timestamp"],
+  ["circuit_breaker_audit_timestamp", "(timestamp)"],
+  ["circuit_breaker_audit_bookmaker_timestamp", "(bookmaker, timestamp)"],
+  ["circuit_breaker_audit_chain", "(bookmaker) WHERE hash IS NOT NULL"],
 ];
 
 const REPAIR = `UPDATE ${STATE_TABLE}
@@ -109,7 +118,7 @@ export function missingSchema(db: SqliteHandle): readonly string[] {
     ),
     ...(db.prepare(UNIQUE_KEY).get() === undefined ? [CREATE_KEY] : []),
     ...INDEXES.filter(([name]) => !names.has(name)).map(
-      ([name, on]) => `CREATE INDEX IF NOT EXISTS ${name} ON ${AUDIT_TABLE} (${on})`,
+      ([name, on]) => `CREATE INDEX IF NOT EXISTS ${name} ON ${AUDIT_TABLE} ${on}`,
     ),
   ];
 }

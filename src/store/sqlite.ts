@@ -8,11 +8,13 @@
 //
 // It does not share state between machines: network file systems and SQLite do not mix.
 
+import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { StoreError } from "../core/errors.ts";
 import {
   STALE,
   type AuditEntry,
+  type ChainReport,
   type HistoryQuery,
   type Store,
   type StoreChange,
@@ -20,6 +22,7 @@ import {
 } from "../pipeline/ports.ts";
 import { checkHistoryQuery } from "./audit.ts";
 import { readAside, readAsNext } from "./sqlite-aside.ts";
+import * as chain from "./sqlite-chain.ts";
 import { Connection, IN_MEMORY } from "./sqlite-connection.ts";
 import { openDatabase } from "./sqlite-driver.ts";
 import { isCorruption, keepsConnection, sqliteCode, toStoreError } from "./sqlite-errors.ts";
@@ -30,6 +33,7 @@ import { checkSqliteOptions } from "./sqlite-options.ts";
 import type { SqliteStoreOptions } from "./sqlite-options.ts";
 import * as rows from "./sqlite-rows.ts";
 import { hasStateTable } from "./sqlite-schema.ts";
+import { Retention } from "./sqlite-retention.ts";
 import { fileIdentity } from "./sqlite-watch.ts";
 
 export type { SqliteHandle, SqliteStatement } from "./sqlite-handle.ts";
@@ -58,7 +62,8 @@ class SqliteStore implements Store {
   readonly location: string;
   readonly #busyTimeoutMs: number;
   readonly #quarantines: boolean;
-  readonly #retentionMs: number | undefined;
+  readonly #retention: Retention | undefined;
+  readonly #replica: string;
   readonly #now: () => number;
   readonly #openHandle: (path: string) => SqliteHandle;
   /** Whether the file may be read apart from the handle: not where somebody else opens it. */
@@ -81,9 +86,10 @@ class SqliteStore implements Store {
     this.location = path === IN_MEMORY ? path : resolve(path);
     this.#busyTimeoutMs = options.busyTimeoutMs ?? 250;
     this.#quarantines = (options.onCorrupt ?? "quarantine") === "quarantine";
-    this.#retentionMs =
-      options.auditRetentionDays === undefined ? undefined : options.auditRetentionDays * DAY_MS;
+    this.#replica = options.replica ?? `${hostname()}/${process.pid}`;
     this.#now = options.now ?? Date.now;
+    const { auditRetentionDays: days } = options;
+    this.#retention = days === undefined ? undefined : new Retention(days * DAY_MS, this.#now);
     this.#openHandle = options.open ?? openDatabase;
     this.#readsAside = options.open === undefined && path !== IN_MEMORY;
   }
@@ -131,9 +137,22 @@ class SqliteStore implements Store {
         this.#attempt("history", () => {
           const connection = this.#connect();
           this.#prepareForReading(connection);
-          return rows.audits((sql) => connection.prepared(sql), query);
+          return rows.audits((sql) => connection.prepared(sql), query, rows.toAudit);
         }),
-      (db) => rows.audits((sql) => db.prepare(sql), query),
+      (db) => rows.audits((sql) => db.prepare(sql), query, rows.toAudit),
+    );
+  }
+
+  verify(upstream: string): ChainReport {
+    return this.#orAside(
+      () =>
+        this.#attempt("verify", () => {
+          const connection = this.#connect();
+          this.#prepareForReading(connection);
+          const prepare = (sql: string): SqliteStatement => connection.prepared(sql);
+          return connection.reading(() => chain.verifyChain(prepare, upstream));
+        }),
+      (db) => chain.verifyChain((sql) => db.prepare(sql), upstream),
     );
   }
 
@@ -167,6 +186,7 @@ class SqliteStore implements Store {
     const known = this.#known;
     let revision = 0;
     let written: readonly rows.StoredRow[] = [];
+    let signed: readonly chain.WrittenAudit[] = [];
     connection.transaction(() => {
       // From here on nobody else writes.
       const isSeen = connection.dataVersion() === this.#seenVersion;
@@ -179,14 +199,16 @@ class SqliteStore implements Store {
       revision = Math.max(known.revision, newest) + (breakers.length > 0 ? 1 : 0);
       written = known.write(prepare, breakers, { wallMs, revision });
       // Prepared only where there is one: a table of audits that cannot be written must cost no state.
-      const insert = this.#mayRepeat ? rows.INSERT_ABSENT_AUDIT : rows.INSERT_AUDIT;
-      for (const audit of audits) {
-        const written = prepare(insert).run(...rows.auditParams(audit));
-        if (!this.#mayRepeat) rows.mustChange(written, audit.upstream);
-      }
+      signed = audits.map((audit) => {
+        const version = chain.versionIn(prepare, audit.upstream);
+        const written = { ...audit, replica: this.#replica, version };
+        if (!this.#mayRepeat || !chain.hasAudit(prepare, audit))
+          chain.appendAudit(prepare, written);
+        return written;
+      });
     });
     this.#mustRestore = false;
-    known.wrote(written, audits, revision);
+    known.wrote(written, signed, revision);
     this.#mayRepeat = !connection.holdsCommit(() => !this.#hasNextLost(true));
     if (!this.#mayRepeat) connection.tidy(() => this.#deleteOldAudits(connection));
     return !this.#mayRepeat;
@@ -228,14 +250,7 @@ class SqliteStore implements Store {
 
   /** Whether it may have written. */
   #deleteOldAudits(connection: Connection): boolean {
-    if (this.#retentionMs === undefined) return false;
-    try {
-      connection.prepared(rows.DELETE_OLD_AUDITS).run(this.#now() - this.#retentionMs);
-    } catch (error) {
-      // Locked, full, read-only or without the table: they will be older still at the next try.
-      if (isCorruption(sqliteCode(error))) throw error;
-    }
-    return true;
+    return this.#retention?.deleteSome(connection) ?? false;
   }
 
   #read(connection: Connection): readonly StoredBreaker[] {
@@ -302,7 +317,8 @@ class SqliteStore implements Store {
   #learnFromNext(): void {
     readAsNext(this.location, (db) => {
       if (!hasStateTable(db)) return;
-      const audits = rows.audits((sql) => db.prepare(sql), { limit: AUDITS_MAX });
+      const prepare = (sql: string): SqliteStatement => db.prepare(sql);
+      const audits = rows.audits(prepare, { limit: AUDITS_MAX }, chain.toWritten);
       this.#known.read(rows.allStored(db.prepare(rows.SELECT_STATE), this.#now()), true);
       this.#known.remember(audits);
     });

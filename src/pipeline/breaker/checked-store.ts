@@ -7,8 +7,15 @@
 import { errorText } from "../../core/classify.ts";
 import { InvalidOptionsError, StoreError, type StoreConcern } from "../../core/errors.ts";
 import { show } from "../../core/options.ts";
-import type { AuditEntry, HistoryQuery, Store, StoreChange, StoredBreaker } from "../ports.ts";
-import { isPlace, readAudits, readBreakers, type ReadRows } from "./stored-rows.ts";
+import type {
+  AuditEntry,
+  ChainReport,
+  HistoryQuery,
+  Store,
+  StoreChange,
+  StoredBreaker,
+} from "../ports.ts";
+import { isPlace, readAudits, readBreakers, readReport, type ReadRows } from "./stored-rows.ts";
 
 /** A method answered with a promise. */
 export const STORE_ASYNC = "STORE_ASYNC";
@@ -94,6 +101,15 @@ export class CheckedStore {
     return this.#readable("history", readAudits(answer, query.limit));
   }
 
+  /** Undefined where it keeps no chain. */
+  verify(upstream: string): ChainReport | undefined {
+    if (quietly(() => hasMethod(this.#store, "verify")) !== true) return undefined;
+    const answer = this.#ask("history", () => this.#store.verify?.(upstream));
+    const report = quietly(() => readReport(upstream, answer));
+    if (report !== undefined) return report;
+    throw broken("verify", this.location, "a report of the chain", answer);
+  }
+
   close(): void {
     this.#ask("close", () => this.#store.close());
   }
@@ -138,7 +154,7 @@ export function faultOf(error: unknown): StoreFault {
 }
 
 function broken(
-  operation: Operation,
+  operation: Operation | "verify",
   location: string,
   wants: string,
   answer: unknown,

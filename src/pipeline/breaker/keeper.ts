@@ -1,7 +1,7 @@
 // Who keeps what breakers have become, beyond this process: a store that is written at once, or a fleet's.
 
 import type { EventOf } from "../../core/events.ts";
-import type { AuditAction, AuditEntry, HistoryQuery } from "../ports.ts";
+import type { AuditAction, AuditEntry, ChainReport, HistoryQuery } from "../ports.ts";
 import type { Persisted } from "./persisted.ts";
 import type { StoreErrorCount } from "./store-faults.ts";
 
@@ -45,6 +45,8 @@ export interface Keeper {
   /** Reads what is stored of names that are new here. */
   loadAgain(names: Iterable<string>): void;
   history(query: HistoryQuery): readonly AuditEntry[];
+  /** Undefined where the store keeps no chain. Throws `StoreError`. Absent where the fleet is to be asked. */
+  verify?(upstream: string): ChainReport | undefined;
   saveNow(upstream: Persisted, audit?: AuditEntry, ordered?: Ordered): void;
   /** The attempt changed nothing. */
   saveAudit(audit: AuditEntry): void;

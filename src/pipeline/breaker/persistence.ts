@@ -5,10 +5,12 @@
 // What a success changes may wait a second, since losing it loses nothing. Nobody who calls an upstream
 // ever sees a store's error.
 
+import { StoreError } from "../../core/errors.ts";
 import type { EventOf, RegistryEvent } from "../../core/events.ts";
 import type {
   AuditAction,
   AuditEntry,
+  ChainReport,
   HistoryQuery,
   Scheduler,
   Store,
@@ -133,6 +135,18 @@ export class Persistence implements Keeper {
       (audit) => query.upstream === undefined || audit.upstream === query.upstream,
     );
     return [...waiting.toReversed(), ...stored].slice(0, query.limit);
+  }
+
+  /** Undefined where the store keeps no chain. What the store throws is counted, told and thrown. */
+  verify(upstream: string): ChainReport | undefined {
+    try {
+      return this.#store.verify(upstream);
+    } catch (error) {
+      const fault = faultOf(error);
+      this.#faults.add("history", fault);
+      if (error instanceof StoreError) throw error;
+      throw new StoreError(fault.code, fault.message, { cause: error });
+    }
   }
 
   /** Writes now: durable when it returns, unless the store fails; `isSaved` then stays false. */

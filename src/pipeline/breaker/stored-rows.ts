@@ -4,7 +4,13 @@
 import { isBreakerKind, sanitiseSnapshot } from "../../core/breaker/restore.ts";
 import { bounded } from "../../core/classify.ts";
 import { isOperatorMode } from "../../core/events.ts";
-import { AUDIT_ACTIONS, type AuditAction, type AuditEntry, type StoredBreaker } from "../ports.ts";
+import {
+  AUDIT_ACTIONS,
+  type AuditAction,
+  type AuditEntry,
+  type ChainReport,
+  type StoredBreaker,
+} from "../ports.ts";
 
 /** The last moment that a `Date` can show. */
 const DATE_MS_MAX = 8.64e15;
@@ -92,6 +98,23 @@ function auditOf(row: Readonly<Record<string, unknown>>): AuditEntry | undefined
     at: typeof at === "number" && Math.abs(at) <= DATE_MS_MAX ? at : 0,
     forced: forced === true,
   };
+}
+
+/** Undefined for what is none: that a chain is whole must not be taken from junk. */
+export function readReport(upstream: string, given: unknown): ChainReport | undefined {
+  if (typeof given !== "object" || given === null) return undefined;
+  const { rows, outside, isShortened, brokenAt } = given as Readonly<Record<string, unknown>>;
+  const isReport =
+    isPlace(rows) &&
+    (outside === undefined || isPlace(outside)) &&
+    typeof isShortened === "boolean" &&
+    (brokenAt === undefined || (typeof brokenAt === "object" && brokenAt !== null));
+  if (!isReport) return undefined;
+  const report = { upstream, rows, ...(outside === undefined ? {} : { outside }), isShortened };
+  if (brokenAt === undefined) return { ...report, brokenAt };
+  const { row, why } = brokenAt as Readonly<Record<string, unknown>>;
+  if (!isPlace(row) || typeof why !== "string") return undefined;
+  return { ...report, brokenAt: { row, why: bounded(why) } };
 }
 
 function isAction(value: unknown): value is AuditAction {
