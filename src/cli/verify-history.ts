@@ -48,7 +48,7 @@ export async function verifyHistoryCommand(
   const what = names.length === 1 ? "the history is broken" : `${broken} of ${names.length} broken`;
   throw new CommandError(
     EXIT.failed,
-    `${what}: somebody wrote to the store by another way than Switchgear's; see docs/breakers.md`,
+    `${what}: something else than this version of Switchgear wrote to the store; see docs/breakers.md`,
   );
 }
 

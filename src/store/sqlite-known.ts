@@ -68,9 +68,11 @@ export class Known {
     return audit !== undefined && !hasAudit(prepare, audit);
   }
 
-  /** Audits, newest first, that others wrote and the file may be about to lose. */
+  /** Audits, newest first, that others wrote and the file may be about to lose; what it lost already stays known. */
   remember(audits: readonly WrittenAudit[]): void {
-    this.#audits.splice(0, this.#audits.length, ...audits.slice(0, AUDITS_MAX).toReversed());
+    const there = new Set(audits.map(keyOf));
+    const lost = this.#audits.filter((audit) => !there.has(keyOf(audit)));
+    this.#audits.splice(0, this.#audits.length, ...audits.toReversed(), ...lost);
   }
 
   /** What is known is newer than what a broken file says. */
@@ -148,6 +150,10 @@ export class Known {
     this.#refused.clear();
     this.#audits.length = 0;
   }
+}
+
+function keyOf(audit: WrittenAudit): string {
+  return JSON.stringify(rows.auditParams(audit).slice(0, 5));
 }
 
 function takes(write: () => void): boolean {

@@ -1,7 +1,11 @@
 // The admin interface as its clients see it: over HTTP, on this runtime's own server.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, describe, test } from "node:test";
 import { isAdminToken } from "../../src/admin/auth.ts";
 import { createAdminApp, type AdminOptions } from "../../src/admin/api.ts";
@@ -11,6 +15,7 @@ import { Secret } from "../../src/config/secret.ts";
 import { StoreError } from "../../src/core/errors.ts";
 import { adaptive, createSwitchgear, latching, memoryStore } from "../../src/index.ts";
 import type { Store, Switchgear } from "../../src/index.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { parseExposition, sampleOf } from "./exposition.ts";
@@ -258,6 +263,62 @@ describe("reads", () => {
     for (const limit of ["0", "1001", "-1", "1.5", "ten", "", "1e9"]) {
       assert.equal((await get(`${API}/history?limit=${limit}`)).status, 400, limit);
     }
+  });
+
+  test("whether a history still says what was written", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "switchgear-admin-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const path = join(folder, "breaker.db");
+    const { gear, get } = await start({ store: sqliteStore(path), names: ["dk", "fan/duel"] });
+    for (const name of ["dk", "fan/duel"]) gear.upstream(name).trip();
+    gear.upstream("fan/duel").reset({ force: true });
+
+    const whole = { rows: 1, outside: 0, shortened: false, brokenAt: null, chained: true };
+    const verify = (name: string) => get(`${API}/${encodeURIComponent(name)}/history/verify`);
+    const { status, body } = await verify("dk");
+    assert.deepEqual([status, body], [200, { bookmaker: "dk", ...whole }]);
+    assert.deepEqual((await verify("fan/duel")).body, { bookmaker: "fan/duel", ...whole, rows: 2 });
+
+    const db = new DatabaseSync(path);
+    t.after(() => db.close());
+    db.exec(`UPDATE circuit_breaker_audit SET user = 'bob' WHERE id = 3;
+      INSERT INTO circuit_breaker_audit (bookmaker, action) VALUES ('gone', 'TRIP')`);
+    const why = "the row of id 3 is not what was written: somebody has changed it";
+    assert.deepEqual((await verify("fan/duel")).body["brokenAt"], { row: 2, why });
+    assert.deepEqual((await verify("gone")).body, {
+      bookmaker: "gone",
+      ...whole,
+      rows: 0,
+      outside: 1,
+    });
+    for (const name of ["nobody", "%"]) {
+      const { status: none, body: said } = await get(`${API}/${name}/history/verify`);
+      assert.deepEqual([none, said], [404, { error: "Bookmaker not found" }]);
+    }
+  });
+
+  test("a store that keeps no chain is no fault, and one that cannot be read is", async () => {
+    const { get } = await start();
+    const { status, body } = await get(`${API}/draftkings/history/verify`);
+    assert.equal(status, 200);
+    assert.deepEqual(body, {
+      bookmaker: "draftkings",
+      rows: 0,
+      outside: 0,
+      shortened: false,
+      brokenAt: null,
+      chained: false,
+    });
+    assert.equal((await get(`${API}/nobody/history/verify`)).status, 404);
+
+    const verify = (): never => {
+      throw new StoreError("SQLITE_BUSY", "history of x: locked");
+    };
+    const failing = await start({ store: Object.assign(memoryStore(), { verify }) });
+    const answer = await failing.get(`${API}/draftkings/history/verify`);
+    assert.equal(answer.status, 503);
+    assert.match(String(answer.body["detail"]), /cannot be read now: history of x: locked/);
+    assert.deepEqual(failing.errors, []);
   });
 
   test("metrics on both paths, with the type that Prometheus wants", async () => {

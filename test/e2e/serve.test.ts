@@ -311,6 +311,82 @@ test("wrong use ends with 2, help with 0, and an unreachable server with 4", asy
   assert.doesNotMatch(stderr, /\n +at /);
 });
 
+test("history --verify says of each whether it is as written, and where it is not", async (t) => {
+  const folder = temporaryFolder(t);
+  const two = `${config("http://127.0.0.1:1")}  fanduel: { url: "http://127.0.0.1:1" }\n`;
+  const running = await serve(t, folder, two);
+  for (const name of ["draftkings", "fanduel"]) {
+    await running.run("trip", name, "-r", "maintenance");
+    await running.run("reset", name, "-r", "over", "--force");
+  }
+
+  const whole = await running.run("history", "--verify");
+  assert.deepEqual(
+    [whole.code, whole.stderr, whole.stdout],
+    [0, "", "draftkings: 2 rows as written\nfanduel: 2 rows as written\n"],
+  );
+
+  const db = new DatabaseSync(join(folder, "data", "circuit_breaker.db"));
+  t.after(() => db.close());
+  db.exec(`UPDATE circuit_breaker_audit SET reason = 'a quiet word' WHERE id = 4;
+    DELETE FROM circuit_breaker_audit WHERE id = 1;
+    INSERT INTO circuit_breaker_audit (id, bookmaker, action) VALUES (-1, 'gone', 'TRIP')`);
+  const broken = await running.run("history", "--verify");
+  assert.equal(broken.code, 1);
+  assert.equal(
+    broken.stdout,
+    [
+      "draftkings: 1 row as written; older ones were deleted, as retention does",
+      "fanduel: BROKEN at row 2 of 2: the row of id 4 is not what was written: somebody has changed it; 1 row before it as written",
+      "gone: 0 rows as written; 1 row without a hash, of which nothing can be said",
+      "",
+    ].join("\n"),
+  );
+  assert.match(
+    broken.stderr,
+    /^switchgear: 1 of 3 broken: something else than this version of Switchgear wrote/,
+  );
+
+  const one = await running.run("history", "fanduel", "--verify", "--json");
+  assert.equal(one.code, 1);
+  assert.equal((JSON.parse(one.stdout) as Record<string, unknown>)["bookmaker"], "fanduel");
+  assert.match(one.stderr, /^switchgear: the history is broken: /);
+  const all = await running.run("history", "--verify", "--json");
+  assert.equal(all.code, 1);
+  const { chains } = JSON.parse(all.stdout) as { chains: readonly Record<string, unknown>[] };
+  assert.deepEqual(
+    chains.map(({ bookmaker, rows }) => [bookmaker, rows]),
+    [
+      ["draftkings", 1],
+      ["fanduel", 2],
+      ["gone", 0],
+    ],
+  );
+  assert.equal((await running.run("history", "draftkings", "--verify")).code, 0);
+  assert.equal((await running.run("history", "nobody", "--verify")).code, 1);
+  assert.equal((await running.run("history", "--verify", "--limit", "5")).code, 2);
+});
+
+test("history --verify without a chain, or without anybody, is done, and says so", async (t) => {
+  const folder = temporaryFolder(t);
+  const running = await serve(
+    t,
+    folder,
+    `store: { kind: memory }\n${config("http://127.0.0.1:1")}`,
+  );
+  const { code, stdout } = await running.run("history", "--verify");
+  assert.deepEqual(
+    [code, stdout],
+    [0, "draftkings: the store keeps no chain; nothing can be said\n"],
+  );
+
+  const empty = await serve(t, temporaryFolder(t), "upstreams: {}\n");
+  assert.deepEqual(
+    (await empty.run("history", "--verify")).stdout,
+    "nobody has tripped or reset anything yet\n",
+  );
+});
+
 test("the schema that editors use is the committed one", async () => {
   const { code, stdout } = await switchgear(["check", "--schema"]).ended;
   assert.equal(code, 0);
