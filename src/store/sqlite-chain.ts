@@ -93,7 +93,8 @@ const SELECT_INTRUDER = `SELECT CAST(min(rowid) AS TEXT) AS place FROM ${TABLE}
   WHERE bookmaker = ?1 AND hash IS NULL
     AND rowid > (SELECT min(rowid) FROM ${TABLE} WHERE bookmaker = ?1 AND hash IS NOT NULL)`;
 
-const HAS_HASHES = `SELECT 1 AS found FROM pragma_table_info('${TABLE}') WHERE lower(name) = 'hash'`;
+const COUNT_COLUMNS = `SELECT count(*) AS n FROM pragma_table_info('${TABLE}')
+  WHERE lower(name) IN ('replica', 'version', 'previous_hash', 'hash')`;
 
 /** To be called where nobody writes between two questions. */
 export function verifyChain(prepare: Prepare, upstream: string): ChainReport {
@@ -101,7 +102,7 @@ export function verifyChain(prepare: Prepare, upstream: string): ChainReport {
   const count = (condition: string): number =>
     Number(prepare(selectCount(condition)).get(column)?.n ?? 0);
   // A file that cannot be written may be from before the chain.
-  if (prepare(HAS_HASHES).get() === undefined) {
+  if (Number(prepare(COUNT_COLUMNS).get()?.n) < 4) {
     return { upstream, rows: 0, outside: count("1"), isShortened: false, brokenAt: undefined };
   }
   const rows = count("hash IS NOT NULL");

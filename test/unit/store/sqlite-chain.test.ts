@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -347,20 +347,22 @@ describe("a file from before the chain", () => {
     );
   });
 
-  test(
-    "is read where it cannot be written",
-    { skip: process.getuid?.() === 0 && "as root" },
-    () => {
-      const path = newPath();
-      makeDatabase(path, OLD);
-      chmodSync(path, 0o444);
-      chmodSync(dirname(path), 0o555);
-      assert.deepEqual(verify(path), whole(0, { outside: 2 }));
-      chmodSync(dirname(path), 0o755);
-    },
-  );
+  test("is read where it cannot be opened, and so is one of today", () => {
+    const old = newPath();
+    makeDatabase(old, `${OLD}; ALTER TABLE ${TABLE} ADD COLUMN hash TEXT`);
+    const young = fileOfFive();
+    for (const [path, report] of [
+      [old, whole(0, { outside: 2 })],
+      [young, whole(5)],
+    ] as const) {
+      // SQLite needs an index beside a log, and finds a folder in its place.
+      mkdirSync(`${path}-shm`);
+      assert.deepEqual(verify(path), report);
+      rmdirSync(`${path}-shm`);
+    }
+  });
 
-  test("is read apart where nobody can open it for long", () => {
+  test("is read where it cannot be migrated", () => {
     const path = newPath();
     makeDatabase(path, OLD);
     const before = (sql: string): void => {

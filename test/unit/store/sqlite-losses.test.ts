@@ -37,6 +37,7 @@ function leftBehind(path: string): { tripped: string; audits: string } {
   const store = sqliteStore(copy, { now });
   const names = byName(store.load()).filter(({ snapshot }) => snapshot.tripped);
   const reasons = store.history({ limit: 1000 }).map(({ reason }) => reason);
+  for (const name of ["a", "b", "c"]) assert.equal(store.verify?.(name).brokenAt, undefined);
   const isWhole = query(copy, "PRAGMA integrity_check")[0]?.integrity_check;
   store.close();
   assert.equal(isWhole, "ok");
