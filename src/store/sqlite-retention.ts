@@ -39,7 +39,7 @@ export class Retention {
       });
     } catch (error) {
       // Locked, full, read-only or without the table: they will be older still at the next try.
-      if (isCorruption(sqliteCode(error)) || connection.isStuck) throw error;
+      if (isCorruption(sqliteCode(error))) throw error;
     }
     return true;
   }
@@ -61,7 +61,7 @@ export class Retention {
       }
     }
     const isEnd = found.length < OLD_MAX;
-    this.#skip = isEnd ? 0 : this.#skip + Math.max(0, found.length - places.length);
+    this.#skip = isEnd ? 0 : this.#skip + found.length - places.length;
     return places;
   }
 }

@@ -269,7 +269,10 @@ describe("reads", () => {
     const folder = mkdtempSync(join(tmpdir(), "switchgear-admin-"));
     t.after(() => rmSync(folder, { recursive: true, force: true }));
     const path = join(folder, "breaker.db");
-    const { gear, get } = await start({ store: sqliteStore(path), names: ["dk", "fan/duel"] });
+    const { gear, get } = await start({
+      store: sqliteStore(path),
+      names: ["dk", "fan/duel", "undefined"],
+    });
     for (const name of ["dk", "fan/duel"]) gear.upstream(name).trip();
     gear.upstream("fan/duel").reset({ force: true });
 
@@ -319,6 +322,10 @@ describe("reads", () => {
     assert.equal(answer.status, 503);
     assert.match(String(answer.body["detail"]), /cannot be read now: history of x: locked/);
     assert.deepEqual(failing.errors, []);
+    const bug = new Error("a bug");
+    failing.gear.verifyHistory = () => Promise.reject(bug);
+    assert.equal((await failing.get(`${API}/draftkings/history/verify`)).status, 500);
+    assert.deepEqual(failing.errors, [bug]);
   });
 
   test("metrics on both paths, with the type that Prometheus wants", async () => {

@@ -100,15 +100,13 @@ function auditOf(row: Readonly<Record<string, unknown>>): AuditEntry | undefined
   };
 }
 
-/** Undefined for what is none: that a chain is whole must not be taken from junk. */
+/** Undefined for what is none, or throws: that a chain is whole must not be taken from junk. */
 export function readReport(upstream: string, given: unknown): ChainReport | undefined {
-  if (typeof given !== "object" || given === null) return undefined;
   const { rows, outside, isShortened, brokenAt } = given as Readonly<Record<string, unknown>>;
   const isReport =
     isPlace(rows) &&
     (outside === undefined || isPlace(outside)) &&
-    typeof isShortened === "boolean" &&
-    (brokenAt === undefined || (typeof brokenAt === "object" && brokenAt !== null));
+    typeof isShortened === "boolean";
   if (!isReport) return undefined;
   const report = { upstream, rows, ...(outside === undefined ? {} : { outside }), isShortened };
   if (brokenAt === undefined) return { ...report, brokenAt };

@@ -74,6 +74,7 @@ const JUNK: readonly Wild[] = [
   { ...WHOLE, brokenAt: null },
   { ...WHOLE, brokenAt: "row 3" },
   { ...WHOLE, brokenAt: { row: 2 } },
+  { ...WHOLE, brokenAt: { row: 2, why: ["changed"] } },
   { ...WHOLE, brokenAt: { row: -2, why: "" } },
   {
     get rows(): number {
@@ -120,7 +121,7 @@ test("what a store throws is counted, told and thrown as a store's error", async
     await assert.rejects(gear.verifyHistory("dk"), (error) => {
       assert.ok(error instanceof StoreError);
       assert.equal(error.storeCode, code);
-      assert.ok(error === thrown || error.cause === thrown);
+      assert.equal(thrown === own ? error : error.cause, thrown);
       return true;
     });
     assert.equal(gear.counters().storeErrors[0]?.count, 1);
