@@ -120,6 +120,11 @@ describe("the rows", () => {
     });
   }
 
+  test("cannot be written by what is no name", () => {
+    const options = { replica: 7 as unknown as string };
+    assert.throws(() => sqliteStore(newPath(), options), /replica must be a string, not 7/);
+  });
+
   test("hold every text and number that an audit may have", () => {
     const path = newPath();
     const store = sqliteStore(path, { replica: "\u00e9\0🎲 '\"" });
@@ -292,10 +297,12 @@ describe("what somebody does to the file is found:", () => {
     const audits = Array.from({ length: 1200 }, (_, n) => audit("dk", { reason: `${n}` }));
     store.commit({ breakers: [], audits });
     store.close();
-    edit(path, `UPDATE ${TABLE} SET id = id + 9007199254740992`);
+    edit(path, `UPDATE ${TABLE} SET id = id + 9007199254740993`);
     assert.deepEqual(verify(path), whole(1200));
     edit(path, `DELETE FROM ${TABLE} WHERE reason = '1100'`);
     assert.equal(verify(path).brokenAt?.row, 1101);
+    edit(path, `DELETE FROM ${TABLE} WHERE reason = '3'`);
+    assert.equal(verify(path).brokenAt?.row, 4);
   });
 });
 
@@ -386,6 +393,11 @@ describe("a file from before the chain", () => {
     assert.deepEqual([rows, outside, brokenAt?.row], [2, 3, 2]);
     assert.match(brokenAt?.why ?? "", /the row of id 4 has no hash: .*by a version/);
     assert.equal(store.history({ limit: 9 }).length, 5);
+    const [{ hash } = {}, { previous_hash: previous } = {}] = query(
+      path,
+      `SELECT hash, previous_hash FROM ${TABLE} WHERE hash IS NOT NULL ORDER BY id`,
+    );
+    assert.equal(previous, hash);
     store.close();
   });
 });
@@ -435,6 +447,39 @@ describe("retention", () => {
       reasons: ["9", "20", "8", "40"],
       report: whole(4, { isShortened: true }),
     });
+  });
+
+  test("forgets what it kept as soon as it may go, and what belongs to nobody", () => {
+    const path = newPath();
+    aged(path, [9, 20]);
+    const store = sqliteStore(path, { now: () => NOW });
+    store.commit({ breakers: [], audits: [audit("x", { at: 1 }), audit("y", { at: 2 })] });
+    store.close();
+    edit(path, `UPDATE ${TABLE} SET bookmaker = NULL WHERE bookmaker = 'x'`);
+    edit(path, `UPDATE ${TABLE} SET bookmaker = x'00' WHERE bookmaker = 'y'`);
+    let wallMs = NOW;
+    const keeper = sqliteStore(path, { now: () => wallMs, auditRetentionDays: 10 });
+    keeper.load();
+    assert.equal(query(path, `SELECT * FROM ${TABLE}`).length, 2);
+    wallMs += 2 * DAY_MS;
+    keeper.poll?.();
+    keeper.close();
+    assert.deepEqual(query(path, `SELECT * FROM ${TABLE}`), []);
+  });
+
+  test("asks for no lock where nothing is old", () => {
+    const path = newPath();
+    aged(path, [9, 8]);
+    const seen: string[] = [];
+    const store = sqliteStore(path, {
+      now: () => NOW,
+      auditRetentionDays: 10,
+      open: (file) => spiedHandle(file, (sql) => seen.push(sql)),
+    });
+    store.load();
+    store.close();
+    assert.ok(seen.some((sql) => sql.includes("timestamp < ?")));
+    assert.ok(!seen.includes("BEGIN IMMEDIATE"));
   });
 
   test("keeps a row that somebody gave a date that is none, and what follows it", () => {
@@ -613,6 +658,15 @@ describe("what was lost is written again", () => {
       ]);
     });
   }
+
+  test("before it is read", () => {
+    const path = newPath();
+    const store = sqliteStore(path, { now: () => NOW });
+    store.commit(one("dk", 1));
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
+    assert.deepEqual(verified(store, "dk"), whole(1));
+    store.close();
+  });
 
   test("once, where it may be there all the same", () => {
     const path = newPath();
