@@ -72,7 +72,6 @@ export type { EndpointTarget } from "./pipeline/call/admission.ts";
 export type { MonitoringTask, MonitorTasks } from "./pipeline/tasks/monitor.ts";
 export type {
   ChainedAudit,
-  ChainReport,
   FleetAnswer,
   FleetChange,
   FleetListener,

@@ -108,7 +108,7 @@ export function createAdminApp(options: AdminOptions): Hono {
     return new Response(statusPage(gear, options.version, options.summary ?? {}), { headers });
   });
 
-  addReads(app, gear);
+  addReads(app, gear, options.token);
   addFleet(app, gear);
   addOrders(app, gear, options.token);
   return app;
@@ -154,7 +154,7 @@ function readiness({ gear, isShuttingDown }: AdminOptions): Response {
   return json(200, { status: ok ? "ready" : "degraded", reasons, store });
 }
 
-function addReads(app: Hono, gear: Switchgear): void {
+function addReads(app: Hono, gear: Switchgear, token: Secret | undefined): void {
   // Before the names: `status` and `history` are reserved, and no upstream is reached under them.
   app.get(`${API}/status`, () => {
     const bookmakers = gear.statuses().map(bookmakerView);
@@ -169,7 +169,8 @@ function addReads(app: Hono, gear: Switchgear): void {
     const name = bookmakerName(context);
     return name === undefined ? notFound() : history(context, gear, name);
   });
-  app.get(`${API}/:bookmaker/history/verify`, async (context) => {
+  // It reads every audit there is, and calls wait meanwhile: not for everybody.
+  app.get(`${API}/:bookmaker/history/verify`, requireToken(token), async (context) => {
     const name = bookmakerName(context);
     return name === undefined ? notFound() : verifyHistory(gear, name);
   });

@@ -2,7 +2,7 @@
 // changed, left out or put in between later is found. It finds what was done by somebody who did not write the
 // rest anew, too; whoever can do that can only be found by a hash that stands elsewhere, such as in the log.
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { AuditEntry } from "../pipeline/ports.ts";
 
 /** What stands before the first row. */
@@ -14,10 +14,10 @@ export function auditDigest(
   replica: string,
 ): string {
   const content = [upstream, action, reason, actor, at, forced, replica];
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
+  return hash("sha256", JSON.stringify(content));
 }
 
 /** SHA-1, since it is what a Redis script has; what people wrote is in a SHA-256. */
 export function chainHash(before: string, digest: string, version: number): string {
-  return createHash("sha1").update(`${before}\n${digest}\n${version}`).digest("hex");
+  return hash("sha1", `${before}\n${digest}\n${version}`);
 }

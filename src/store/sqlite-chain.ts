@@ -61,7 +61,7 @@ export function appendAudit(prepare: Prepare, audit: WrittenAudit): void {
   const before = typeof last === "string" && HASH.test(last) ? last : CHAIN_START;
   // As it will be read.
   const entry = { ...boundAudit(audit), at: Number(at) };
-  const hash = chainHash(before, auditDigest(entry, { replica, version }));
+  const hash = chainHash(before, auditDigest(entry, replica), version);
   const written = prepare(INSERT_AUDIT).run(...params, replica, version, before, hash);
   mustChange(written, upstream);
 }
@@ -182,5 +182,5 @@ function hashOf(upstream: string, row: Row, before: string): string | undefined 
     typeof version === "number";
   if (!isWhole) return undefined;
   const entry = { upstream, action, reason, actor, at, forced: forced === 1 };
-  return chainHash(before, auditDigest(entry, { replica, version }));
+  return chainHash(before, auditDigest(entry, replica), version);
 }

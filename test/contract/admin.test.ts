@@ -21,6 +21,7 @@ import { VirtualClock } from "../../src/testing/index.ts";
 import { parseExposition, sampleOf } from "./exposition.ts";
 
 const TOKEN = "a-token-of-enough-characters";
+const BEARER = { authorization: `Bearer ${TOKEN}` };
 const API = "/api/circuit-breakers";
 
 interface Answer {
@@ -104,7 +105,7 @@ async function start(
     url: server.url,
     errors,
     get: (path, headers = {}) => request(path, { headers }),
-    post: (path, body, headers = { authorization: `Bearer ${TOKEN}` }) =>
+    post: (path, body, headers = BEARER) =>
       request(path, {
         method: "POST",
         headers: {
@@ -277,7 +278,10 @@ describe("reads", () => {
     gear.upstream("fan/duel").reset({ force: true });
 
     const whole = { rows: 1, outside: 0, shortened: false, brokenAt: null, chained: true };
-    const verify = (name: string) => get(`${API}/${encodeURIComponent(name)}/history/verify`);
+    const verify = (name: string) =>
+      get(`${API}/${encodeURIComponent(name)}/history/verify`, BEARER);
+    // It costs more than any other question.
+    assert.equal((await get(`${API}/dk/history/verify`)).status, 401);
     const { status, body } = await verify("dk");
     assert.deepEqual([status, body], [200, { bookmaker: "dk", ...whole }]);
     assert.deepEqual((await verify("fan/duel")).body, { bookmaker: "fan/duel", ...whole, rows: 2 });
@@ -295,14 +299,14 @@ describe("reads", () => {
       outside: 1,
     });
     for (const name of ["nobody", "%"]) {
-      const { status: none, body: said } = await get(`${API}/${name}/history/verify`);
+      const { status: none, body: said } = await get(`${API}/${name}/history/verify`, BEARER);
       assert.deepEqual([none, said], [404, { error: "Bookmaker not found" }]);
     }
   });
 
   test("a store that keeps no chain is no fault, and one that cannot be read is", async () => {
     const { get } = await start();
-    const { status, body } = await get(`${API}/draftkings/history/verify`);
+    const { status, body } = await get(`${API}/draftkings/history/verify`, BEARER);
     assert.equal(status, 200);
     assert.deepEqual(body, {
       bookmaker: "draftkings",
@@ -312,19 +316,19 @@ describe("reads", () => {
       brokenAt: null,
       chained: false,
     });
-    assert.equal((await get(`${API}/nobody/history/verify`)).status, 404);
+    assert.equal((await get(`${API}/nobody/history/verify`, BEARER)).status, 404);
 
     const verify = (): never => {
       throw new StoreError("SQLITE_BUSY", "history of x: locked");
     };
     const failing = await start({ store: Object.assign(memoryStore(), { verify }) });
-    const answer = await failing.get(`${API}/draftkings/history/verify`);
+    const answer = await failing.get(`${API}/draftkings/history/verify`, BEARER);
     assert.equal(answer.status, 503);
     assert.match(String(answer.body["detail"]), /cannot be read now: history of x: locked/);
     assert.deepEqual(failing.errors, []);
     const bug = new Error("a bug");
     failing.gear.verifyHistory = () => Promise.reject(bug);
-    assert.equal((await failing.get(`${API}/draftkings/history/verify`)).status, 500);
+    assert.equal((await failing.get(`${API}/draftkings/history/verify`, BEARER)).status, 500);
     assert.deepEqual(failing.errors, [bug]);
   });
 
@@ -519,6 +523,7 @@ describe("orders", () => {
       changed: true,
       manual: true,
       persisted: true,
+      fleet: null,
     });
     assert.ok(gear.upstream("draftkings").isTripped);
 
@@ -538,6 +543,7 @@ describe("orders", () => {
       changed: true,
       manual: false,
       persisted: true,
+      fleet: null,
     });
 
     const told = historyOf(await get(`${API}/draftkings/history`)).map(
@@ -585,6 +591,7 @@ describe("orders", () => {
       changed: false,
       manual: false,
       persisted: true,
+      fleet: null,
     });
     const after = (await get(`${API}/draftkings`)).body;
     assert.deepEqual(after, { ...before, cooldownRemainingMs: 59_000 });
@@ -680,6 +687,7 @@ describe("orders", () => {
       changed: true,
       manual: false,
       persisted: true,
+      fleet: null,
     });
     assert.equal(gear.upstream("draftkings").mode, "shadow");
     assert.equal((await get(`${API}/draftkings`)).body["mode"], "shadow");

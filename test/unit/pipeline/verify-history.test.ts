@@ -178,6 +178,7 @@ test("a fleet's store is asked in its own way", async () => {
     read: none,
     restore: async () => {},
     confirm: () => {},
+    turn: () => Promise.resolve(0),
     present: none,
     history: none,
     verify: (upstream) => {

@@ -317,9 +317,9 @@ describe("what it cannot show:", () => {
     const path = fileOfFive();
     const forged = sqliteStore(newPath(), { replica: "odds-1" });
     forged.close();
-    const content = ["dk", "TRIP", "never", "system", NOW, false, "odds-1", 0];
+    const content = ["dk", "TRIP", "never", "system", NOW, false, "odds-1"];
     const digest = createHash("sha256").update(JSON.stringify(content)).digest("hex");
-    const hash = createHash("sha1").update(`\n${digest}`).digest("hex");
+    const hash = createHash("sha1").update(`\n${digest}\n0`).digest("hex");
     edit(
       path,
       `DELETE FROM ${TABLE}; INSERT INTO ${TABLE} VALUES
