@@ -184,6 +184,7 @@ class RedisStore implements FleetStore {
     const { changes } = this.#keys;
     const ttl = String(this.#settings.retentionSeconds);
     await this.#inBatches(rows.filter(hasPlainIds), async (known) => {
+      this.#guarded.add(known.upstream);
       const { row } = this.#keys.of(known.upstream);
       const args = [JSON.stringify(known.upstream), changes, ttl, ...restoreArguments(known)];
       const isPushed = await this.#runCounted(RESTORE, [row], args);
@@ -336,8 +337,10 @@ class RedisStore implements FleetStore {
   /** Half of a connection may be gone without either side knowing. */
   #check(): void {
     this.#polls += 1;
+    const wire = this.#pushes.line;
+    const isDue = wire !== undefined && performance.now() - wire.heardMs >= this.#settings.pollMs;
     // What does not answer is lost, which is told by its link.
-    this.#pushes.line?.send(undefined, ["PING"]).catch(ignore);
+    if (isDue) wire.send(undefined, ["PING"]).catch(ignore);
     if (this.#polls % POLLS_PER_QUESTION === 0) void this.#checkMaster();
   }
 
@@ -377,6 +380,8 @@ class RedisStore implements FleetStore {
     if (nowMs - this.#touchedMs < TOUCH_MS) return;
     this.#touchedMs = nowMs;
     const ttl = String(this.#settings.retentionSeconds);
+    const { count } = this.#keys;
+    this.#send(count, ["EXPIRE", count, ttl]).catch(ignore);
     void this.#inBatches([...this.#guarded], async (upstream) => {
       const { row, audit, seen } = this.#keys.of(upstream);
       await Promise.all([row, audit, seen].map((key) => this.#send(key, ["EXPIRE", key, ttl])));

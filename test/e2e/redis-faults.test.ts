@@ -9,7 +9,7 @@ import { describe, test } from "node:test";
 import { redisStore } from "../../src/store/redis.ts";
 import { selfSigned } from "../contract/gateway-certificate.ts";
 import { auditOf, orderOf } from "../contract/fleet-store.contract.ts";
-import { connectedStore, openStore, startRedis, type Opened } from "../support/redis.ts";
+import { connectedStore, openStore, startRedis, until, type Opened } from "../support/redis.ts";
 import { freePorts, temporaryFolder } from "../support/programs.ts";
 import { whyNoRedis } from "../tools/redis.ts";
 
@@ -414,6 +414,70 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
   });
 });
 
+describe("what is kept at Redis", { skip: whyNoRedis() }, () => {
+  const day = 86_400;
+
+  test("every key ends, and lives on while somebody guards it", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url, retentionDays: 2, ...QUICK });
+    await trip(opened);
+    const [row] = await opened.store.read(["dk"]);
+    assert.ok(row !== undefined);
+    await opened.store.restore([{ ...row, upstream: "fd" }]);
+    await opened.store.present({});
+    const keys = (await server.ask("KEYS", "*")) as string[];
+    assert.equal(keys.length, 6);
+    for (const key of keys) {
+      const seconds = Number(await server.ask("TTL", key));
+      assert.ok(seconds > 0 && seconds <= 2 * day, `${key}: ${seconds}`);
+      await server.ask("EXPIRE", key, "1000");
+    }
+
+    await opened.store.present({});
+    assert.ok(Number(await server.ask("TTL", "switchgear:{dk}:row")) <= 1000);
+    const hourMs = 3_600_000;
+    const now = performance.now.bind(performance);
+    t.after(() => (performance.now = now));
+    performance.now = () => now() + hourMs;
+    await opened.store.present({});
+
+    for (const key of keys.filter((key) => !key.endsWith("replicas"))) {
+      await until(async () => Number(await server.ask("TTL", key)) > day);
+    }
+  });
+
+  test("ids of changes and audits are bounded", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url, auditMax: 7, ...QUICK });
+    for (let n = 0; n < 1020; n += 1) await trip(opened);
+
+    assert.equal(await server.ask("ZCARD", "switchgear:{dk}:seen"), 1000);
+    assert.equal(await server.ask("XLEN", "switchgear:{dk}:audit"), 7);
+    assert.equal((await opened.store.history(["dk"], { limit: 1000 })).length, 7);
+  });
+
+  test("replicas unheard of for an hour are forgotten, and those of the future", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url, ...QUICK });
+    const soonMs = Date.now() + 60_000;
+    for (const [name, shown] of [
+      ["old", "1 {}"],
+      ["future", "99999999999999 {}"],
+      ["broken", "nonsense"],
+      ["ahead", `${soonMs} {}`],
+    ] as const) {
+      await server.ask("HSET", "switchgear:replicas", name, shown);
+    }
+
+    const views = await opened.store.present({});
+
+    const names = views.map(({ replica }) => replica).toSorted();
+    assert.deepEqual(names, ["ahead", opened.store.replica].toSorted());
+    for (const { ageMs } of views) assert.ok(ageMs >= 0 && ageMs < 10_000);
+    assert.equal(await server.ask("HLEN", "switchgear:replicas"), 2);
+  });
+});
+
 describe("the chain of audits at Redis", { skip: whyNoRedis() }, () => {
   const audit = "switchgear:{dk}:audit";
 
@@ -484,6 +548,13 @@ describe("the chain of audits at Redis", { skip: whyNoRedis() }, () => {
     const { brokenAt } = await opened.store.verify("fd");
     assert.equal(brokenAt?.row, 1);
     assert.deepEqual(await opened.store.history(["fd"], { limit: 5 }), []);
+  });
+
+  test("shows that all rows are gone", async (t) => {
+    const { server, opened } = await written(t, 2);
+    await server.ask("DEL", audit);
+
+    assert.equal((await opened.store.verify("dk")).brokenAt?.row, 0);
   });
 
   test("shows a row that cannot be read, and history leaves it out", async (t) => {

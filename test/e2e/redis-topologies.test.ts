@@ -14,6 +14,7 @@ import {
   openStore,
   RedisServer,
   startRedis,
+  until,
   type Opened,
   type TestContext,
 } from "../support/redis.ts";
@@ -24,15 +25,6 @@ const QUICK = { connectTimeoutMs: 400, commandTimeoutMs: 300, pollMs: 100 };
 function trip({ store }: Opened, upstream: string): ReturnType<Opened["store"]["commit"]> {
   const audits = [auditOf(upstream, "tripped")];
   return store.commit(orderOf(store, upstream, { by: "person", does: "trip", audits }));
-}
-
-/** What takes the servers themselves a moment, and tells nobody. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  for (let left = 400; left > 0; left -= 1) {
-    if (await isSo().catch(() => false)) return;
-    await new Promise((done) => setTimeout(done, 25));
-  }
-  throw new Error("it did not come about");
 }
 
 describe("Sentinels", { skip: whyNoRedis() }, () => {

@@ -173,7 +173,7 @@ export class Ears {
     try {
       return await new Promise((done, fail) => {
         timer = setTimeout(() => {
-          const all = JSON.stringify(this.told.slice(from)).slice(0, 500);
+          const all = JSON.stringify(this.told.slice(from)).slice(0, 1000);
           fail(new Error(`${what} was not told, but ${all}`));
         }, WAIT_MS_MAX);
         look = () => {
@@ -223,4 +223,13 @@ export async function connectedStore(t: TestContext, options: RedisStoreOptions)
   const opened = openStore(t, redisStore(options));
   await opened.ears.hear("connected");
   return opened;
+}
+
+/** What takes the servers themselves a moment, and tells nobody. */
+export async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let left = 400; left > 0; left -= 1) {
+    if (await isSo().catch(() => false)) return;
+    await new Promise((done) => setTimeout(done, 25));
+  }
+  throw new Error("it did not come about");
 }

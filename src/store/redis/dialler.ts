@@ -2,26 +2,23 @@
 
 import type { StoreError } from "../../core/errors.ts";
 import { redisError, toStoreError, type ErrorSubject } from "./errors.ts";
-import { secretOf, shownAddress, type Address, type Settings } from "./options.ts";
+import { secretOf, shownAddress, type Address, type Secret, type Settings } from "./options.ts";
 import { Wire } from "./wire.ts";
 
 type Lost = (error: StoreError) => void;
 
+/** What is kept from errors: the password, that of the Sentinels, and those before they were changed. */
+const SECRETS_MAX = 8;
+
 export class Dialler {
   readonly subject: ErrorSubject;
   readonly #settings: Settings;
+  #secrets: readonly string[] = [];
 
   constructor(settings: Settings) {
     this.#settings = settings;
-    const { route, location, username, password } = settings;
-    this.subject = {
-      location,
-      username,
-      secrets: () => {
-        const all = [password, route.kind === "sentinel" ? route.password : undefined];
-        return all.map((secret) => shownSecret(secret)).filter((text) => text !== undefined);
-      },
-    };
+    const { location, username } = settings;
+    this.subject = { location, username, secrets: () => this.#secrets };
   }
 
   /** To whom takes writes; of a Cluster, to any of its nodes. */
@@ -32,8 +29,9 @@ export class Dialler {
   }
 
   to(address: Address, lost: Lost): Promise<Wire> {
-    const { username, password, database } = this.#settings;
     const settings = this.#settings;
+    const { username, database } = settings;
+    const password = this.#noted(settings.password);
     const { subject } = this;
     return Wire.open({ address, settings, subject, username, password, database }, lost);
   }
@@ -69,7 +67,8 @@ export class Dialler {
 
   async #ask(node: Address, master: string): Promise<Address | undefined> {
     const settings = this.#settings;
-    const password = settings.route.kind === "sentinel" ? settings.route.password : undefined;
+    const secret = settings.route.kind === "sentinel" ? settings.route.password : undefined;
+    const password = this.#noted(secret);
     const options = { settings, subject: this.subject, username: undefined, database: 0 };
     const wire = await Wire.open({ ...options, address: node, password }, ignore);
     try {
@@ -80,6 +79,18 @@ export class Dialler {
     } finally {
       wire.destroy();
     }
+  }
+
+  /** The same, and no error shows it from then on. */
+  #noted(secret: Secret | undefined): Secret | undefined {
+    if (secret === undefined) return undefined;
+    return () => {
+      const found = secretOf(secret) ?? "";
+      if (found !== "" && !this.#secrets.includes(found)) {
+        this.#secrets = [found, ...this.#secrets].slice(0, SECRETS_MAX);
+      }
+      return found;
+    };
   }
 
   async #toMaster(lost: Lost): Promise<Wire> {
@@ -97,15 +108,6 @@ export class Dialler {
       wire.destroy();
       throw error;
     }
-  }
-}
-
-function shownSecret(secret: Parameters<typeof secretOf>[0]): string | undefined {
-  try {
-    return secretOf(secret);
-  } catch {
-    // What could not be read was not sent either.
-    return undefined;
   }
 }
 

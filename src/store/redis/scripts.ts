@@ -60,13 +60,15 @@ local function flatten(map)
   return flat
 end
 
-local function push(channel, receipt, fields, count)
+-- Counted first: a push that is refused is then noticed as one that was lost.
+local function push(channel, receipt, fields, count, ttl)
+  if count then
+    redis.call('INCR', count)
+    redis.call('EXPIRE', count, ttl)
+  end
   local message = { receipt }
   for index = 1, #fields do message[index + 1] = fields[index] end
   redis.call('PUBLISH', channel, cjson.encode(message))
-  if count then
-    redis.call('INCR', count)
-  end
 end
 `;
 
@@ -171,7 +173,7 @@ redis.call('EXPIRE', seenKey, ttl)
 redis.call('EXPIRE', auditKey, ttl)
 
 local fields = redis.call('HGETALL', rowKey)
-if isChanged then push(channel, wantsReceipts and id or '', fields, countKey) end
+if isChanged then push(channel, wantsReceipts and id or '', fields, countKey, ttl) end
 return { inForce and '1' or '0', isChanged and '1' or '0', unpack(fields) }
 `,
 );
@@ -226,7 +228,7 @@ if next(changes) == nil then return '0' end
 changes.name = name
 redis.call('HSET', rowKey, unpack(flatten(changes)))
 redis.call('EXPIRE', rowKey, ttl)
-push(channel, '', redis.call('HGETALL', rowKey), countKey)
+push(channel, '', redis.call('HGETALL', rowKey), countKey, ttl)
 return '1'
 `,
 );

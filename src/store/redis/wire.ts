@@ -37,7 +37,7 @@ export class Wire implements Line {
   readonly #subject: ErrorSubject;
   readonly #lost: (error: StoreError) => void;
   #underWay = 0;
-  #heardMs = 0;
+  #heardMs = performance.now();
   #isUp = true;
 
   private constructor(client: Client, options: WireOptions, lost: (error: StoreError) => void) {
@@ -82,6 +82,11 @@ export class Wire implements Line {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** When it last answered, as `performance.now()` counts. */
+  get heardMs(): number {
+    return this.#heardMs;
   }
 
   get isUp(): boolean {
