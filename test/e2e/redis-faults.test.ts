@@ -388,6 +388,13 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
     assert.equal(name, undefined);
     assert.equal(mode?.mode?.mode, "normal");
     assert.ok((mode?.mode?.at ?? 0) <= Date.now());
+    for (const odd of ["9007199254740993", "00000000000000003", "3.5", "inf"]) {
+      await server.ask("HSET", "switchgear:{version}:row", "ov", odd, "pv", odd);
+      await server.ask("HDEL", "switchgear:{version}:row", "mv");
+      await trip(opened, "version");
+      assert.equal((await opened.store.read(["version"]))[0]?.breaker?.order.version, 1, odd);
+    }
+    await server.ask("HSET", "switchgear:{version}:row", "ov", "NaN", "pv", "-1");
     await trip(opened, "version");
     assert.equal((await opened.store.read(["version"]))[0]?.breaker?.order.version, 1);
   });

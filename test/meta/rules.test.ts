@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as publicNames from "../../src/index.ts";
+import * as redis from "../../src/store/redis.ts";
 import * as sqlite from "../../src/store/sqlite.ts";
 import * as testing from "../../src/testing/index.ts";
 import { ROOT, sourceFiles, walk } from "./source-files.ts";
@@ -85,6 +86,7 @@ test("the public names are these, and a change to them is deliberate", () => {
     "slidingWindow",
   ]);
   assert.deepEqual(Object.keys(sqlite), ["sqliteStore"]);
+  assert.deepEqual(Object.keys(redis), ["redisStore"]);
   assert.deepEqual(Object.keys(testing).toSorted(), [
     "RecordingSink",
     "SeededRandom",
