@@ -5,7 +5,7 @@
 import type { StoreError } from "../../core/errors.ts";
 import type { Dialler } from "./dialler.ts";
 import { isMoved, redisError, toStoreError } from "./errors.ts";
-import { shownAddress, type Address } from "./options.ts";
+import { shownAddress, type Address } from "./place.ts";
 import type { Line, Wire } from "./wire.ts";
 
 const SLOTS = 16_384;

@@ -2,7 +2,9 @@
 
 import type { StoreError } from "../../core/errors.ts";
 import { redisError, toStoreError, type ErrorSubject } from "./errors.ts";
-import { secretOf, shownAddress, type Address, type Secret, type Settings } from "./options.ts";
+import type { Secret } from "./options.ts";
+import { shownAddress, type Address } from "./place.ts";
+import { secretOf, type Settings } from "./settings.ts";
 import { Wire } from "./wire.ts";
 
 type Lost = (error: StoreError) => void;

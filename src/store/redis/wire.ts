@@ -4,7 +4,9 @@
 import { createClient } from "@redis/client";
 import type { StoreError } from "../../core/errors.ts";
 import { redisError, toStoreError, type ErrorSubject } from "./errors.ts";
-import { secretOf, shownAddress, type Address, type Secret, type Settings } from "./options.ts";
+import type { Secret } from "./options.ts";
+import { shownAddress, type Address } from "./place.ts";
+import { secretOf, type Settings } from "./settings.ts";
 
 /** Commands that wait for their answer; a storm of trips is smaller, and a server that stands still refuses more. */
 const UNDER_WAY_MAX = 4096;
