@@ -181,7 +181,6 @@ class RedisStore implements FleetStore {
 
   confirm(change: string, by: string): void {
     const replica = change.slice(0, Math.max(change.indexOf("/"), 0));
-    if (replica === "") return;
     const channel = this.#keys.receiptsOf(replica);
     this.#send(undefined, ["PUBLISH", channel, JSON.stringify([change, by])]).catch(ignore);
   }

@@ -257,7 +257,7 @@ for index = 1, #all, 2 do
     redis.call('HDEL', replicasKey, all[index])
   else
     answer[#answer + 1] = all[index]
-    answer[#answer + 1] = string.format('%.0f', math.max(age, 0))
+    answer[#answer + 1] = string.format('%.0f', age)
     answer[#answer + 1] = view
   end
 end

@@ -14,6 +14,7 @@ export function viewsOf(flat: readonly unknown[]): ReplicaView[] {
     const replica = flat[index];
     if (typeof replica !== "string") continue;
     const breakers = breakersOf(parsed(flat[index + 2]));
+    // Below 0 when the clock was set back, which is no number here.
     views.push({ replica, ageMs: numberOf(flat[index + 1]), breakers });
   }
   return views;
