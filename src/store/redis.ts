@@ -176,7 +176,7 @@ class RedisStore implements FleetStore {
     { inMs, spacingMs, windowMs }: Parameters<FleetStore["turn"]>[1],
   ): Promise<number> {
     const whole = [inMs, spacingMs, windowMs].map((ms) => String(Math.max(0, Math.round(ms))));
-    return numberOf(await this.#run(TURN, [this.#keys.of(upstream).turn], whole));
+    return numberOf(await this.#connections.run(TURN, [this.#keys.of(upstream).turn], whole));
   }
 
   confirm(change: string, by: string): void {
