@@ -48,8 +48,8 @@ const REPLICAS_SECONDS = 86_400;
 
 const TOUCH_MS = 3_600_000;
 
-/** Of a push; a row with the longest texts is a hundredth. */
-const MESSAGE_LENGTH_MAX = 1_000_000;
+/** Of a push: a name of a megabyte, every unit of it escaped, and the longest texts are less. */
+const MESSAGE_LENGTH_MAX = 8_000_000;
 
 /**
  * A store that many processes share. Connects when it is handed to `createSwitchgear`. Throws

@@ -375,6 +375,9 @@ export function fleetStoreContract({ name, skip, pair }: FleetSubject): void {
       }
 
       const rows = await two.store.read(HOSTILE_NAMES);
+      for (const upstream of HOSTILE_NAMES) {
+        await two.ears.hear("changed", ({ row }) => row.upstream === upstream);
+      }
 
       assert.deepEqual(
         rows.map((row) => row?.upstream),

@@ -483,6 +483,9 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
       await server.ask("PUBLISH", `switchgear:receipts:${opened.store.replica}`, message);
     }
 
+    const large = JSON.stringify(["", "name", '"large"', "x", "x".repeat(8_000_000)]);
+    await server.ask("PUBLISH", "switchgear:changes", large);
+
     await trip(opened);
     await opened.ears.hear("changed", ({ row }) => row.upstream === "dk");
     assert.equal(opened.ears.count("changed"), 1);
