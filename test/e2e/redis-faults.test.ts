@@ -153,10 +153,58 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
     await opened.store.close();
 
     await sent;
-    // Its own push came, too, to who wants to hear nothing any more.
-    assert.equal(opened.ears.count("changed"), 0);
     const next = await connectedStore(t, { url: server.url });
     assert.equal((await next.store.read(["dk"]))[0]?.breaker?.order.version, 1);
+  });
+
+  test("hears nothing any more while it closes", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url });
+
+    const sent = Promise.allSettled(Array.from({ length: 300 }, (_, n) => trip(opened, `u${n}`)));
+    await opened.store.close();
+    await sent;
+
+    assert.equal(opened.ears.count("changed"), 0);
+  });
+
+  test("what is under way at a server that stands still is bounded", async (t) => {
+    const server = await startRedis(t);
+    const options = { url: server.url, commandTimeoutMs: 30_000, pollMs: 60_000 };
+    const opened = await connectedStore(t, options);
+    server.kill("SIGSTOP");
+
+    const codes = new Map<string, number>();
+    const asked = Array.from({ length: 4200 }, (_, n) =>
+      opened.store.verify(`u${n}`).catch((error: unknown) => {
+        const { storeCode } = error as { storeCode: string };
+        codes.set(storeCode, (codes.get(storeCode) ?? 0) + 1);
+      }),
+    );
+    await within(10_000, Promise.race(asked.slice(4096)));
+
+    await opened.store.close();
+    await Promise.all(asked);
+    assert.deepEqual([...codes.keys()].toSorted(), ["REDIS_BUSY_HERE", "REDIS_UNREACHABLE"]);
+    assert.equal(codes.get("REDIS_BUSY_HERE"), 4200 - 4096);
+  });
+
+  test("what was pushed while it was away is no push that was lost", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url, ...QUICK });
+    await opened.store.present({});
+    const from = opened.ears.told.length;
+
+    await server.ask("CLIENT", "KILL", "TYPE", "pubsub");
+    await server.ask("INCRBY", "switchgear:count", "5");
+    await opened.ears.hear("connected", () => true, from);
+    await opened.store.present({});
+    await opened.store.present({});
+    await server.ask("INCR", "switchgear:count");
+    await opened.store.present({});
+
+    await opened.ears.hear("missed");
+    assert.equal(opened.ears.count("missed"), 1);
   });
 
   test("never reached: tells why, and no password", async (t) => {
@@ -348,7 +396,13 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
       socket.on("error", () => {});
       socket.write("HTTP/1.1 400 Bad Request\r\n\r\n");
     });
-    const silent = createServer((socket) => void sockets.add(socket));
+    let left = 0;
+    const silent = createServer((socket) => {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => (left += 1));
+      socket.resume();
+    });
     for (const server of [talker, silent]) {
       await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
       t.after(() => {
@@ -363,6 +417,8 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
       await ears.hear("failed");
       await assert.rejects(store.read(["dk"]), { code: "SG_STORE" });
     }
+    // Given up is hung up.
+    await until(() => Promise.resolve(left >= 2));
   });
 
   test("keys of somebody else under our names cost no order, and no other row", async (t) => {

@@ -91,15 +91,8 @@ export class Wire implements Line {
     return this.#heardMs;
   }
 
-  get isUp(): boolean {
-    return this.#isUp;
-  }
-
   send(_key: string | undefined, args: readonly string[]): Promise<unknown> {
     const operation = args[0] ?? "";
-    if (!this.#isUp) {
-      return Promise.reject(redisError("REDIS_UNREACHABLE", this.#subject, operation));
-    }
     if (this.#underWay >= UNDER_WAY_MAX) {
       return Promise.reject(redisError("REDIS_BUSY_HERE", this.#subject, operation));
     }
