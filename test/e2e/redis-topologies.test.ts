@@ -93,6 +93,16 @@ describe("Sentinels", { skip: whyNoRedis() }, () => {
     assert.equal(await master.ask("EXISTS", "switchgear:{dk}:row"), 0);
   });
 
+  test("whom they name though it is no master is not taken", async (t) => {
+    const master = await startRedis(t);
+    const replica = await startRedis(t, "--replicaof", "127.0.0.1", `${master.port}`);
+    const sentinel = await startSentinel(t, replica);
+    const nodes = [`127.0.0.1:${sentinel.port}`];
+    const { ears } = openStore(t, redisStore({ sentinel: { master: "main", nodes }, ...QUICK }));
+
+    assert.equal((await ears.hear("failed")).code, "REDIS_NOT_MASTER");
+  });
+
   test("none that knows the master: told as that", async (t) => {
     const master = await startRedis(t);
     const sentinel = await startSentinel(t, master);
