@@ -412,7 +412,7 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
       const { port } = server.address() as { port: number };
       const { ears, store } = openStore(
         t,
-        redisStore({ url: `redis://127.0.0.1:${port}`, ...QUICK }),
+        redisStore({ url: `redis://:secret@127.0.0.1:${port}`, ...QUICK }),
       );
       await ears.hear("failed");
       await assert.rejects(store.read(["dk"]), { code: "SG_STORE" });
