@@ -31,6 +31,9 @@ export interface FleetChange {
   readonly wantsReceipts: boolean;
 }
 
+/** The store's code for a change whose giver has seen what is not stored: nothing was taken. */
+export const BEHIND = "BEHIND";
+
 export interface FleetAnswer {
   /** False: what others ordered meanwhile counts more, and `row` is that. The audits are written all the same. */
   readonly isInForce: boolean;

@@ -60,6 +60,15 @@ export function seenOf(row: FleetRow | undefined): Seen {
   };
 }
 
+/** What both have seen. */
+export function earlier(a: Seen, b: Seen): Seen {
+  return {
+    person: Math.min(a.person, b.person),
+    order: Math.min(a.order, b.order),
+    mode: Math.min(a.mode, b.mode),
+  };
+}
+
 /** The newest version in a row; 0 where there is none. */
 export function versionOf(row: FleetRow | undefined): number {
   const { person, order, mode } = seenOf(row);
@@ -85,6 +94,12 @@ export function isInForce(stored: BreakerPart | undefined, given: GivenOrder): b
   if (stored.order.version <= given.seen.order) return true;
   // Of what breakers do by themselves the first trip counts, and no recovery that knew nothing of it.
   return given.isTrip && !stored.order.isTrip;
+}
+
+/** Whether the store lacks what whoever gives an order has seen: it lost something, and is to get it back first. */
+export function isBehind(stored: FleetRow | undefined, seen: Seen): boolean {
+  const { person, order, mode } = seenOf(stored);
+  return person < seen.person || order < seen.order || mode < seen.mode;
 }
 
 /** The version of an order that is taken now: one higher than all that the store and whoever gives it have seen. */

@@ -21,6 +21,7 @@ export interface PresencePorts {
   readonly random: Random;
   readonly breakers: () => Iterable<Persisted>;
   readonly versionOf: (name: string) => number;
+  readonly heard: () => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -65,6 +66,7 @@ export class Presence {
     try {
       this.#others = await this.#ports.store.present(this.#view());
       this.#heardMs = this.#ports.scheduler.monotonic();
+      this.#ports.heard();
     } catch (error) {
       this.#ports.failed(error);
     }

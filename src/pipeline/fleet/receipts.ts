@@ -1,10 +1,12 @@
 // Who has taken over what a person ordered here: the answer to "is it in force everywhere?".
 
-import type { Scheduler, Timer } from "../ports.ts";
+import type { Scheduler } from "../ports.ts";
 
 export interface Receipts {
   /** Whether the store has it; false while it is away. */
   readonly isStored: boolean;
+  /** Whether another person's order, which whoever gave it knew nothing of, counts more: it is not in force. */
+  readonly isOverruled: boolean;
   /** Replicas that have taken it over, this one included. */
   readonly confirmed: readonly string[];
   /** Replicas that were heard of lately, and have not. */
@@ -14,6 +16,7 @@ export interface Receipts {
 interface Waiting {
   readonly id: string;
   isStored: boolean;
+  isOverruled: boolean;
   readonly confirmed: Set<string>;
   readonly wake: Set<() => void>;
 }
@@ -35,6 +38,7 @@ export class ReceiptBook {
     this.#waiting.set(upstream, {
       id,
       isStored: false,
+      isOverruled: false,
       confirmed: new Set([this.#own]),
       wake: new Set(),
     });
@@ -47,46 +51,57 @@ export class ReceiptBook {
     wake(waiting);
   }
 
+  overruled(upstream: string, id: string): void {
+    const waiting = this.#waiting.get(upstream);
+    if (waiting?.id !== id) return;
+    waiting.isOverruled = true;
+    waiting.confirmed.clear();
+    wake(waiting);
+  }
+
   received(id: string, replica: string): void {
     for (const waiting of this.#waiting.values()) {
-      if (waiting.id !== id) continue;
+      if (waiting.id !== id || waiting.isOverruled) continue;
       waiting.confirmed.add(replica);
       wake(waiting);
     }
   }
 
-  /** As soon as all have, else after `timeoutMs`; undefined where nobody has ordered anything here. */
+  /** As soon as all have, or it is overruled, else after `timeoutMs`; undefined where nobody has ordered anything here. */
   async of(upstream: string, timeoutMs: number): Promise<Receipts | undefined> {
     const waiting = this.#waiting.get(upstream);
     if (waiting === undefined) return undefined;
-    let timer: Timer | undefined;
-    let isLate = false;
-    const late = new Promise<void>((done) => {
-      timer = this.#scheduler.setTimer(() => {
-        isLate = true;
+    if (this.#isDecided(waiting)) return this.#receiptsOf(waiting);
+    await new Promise<void>((done) => {
+      const end = (): void => {
+        timer.cancel();
+        waiting.wake.delete(listener);
         done();
-      }, timeoutMs);
+      };
+      const listener = (): void => {
+        if (this.#isDecided(waiting)) end();
+      };
+      const timer = this.#scheduler.setTimer(end, timeoutMs);
+      // Somebody waits for the answer.
+      timer.keepAlive(true);
+      waiting.wake.add(listener);
     });
-    while (!isLate && !this.#isComplete(waiting)) {
-      let listener: (() => void) | undefined;
-      const woken = new Promise<void>((done) => {
-        listener = done;
-        waiting.wake.add(done);
-      });
-      await Promise.race([woken, late]);
-      if (listener !== undefined) waiting.wake.delete(listener);
-    }
-    timer?.cancel();
     return this.#receiptsOf(waiting);
   }
 
-  #isComplete(waiting: Waiting): boolean {
+  #isDecided(waiting: Waiting): boolean {
+    if (waiting.isOverruled) return true;
     return waiting.isStored && this.#receiptsOf(waiting).missing.length === 0;
   }
 
-  #receiptsOf({ isStored, confirmed }: Waiting): Receipts {
+  #receiptsOf({ isStored, isOverruled, confirmed }: Waiting): Receipts {
     const missing = this.#replicas().filter((replica) => !confirmed.has(replica));
-    return { isStored, confirmed: [...confirmed].toSorted(), missing: missing.toSorted() };
+    return {
+      isStored,
+      isOverruled,
+      confirmed: [...confirmed].toSorted(),
+      missing: missing.toSorted(),
+    };
   }
 }
 

@@ -6,20 +6,18 @@
 
 import { errorText } from "../../core/classify.ts";
 import type { EventOf, RegistryEvent } from "../../core/events.ts";
-import {
-  compareBreakers,
-  compareModes,
-  hasMore,
-  mergeRows,
-  seenOf,
-  versionOf,
-  type FleetRow,
-} from "../../core/fleet/row.ts";
+import { earlier, hasMore, seenOf, versionOf, type FleetRow } from "../../core/fleet/row.ts";
 import type { Random } from "../../core/random.ts";
 import type { Keeper, Ordered, StoreHealth } from "../breaker/keeper.ts";
 import type { Persisted } from "../breaker/persisted.ts";
 import { StoreFaults, type StoreErrorCount } from "../breaker/store-faults.ts";
-import type { ChainedAudit, ChainReport, FleetStore, ReplicaView } from "../fleet-port.ts";
+import {
+  BEHIND,
+  type ChainedAudit,
+  type ChainReport,
+  type FleetStore,
+  type ReplicaView,
+} from "../fleet-port.ts";
 import {
   AUDIT_ACTIONS,
   HISTORY_LIMIT_MAX,
@@ -29,9 +27,11 @@ import {
   type Scheduler,
   type Timer,
 } from "../ports.ts";
-import { Pending, type Entry } from "./pending.ts";
+import { Known } from "./known.ts";
+import type { Entry } from "./pending.ts";
 import { Presence } from "./presence.ts";
 import { ReceiptBook, type Receipts } from "./receipts.ts";
+import { Sync } from "./sync.ts";
 
 /** Changes under way at one time; a storm of trips waits for its turn. */
 const COMMITS_MAX = 32;
@@ -42,8 +42,8 @@ const RETRY_MS_MAX = 15_000;
 /** Audits that wait for a store that is away; beyond it the oldest are dropped and counted. */
 const AUDITS_MAX = 10_000;
 
-/** Upstreams read with one question. */
-const READ_MAX = 500;
+/** What waits to be told when the registry is closed has so long to go. */
+const CLOSE_MS = 2000;
 
 export interface ReplicationPorts {
   readonly scheduler: Scheduler;
@@ -73,12 +73,6 @@ export interface Fleet {
   versions(): ReadonlyMap<string, number>;
 }
 
-interface Known {
-  row: FleetRow;
-  readonly pending: Pending;
-  isSending: boolean;
-}
-
 export class Replication implements Keeper {
   readonly polls = false;
   readonly revision = undefined;
@@ -97,12 +91,10 @@ export class Replication implements Keeper {
   );
   /** The newest last: what is answered while nobody can ask the store. */
   readonly #recent: AuditEntry[] = [];
-  readonly #sync: { isSynced: boolean; isRunning: boolean; isAsked: boolean } = {
-    isSynced: false,
-    isRunning: false,
-    isAsked: false,
-  };
+  readonly #sync: Sync;
   readonly #syncListeners = new Set<() => void>();
+  /** Names of those that have something to tell, and are not telling it. */
+  readonly #queue = new Set<string>();
   readonly #prefix: string;
   #count = 0;
   #sending = 0;
@@ -112,6 +104,7 @@ export class Replication implements Keeper {
   #retryMs = RETRY_MS_MIN;
   #isFailing = false;
   #isClosed = false;
+  #drained: (() => void) | undefined = undefined;
 
   constructor(store: FleetStore, ports: ReplicationPorts) {
     const { replica } = store;
@@ -119,7 +112,7 @@ export class Replication implements Keeper {
     this.replica = replica;
     this.#ports = ports;
     // A process that begins anew under its old name counts from 1 again.
-    this.#prefix = `${replica}/${Math.floor(ports.random.next() * 2 ** 48).toString(36)}`;
+    this.#prefix = `${replica}/${Math.floor(ports.random.next() * 2 ** 48).toString(36)}:`;
     const { scheduler, emit } = ports;
     this.#faults = new StoreFaults(scheduler, emit);
     this.#presence = new Presence({
@@ -129,7 +122,27 @@ export class Replication implements Keeper {
       random: ports.random,
       breakers: ports.breakers,
       versionOf: (name) => versionOf(this.#known.get(name)?.row),
+      heard: () => {
+        // Nothing else is left that would show it.
+        if (this.#isFailing && !this.#sync.isDue && this.#queue.size + this.#sending === 0) {
+          this.#isWell();
+        }
+      },
       failed: (error) => this.#fail("poll", error),
+    });
+    this.#sync = new Sync({
+      names: () => {
+        const names = this.#names();
+        this.#forget(names);
+        return names;
+      },
+      read: (names) => this.#read(names),
+      done: () => {
+        for (const listener of this.#syncListeners) listener();
+        this.#isWell();
+        this.#pumpAll();
+      },
+      failed: (error) => this.#fail("load", error),
     });
     this.#receipts = new ReceiptBook(replica, scheduler, () => this.#presence.names());
     this.fleet = this.#fleetOf();
@@ -168,17 +181,24 @@ export class Replication implements Keeper {
       changed: (row, receipt) => this.#changed(row, receipt),
       received: (id, replica) => this.#receipts.received(id, replica),
       connected: () => {
-        this.#startSync();
+        this.#sync.restart();
         void this.#presence.beat();
       },
-      missed: () => this.#startSync(),
+      missed: () => this.#sync.readAll(),
       failed: (error) => this.#fail("poll", error),
     });
     this.#presence.start();
   }
 
-  loadAgain(_names: Iterable<string>): void {
-    if (this.#sync.isSynced || this.#sync.isRunning) this.#startSync();
+  loadAgain(names: Iterable<string>): void {
+    const all = [...names];
+    for (const name of all) {
+      const known = this.#known.get(name);
+      if (known === undefined) continue;
+      known.begin();
+      this.#takeOver(name, known);
+    }
+    this.#sync.readSome(all);
   }
 
   /** What was ordered here and what is known to wait; the store's own is `Fleet.history`. */
@@ -197,7 +217,7 @@ export class Replication implements Keeper {
       ordered?.part === "breaker" && !ordered.isByPerson && upstream.reporters === 0;
     const { snapshot, mode, modeAt = 0 } = upstream.toStored();
     const isByPerson = ordered?.part === "mode" || (ordered?.isByPerson ?? false);
-    const entry = this.#entryOf(name, audit === undefined ? [] : [audit]);
+    const entry = this.#entryOf(name, audit === undefined ? [] : [audit], isByPerson);
     if (ordered?.part === "mode") entry.mode = { mode, at: modeAt };
     if (ordered?.part === "breaker" && !isOwnAffair) {
       const { isTrip } = ordered;
@@ -210,7 +230,7 @@ export class Replication implements Keeper {
   }
 
   saveAudit(audit: AuditEntry): void {
-    this.#add(audit.upstream, this.#entryOf(audit.upstream, [audit]));
+    this.#add(audit.upstream, this.#entryOf(audit.upstream, [audit], false));
   }
 
   saveSoon(_upstream: Persisted): void {
@@ -233,11 +253,22 @@ export class Replication implements Keeper {
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    this.#pumpAll();
+    if (!this.flush() && !this.#isFailing) await this.#drain();
     this.#isClosed = true;
     this.#retry?.cancel();
     this.#presence.close();
     await this.#store.close();
+  }
+
+  #drain(): Promise<void> {
+    return new Promise((done) => {
+      const timer = this.#ports.scheduler.setTimer(done, CLOSE_MS);
+      timer.keepAlive(true);
+      this.#drained = () => {
+        timer.cancel();
+        done();
+      };
+    });
   }
 
   #synced(timeoutMs: number): Promise<boolean> {
@@ -283,11 +314,18 @@ export class Replication implements Keeper {
     return versions;
   }
 
-  #entryOf(name: string, audits: AuditEntry[]): Entry {
+  #entryOf(name: string, audits: AuditEntry[], isByPerson: boolean): Entry {
     this.#count += 1;
-    const id = `${this.#prefix}:${this.#count}`;
-    const seen = seenOf(this.#known.get(name)?.row);
-    return { id, seen, breaker: undefined, mode: undefined, audits, isSent: false };
+    return {
+      id: `${this.#prefix}${this.#count}`,
+      place: this.#count,
+      isByPerson,
+      seen: seenOf(this.#known.get(name)?.row),
+      breaker: undefined,
+      mode: undefined,
+      audits,
+      isSent: false,
+    };
   }
 
   #add(name: string, entry: Entry): void {
@@ -297,27 +335,30 @@ export class Replication implements Keeper {
     }
     if (this.#recent.length > 2 * HISTORY_LIMIT_MAX) this.#recent.splice(0, HISTORY_LIMIT_MAX);
     const known = this.#knownOf(name);
-    known.pending.add(entry);
-    if (this.#audits > AUDITS_MAX) this.#dropAudit(known);
-    this.#pump(name, known);
+    known.give(entry);
+    if (!known.isSending) this.#queue.add(name);
+    if (this.#audits > AUDITS_MAX) this.#dropAudit();
+    this.#pumpAll();
   }
 
-  #dropAudit(own: Known): void {
-    for (const known of [...this.#known.values(), own]) {
-      if (!known.pending.dropAudit()) continue;
-      this.#audits -= 1;
-      this.#auditsDropped += 1;
-      return;
+  /** The oldest that cannot have been sent. */
+  #dropAudit(): void {
+    let oldest: Known | undefined;
+    let place = Number.POSITIVE_INFINITY;
+    for (const known of this.#known.values()) {
+      const first = known.pending.oldestAudit;
+      if (first === undefined || first >= place) continue;
+      [oldest, place] = [known, first];
     }
+    if (oldest === undefined) return;
+    oldest.pending.dropAudit();
+    this.#audits -= 1;
+    this.#auditsDropped += 1;
   }
 
   #knownOf(name: string): Known {
-    let known = this.#known.get(name);
-    if (known === undefined) {
-      const row = { upstream: name, breaker: undefined, mode: undefined };
-      known = { row, pending: new Pending(), isSending: false };
-      this.#known.set(name, known);
-    }
+    const known = this.#known.get(name) ?? new Known(name);
+    this.#known.set(name, known);
     return known;
   }
 
@@ -328,125 +369,114 @@ export class Replication implements Keeper {
     return [...names];
   }
 
-  #pumpAll(): void {
-    for (const [name, known] of this.#known) this.#pump(name, known);
+  /** What is known of breakers that are gone is read again when they come back. */
+  #forget(names: readonly string[]): void {
+    const kept = new Set(names);
+    for (const name of this.#known.keys()) if (!kept.has(name)) this.#known.delete(name);
   }
 
-  #pump(name: string, known: Known): void {
-    const { first } = known.pending;
-    const isFull = this.#sending >= COMMITS_MAX;
-    // After a failure one at a time asks whether it still fails.
-    const waits = this.#isFailing && this.#retry !== undefined;
-    if (first === undefined || known.isSending || isFull || waits || this.#isClosed) return;
-    known.isSending = true;
-    this.#sending += 1;
-    void this.#send(name, known, first);
+  /**
+   * Nothing is told to a store of which nobody knows what it has: it may have lost what an order was given after,
+   * and gets that back first.
+   */
+  #pumpAll(): void {
+    if (this.#isClosed || !this.#sync.isSynced || this.#retry !== undefined) return;
+    for (const name of this.#queue) {
+      if (this.#sending >= COMMITS_MAX) return;
+      this.#queue.delete(name);
+      const known = this.#known.get(name);
+      const first = known?.pending.first;
+      if (known === undefined || first === undefined) continue;
+      known.isSending = true;
+      this.#sending += 1;
+      void this.#send(name, known, first);
+    }
+    if (this.#sending === 0 && this.#queue.size === 0) this.#drained?.();
   }
 
   async #send(name: string, known: Known, entry: Entry): Promise<void> {
     entry.isSent = true;
-    const { id, seen, breaker, mode, audits } = entry;
-    const isByPerson = breaker?.isByPerson === true || mode !== undefined;
+    const { id, breaker, mode, audits, isByPerson } = entry;
     try {
-      const change = { upstream: name, id, seen, breaker, mode, audits, wantsReceipts: isByPerson };
-      const { row } = await this.#store.commit(change);
-      known.isSending = false;
-      this.#sending -= 1;
+      const { row, isInForce } = await this.#store.commit({
+        upstream: name,
+        id,
+        // What was seen and is no longer known was lost, and counts for less than what is.
+        seen: earlier(entry.seen, seenOf(known.row)),
+        breaker,
+        mode,
+        audits,
+        wantsReceipts: isByPerson && (breaker !== undefined || mode !== undefined),
+      });
       this.#audits -= audits.length;
+      known.learn(row);
+      known.pending.remove(id);
+      this.#sent(name, known);
+      if (isByPerson) {
+        if (isInForce) this.#receipts.stored(name, id);
+        else this.#receipts.overruled(name, id);
+      }
+      this.#takeOver(name, known);
       this.#isWell();
-      // Before it is taken off: what others ordered is weighed against what waits here.
-      this.#takeRow(name, known, row);
-      known.pending.taken(id, row);
-      if (isByPerson) this.#receipts.stored(name, id);
-      this.#settle(name, known);
       this.#pumpAll();
     } catch (error) {
-      known.isSending = false;
-      this.#sending -= 1;
+      this.#sent(name, known);
+      // It gets back what it lost before it is told anything; not at once, since it may lose that, too.
+      if (codeOf(error) === BEHIND) this.#sync.outdate();
       this.#fail("commit", error);
     }
   }
 
-  #settle(name: string, { pending }: Known): void {
-    const breaker = this.#ports.breakerOf(name);
-    if (breaker !== undefined && !pending.holdsState) breaker.isSaved = true;
+  #sent(name: string, known: Known): void {
+    known.isSending = false;
+    this.#sending -= 1;
+    if (!known.pending.isEmpty) this.#queue.add(name);
   }
 
   #changed(row: FleetRow, receipt: string | undefined): void {
-    const known = this.#knownOf(row.upstream);
-    const isOwn = receipt !== undefined && known.pending.holds(receipt);
-    this.#takeRow(row.upstream, known, row);
-    if (receipt !== undefined && !isOwn) this.#store.confirm(receipt, this.replica);
+    const { upstream: name } = row;
+    const isHere = this.#known.has(name) || this.#ports.breakerOf(name) !== undefined;
+    // Of a name that is not called here nothing is kept: it is read when it is.
+    const known = isHere ? this.#knownOf(name) : undefined;
+    if (known !== undefined) {
+      known.learn(row);
+      this.#takeOver(name, known);
+    }
+    if (receipt === undefined || receipt.startsWith(this.#prefix)) return;
+    if (known?.follows(receipt) ?? true) this.#store.confirm(receipt, this.replica);
   }
 
-  #takeRow(name: string, known: Known, row: FleetRow): void {
-    const before = known.row;
-    known.row = mergeRows(before, row);
+  #takeOver(name: string, known: Known): void {
     const breaker = this.#ports.breakerOf(name);
-    const { pending } = known;
-    const part = row.breaker;
-    const isOwn = part !== undefined && pending.holds(part.order.id);
-    if (part !== undefined && !isOwn && compareBreakers(part, before.breaker) > 0) {
-      if (!pending.outweighs(part)) {
-        pending.withdraw();
-        breaker?.takeOver(part);
-      }
-    }
-    const isNewMode = row.mode !== undefined && compareModes(row.mode, before.mode) > 0;
-    if (row.mode !== undefined && isNewMode && !pending.holdsMode) breaker?.takeMode(row.mode);
+    for (const id of known.takeOver(breaker)) this.#receipts.overruled(name, id);
     breaker?.announce();
   }
 
-  #startSync(): void {
-    if (this.#sync.isRunning) {
-      this.#sync.isAsked = true;
-      return;
-    }
-    this.#sync.isRunning = true;
-    void this.#runSync();
-  }
-
-  async #runSync(): Promise<void> {
-    try {
-      do {
-        this.#sync.isAsked = false;
-        const names = this.#names();
-        for (let from = 0; from < names.length; from += READ_MAX) {
-          await this.#readSome(names.slice(from, from + READ_MAX));
-        }
-      } while (this.#sync.isAsked);
-      this.#sync.isSynced = true;
-      for (const listener of this.#syncListeners) listener();
-      this.#isWell();
-      this.#pumpAll();
-    } catch (error) {
-      this.#fail("load", error);
-      this.#sync.isAsked = true;
-    } finally {
-      this.#sync.isRunning = false;
-    }
-  }
-
-  async #readSome(names: readonly string[]): Promise<void> {
+  async #read(names: readonly string[]): Promise<void> {
     const rows = await this.#store.read(names);
     const lost: FleetRow[] = [];
     for (const [index, name] of names.entries()) {
       const known = this.#knownOf(name);
       const row = rows[index];
       if (hasMore(known.row, row)) lost.push(known.row);
-      if (row !== undefined) this.#takeRow(name, known, row);
+      if (row === undefined) continue;
+      known.learn(row);
+      this.#takeOver(name, known);
     }
     if (lost.length > 0) await this.#store.restore(lost);
   }
 
   #isWell(): void {
-    this.#retryMs = RETRY_MS_MIN;
+    // Where orders still wait, whether they are taken is yet to be seen.
+    if (this.#queue.size === 0) this.#retryMs = RETRY_MS_MIN;
     this.#retry?.cancel();
     this.#retry = undefined;
-    if (!this.#isFailing) return;
-    this.#isFailing = false;
-    this.#faults.recovered();
-    this.#ports.emit({ type: "store-recovered", at: this.#ports.scheduler.now(), pending: 0 });
+    if (this.#isFailing) {
+      this.#isFailing = false;
+      this.#faults.recovered();
+      this.#ports.emit({ type: "store-recovered", at: this.#ports.scheduler.now(), pending: 0 });
+    }
+    this.#sync.resume();
   }
 
   #fail(op: "load" | "commit" | "poll", error: unknown): void {
@@ -459,10 +489,15 @@ export class Replication implements Keeper {
     this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MS_MAX);
     this.#retry = this.#ports.scheduler.setTimer(() => {
       this.#retry = undefined;
-      if (this.#sync.isAsked) this.#startSync();
+      this.#sync.resume();
       this.#pumpAll();
     }, delayMs);
   }
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { readonly storeCode?: unknown } | null)?.storeCode;
+  return typeof code === "string" ? code : "UNKNOWN";
 }
 
 function faultOf(error: unknown): {
@@ -470,10 +505,5 @@ function faultOf(error: unknown): {
   readonly message: string;
   readonly concerns: "store";
 } {
-  const code = (error as { readonly storeCode?: unknown } | null)?.storeCode;
-  return {
-    code: typeof code === "string" ? code : "UNKNOWN",
-    message: errorText(error),
-    concerns: "store",
-  };
+  return { code: codeOf(error), message: errorText(error), concerns: "store" };
 }
