@@ -1,0 +1,189 @@
+// A fleet's store as it ought to be: the pure functions of row.ts, and nothing between a question and its answer.
+// What the scripts of a real one do is held to this. It can be copied, as a follower copies its leader.
+
+import { createHash } from "node:crypto";
+import {
+  compareBreakers,
+  compareModes,
+  isBehind,
+  isInForce,
+  mergeRows,
+  nextVersion,
+  seenOf,
+  versionOf,
+  type BreakerPart,
+  type FleetRow,
+} from "../../../src/core/fleet/row.ts";
+import { StoreError } from "../../../src/core/errors.ts";
+import {
+  BEHIND,
+  type ChainedAudit,
+  type FleetAnswer,
+  type FleetChange,
+  type ReplicaView,
+} from "../../../src/pipeline/fleet-port.ts";
+import type { AuditEntry } from "../../../src/pipeline/ports.ts";
+
+/** What may be spoilt, to see whether it is noticed. */
+export const STORE_RULES = {
+  isInForce,
+  isBehind,
+  mergeRows,
+  nextVersion,
+  /** Whether a change that comes again counts once. */
+  dedupes: true,
+  /** Whether what is written back keeps its version. */
+  keepsVersions: true,
+};
+
+export type StoreRules = typeof STORE_RULES;
+
+const FAR = 1_000_000;
+
+export interface Push {
+  /** One higher than the one before it. */
+  readonly number: number;
+  readonly row: FleetRow;
+  readonly receipt: string | undefined;
+}
+
+export interface WrittenAudit extends AuditEntry {
+  readonly replica: string;
+  readonly version: number;
+}
+
+export class ModelStore {
+  rows = new Map<string, FleetRow>();
+  /** By upstream, oldest first. */
+  audits = new Map<string, WrittenAudit[]>();
+  /** How many rows were pushed: whoever got fewer has missed some. */
+  pushes = 0;
+  readonly subscribers = new Set<(push: Push) => void>();
+  #answers = new Map<string, boolean>();
+  readonly #views = new Map<string, { readonly breakers: ReplicaView["breakers"]; atMs: number }>();
+  readonly #rules: StoreRules;
+
+  constructor(rules: StoreRules = STORE_RULES) {
+    this.#rules = rules;
+  }
+
+  /** Throws `StoreError` of the code `BEHIND` where it lacks what the giver has seen: it lost something. */
+  commit(change: FleetChange, replica: string): FleetAnswer {
+    const { upstream, id, seen, breaker, mode, audits, wantsReceipts } = change;
+    const stored = this.rows.get(upstream);
+    const before: FleetRow = stored ?? { upstream, breaker: undefined, mode: undefined };
+    const answered = this.#rules.dedupes ? this.#answers.get(id) : undefined;
+    if (answered !== undefined) return { isInForce: answered, row: before };
+    if (this.#rules.isBehind(stored, seen)) {
+      throw new StoreError(BEHIND, `what ${replica} has seen of ${upstream} is not stored here`);
+    }
+
+    const version = this.#rules.nextVersion(stored, seen);
+    let part: BreakerPart | undefined;
+    if (breaker !== undefined) {
+      const { isByPerson, isTrip, snapshot } = breaker;
+      if (this.#rules.isInForce(before.breaker, { isByPerson, isTrip, seen })) {
+        const order = { id, version, isTrip };
+        part = { person: isByPerson ? order : before.breaker?.person, order, snapshot };
+      }
+    }
+    const row: FleetRow = {
+      upstream,
+      breaker: part ?? before.breaker,
+      mode: mode === undefined ? before.mode : { order: { id, version, isTrip: false }, ...mode },
+    };
+    const isChanged = part !== undefined || mode !== undefined;
+    const answer = { isInForce: isChanged || breaker === undefined, row };
+    this.#answers.set(id, answer.isInForce);
+    this.#write(upstream, audits, { replica, version: versionOf(row) });
+    if (isChanged) this.#put(row, wantsReceipts ? id : undefined);
+    return answer;
+  }
+
+  read(upstreams: readonly string[]): (FleetRow | undefined)[] {
+    return upstreams.map((name) => this.rows.get(name));
+  }
+
+  restore(rows: readonly FleetRow[]): void {
+    for (const row of rows) {
+      const stored = this.rows.get(row.upstream);
+      const empty = { upstream: row.upstream, breaker: undefined, mode: undefined };
+      const given = this.#rules.keepsVersions ? row : raised(row, stored);
+      const merged = this.#rules.mergeRows(stored ?? empty, given);
+      const isNew =
+        compareBreakers(merged.breaker, stored?.breaker) !== 0 ||
+        compareModes(merged.mode, stored?.mode) !== 0;
+      if (isNew) this.#put(merged, undefined);
+    }
+  }
+
+  present(replica: string, breakers: ReplicaView["breakers"], nowMs: number): ReplicaView[] {
+    this.#views.set(replica, { breakers, atMs: nowMs });
+    return [...this.#views].map(([name, view]) => ({
+      replica: name,
+      ageMs: nowMs - view.atMs,
+      breakers: view.breakers,
+    }));
+  }
+
+  /** Newest first. */
+  history(upstreams: readonly string[], limit: number): ChainedAudit[] {
+    const found: ChainedAudit[] = [];
+    for (const name of upstreams) {
+      let hash = "";
+      for (const audit of this.audits.get(name) ?? []) {
+        hash = createHash("sha1").update(hash).update(JSON.stringify(audit)).digest("hex");
+        found.push({ ...audit, hash });
+      }
+    }
+    return found.toSorted((a, b) => b.at - a.at || b.version - a.version).slice(0, limit);
+  }
+
+  /** As it stands now, with nobody listening. */
+  copy(): ModelStore {
+    const copy = new ModelStore(this.#rules);
+    copy.rows = new Map(this.rows);
+    copy.audits = new Map([...this.audits].map(([name, audits]) => [name, [...audits]]));
+    copy.#answers = new Map(this.#answers);
+    copy.pushes = this.pushes;
+    return copy;
+  }
+
+  /** As `FLUSHALL` does: those who listen still do. */
+  flush(): void {
+    this.rows.clear();
+    this.audits.clear();
+    this.#answers.clear();
+    this.#views.clear();
+    // Counted from where nobody has counted yet: whoever listens sees that it is another count.
+    this.pushes += FAR;
+  }
+
+  #write(
+    upstream: string,
+    audits: readonly AuditEntry[],
+    by: { readonly replica: string; readonly version: number },
+  ): void {
+    if (audits.length === 0) return;
+    const written = this.audits.get(upstream) ?? [];
+    written.push(...audits.map((audit) => ({ ...audit, ...by })));
+    this.audits.set(upstream, written);
+  }
+
+  #put(row: FleetRow, receipt: string | undefined): void {
+    this.rows.set(row.upstream, row);
+    this.pushes += 1;
+    for (const subscriber of this.subscribers) {
+      subscriber({ number: this.pushes, row, receipt });
+    }
+  }
+}
+
+/** Spoilt: as if it had been ordered now. */
+function raised(row: FleetRow, stored: FleetRow | undefined): FleetRow {
+  const { breaker } = row;
+  if (breaker === undefined) return row;
+  const order = { ...breaker.order, version: nextVersion(stored, seenOf(row)) };
+  const isByPerson = breaker.person?.id === order.id;
+  return { ...row, breaker: { ...breaker, order, person: isByPerson ? order : breaker.person } };
+}
