@@ -1,7 +1,8 @@
 // Hunts for broken promises: simulates seed after seed until one breaks, and says how to see it again.
-// Runs whatever time it is given: `npm run sim -- --seeds 100000`.
+// Runs whatever time it is given: `npm run sim -- --seeds 100000`; with `--fleet` the worlds are fleets.
 
 import { parseArgs } from "node:util";
+import { simulateFleet } from "../test/sim/fleet/simulate.ts";
 import { simulate, type Result } from "../test/sim/simulate.ts";
 
 const { values } = parseArgs({
@@ -11,8 +12,11 @@ const { values } = parseArgs({
     seed: { type: "string" },
     trace: { type: "boolean", default: false },
     digest: { type: "boolean", default: false },
+    fleet: { type: "boolean", default: false },
   },
 });
+
+const run = values.fleet ? simulateFleet : simulate;
 
 /** How many of the last events are shown for a seed that broke. */
 const EVENTS_SHOWN = 40;
@@ -27,7 +31,7 @@ function number(text: string, name: string): number {
 }
 
 async function report({ seed, broken, digest }: Result, trace: boolean): Promise<void> {
-  const { lines } = await simulate(seed, { trace: true });
+  const { lines } = await run(seed, { trace: true });
   console.log((trace ? lines : lines.slice(-EVENTS_SHOWN)).join("\n"));
   if (broken === undefined) {
     console.log(`seed ${seed}: every promise kept, digest ${digest}`);
@@ -37,7 +41,8 @@ async function report({ seed, broken, digest }: Result, trace: boolean): Promise
   console.log(`  ${broken.detail}`);
   const unmask = process.env["SIM_UNMASK"];
   const prefix = unmask === undefined ? "" : `SIM_UNMASK=${unmask} `;
-  console.log(`again: ${prefix}npm run sim -- --seed ${seed} --trace`);
+  const kind = values.fleet ? "--fleet " : "";
+  console.log(`again: ${prefix}npm run sim -- ${kind}--seed ${seed} --trace`);
 }
 
 // Hosts' classifiers that throw are part of many worlds, and each is warned of.
@@ -49,7 +54,7 @@ const startedMs = performance.now();
 let found = 0;
 let done = 0;
 for (let seed = from; seed < from + count && found === 0; seed += 1) {
-  const result = await simulate(seed);
+  const result = await run(seed);
   done += 1;
   if (values.digest) console.log(`${seed} ${result.digest} ${result.broken?.invariant ?? ""}`);
   if (result.broken !== undefined || values.trace) await report(result, values.trace);
