@@ -54,6 +54,7 @@ export function checkEnd(world: World): void {
   for (const name of world.parts.plan.upstreams) {
     const row = world.network.store.rows.get(name);
     for (const replica of world.replicas) checkAgreement(world, replica, name, row);
+    if (row !== undefined) world.ledger.checkVersions(row);
     checkConfirmed(world, name, row);
   }
   checkAudits(world);

@@ -26,6 +26,8 @@ export class Ledger {
   /** Persons' trips and resets that a store took. */
   readonly taken = new Set<string>();
   readonly refused = new Set<string>();
+  /** Every version that a trip or reset was given, with its id. */
+  readonly #handedOut = new Set<string>();
   /** Persons' orders about breakers of which somebody was told that they are in force. */
   readonly confirmations: {
     readonly id: string;
@@ -91,6 +93,7 @@ export class Ledger {
     this.#journal.note("committed", id, answer.isInForce, order?.version, order?.isTrip);
     const stored = before?.breaker;
     const isTaken = order?.id === id && stored?.order.id !== id;
+    if (isTaken) this.#handedOut.add(`${id} ${order.version}`);
     if (breaker?.isByPerson === true) {
       if (isTaken) {
         this.taken.add(id);
@@ -136,6 +139,14 @@ export class Ledger {
     const person = row.breaker?.person;
     if (isInForce && breaker?.isByPerson === true) {
       this.confirmations.push({ id, upstream, person, by });
+    }
+  }
+
+  /** What is written back is as it was. */
+  checkVersions({ breaker }: FleetRow): void {
+    for (const order of [breaker?.person, breaker?.order]) {
+      if (order === undefined || this.#handedOut.has(`${order.id} ${order.version}`)) continue;
+      this.#break("only an order has a new version", `${order.id} ${order.version}`);
     }
   }
 

@@ -113,6 +113,16 @@ test("what counts for less is withdrawn, and told; what counts for more stays", 
   assert.deepEqual([tripped.pending.holdsState, tripped.follows("other")], [true, false]);
 });
 
+test("what is known to be stored outweighs nothing that came after it", () => {
+  const known = new Known("dk");
+  const { breaker, taken } = follower();
+  known.give({ ...order("own"), isSent: true });
+  known.learn(rowOf("own", 1));
+  known.learn(rowOf("other", 2, false));
+  known.takeOver(breaker);
+  assert.deepEqual(taken, ["other"]);
+});
+
 test("a breaker is saved when nothing waits that concerns its state", () => {
   const known = new Known("dk");
   const { breaker } = follower();
