@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Scheduler } from "../../../../src/pipeline/ports.ts";
 import { ReceiptBook, type Receipts } from "../../../../src/pipeline/fleet/receipts.ts";
 import { VirtualClock } from "../../../../src/testing/index.ts";
 
@@ -121,4 +122,31 @@ test("one that is gone is not waited for", async () => {
   book.stored("dk", "1");
   await atRest();
   assert.deepEqual(answers, [{ ...STORED, confirmed: ["me"], missing: [] }]);
+});
+
+test("whoever waits keeps the process alive, and is looked after no longer than it waits", async () => {
+  const clock = new VirtualClock();
+  const alive: boolean[] = [];
+  let asked = 0;
+  const scheduler: Scheduler = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimer: (callback, delayMs) => {
+      const timer = clock.setTimer(callback, delayMs);
+      return { cancel: () => timer.cancel(), keepAlive: (yes) => void alive.push(yes) };
+    },
+  };
+  const book = new ReceiptBook("me", scheduler, () => {
+    asked += 1;
+    return ["me", "a"];
+  });
+  book.begin("dk", "1");
+  book.stored("dk", "1");
+  const answer = book.of("dk", 1000);
+  assert.deepEqual(alive, [true]);
+  clock.advance(1000);
+  await answer;
+  const before = asked;
+  book.received("1", "b");
+  assert.equal(asked, before);
 });
