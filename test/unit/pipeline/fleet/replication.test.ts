@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StoreError } from "../../../../src/index.ts";
 import { latching } from "../../../../src/core/breaker/latching/machine.ts";
+import { slidingWindow } from "../../../../src/core/breaker/sliding-window/machine.ts";
 import type { AuditEntry } from "../../../../src/pipeline/ports.ts";
 import { TestFleet, atRest, type TestReplica } from "./fleet-harness.ts";
 
@@ -35,7 +36,22 @@ test("an order is in force here at once, and everywhere once the store has pushe
   assert.deepEqual(a.fleet.versions(), new Map([["dk", 3]]));
 });
 
-test("a breaker that recovers by itself keeps what it did by itself to itself", async () => {
+test("a breaker that recovers by itself keeps its trips to itself; they stand in the audit", async () => {
+  const { fleet, a, b } = await twoReplicas();
+  a.gear.configure({ dk: { breaker: slidingWindow({ minimumCalls: 1, windowSize: 2 }) } });
+  await fleet.advance(10);
+  assert.equal(a.changes.length, 0);
+  a.gear.upstream("dk").record({ outcome: "failed", error: "503" });
+  await fleet.advance(10);
+  assert.deepEqual([isTripped(a), isTripped(b)], [true, false]);
+  assert.deepEqual(
+    a.changes.map(({ breaker, audits }) => [breaker, audits.length]),
+    [[undefined, 1]],
+  );
+  assert.equal(await a.fleet.receipts("dk", 1000), undefined);
+});
+
+test("what a breaker that latches does by itself is told", async () => {
   const { fleet, a } = await twoReplicas();
   a.gear.upstream("dk").record({ outcome: "ok", latencyMs: 1 });
   await fleet.advance(10);
