@@ -55,6 +55,8 @@ function disagreeing(replicas: readonly ReplicaView[]): string[] {
 export interface OrderReach {
   /** Whether the store has it, so that a replica that comes later learns of it. */
   readonly stored: boolean;
+  /** Whether another person's order, which whoever gave this one knew nothing of, counts more. */
+  readonly overruled: boolean;
   readonly confirmed: readonly string[];
   readonly missing: readonly string[];
 }
@@ -66,12 +68,14 @@ export async function reachOf(
 ): Promise<OrderReach | undefined> {
   const receipts = await fleet?.receipts(upstream, RECEIPTS_MS_MAX);
   if (receipts === undefined) return undefined;
-  const { isStored, confirmed, missing } = receipts;
-  return { stored: isStored, confirmed, missing };
+  const { isStored, isOverruled, confirmed, missing } = receipts;
+  return { stored: isStored, overruled: isOverruled, confirmed, missing };
 }
 
 /** In words, behind what has happened. */
-export function reachText({ stored, confirmed, missing }: OrderReach): string {
+export function reachText({ stored, overruled, confirmed, missing }: OrderReach): string {
+  if (overruled)
+    return "; not in force: another person's order, given at the same time, counts more";
   const all = confirmed.length + missing.length;
   if (!stored) {
     return "; in force here alone: the store is away, and the others learn of it when it is back";

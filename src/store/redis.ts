@@ -6,14 +6,16 @@
 
 import { StoreError } from "../core/errors.ts";
 import type { FleetRow } from "../core/fleet/row.ts";
-import type {
-  ChainedAudit,
-  ChainReport,
-  FleetAnswer,
-  FleetChange,
-  FleetListener,
-  FleetStore,
-  ReplicaView,
+import { show } from "../core/options.ts";
+import {
+  BEHIND,
+  type ChainedAudit,
+  type ChainReport,
+  type FleetAnswer,
+  type FleetChange,
+  type FleetListener,
+  type FleetStore,
+  type ReplicaView,
 } from "../pipeline/fleet-port.ts";
 import type { HistoryQuery } from "../pipeline/ports.ts";
 import { boundAudit, checkHistoryQuery } from "./audit.ts";
@@ -55,7 +57,7 @@ const MESSAGE_LENGTH_MAX = 8_000_000;
  * A store that many processes share. Connects when it is handed to `createSwitchgear`. Throws
  * `InvalidOptionsError` with every fault listed.
  *
- * Its user needs `~PREFIX:* &PREFIX:*` and `+evalsha +eval +type +set +hset +hmget +hget +hgetall +hdel +zadd +zscore
+ * Its user needs `~PREFIX:* &PREFIX:*` and `+evalsha +eval +type +exists +set +hset +hmget +hget +hgetall +hdel +zadd +zscore
  * +zrevrange +zremrangebyrank +zremrangebyscore +zrem +zcard +xadd +xrange +xrevrange +expire +pexpire +get +incr +del +time +publish +subscribe +ping`;
  * `+role` with Sentinels, `+cluster|slots +asking` in a Cluster, `+select` where the url names a database.
  * @example
@@ -139,6 +141,10 @@ class RedisStore implements FleetStore {
       ],
     );
     const [isInForce, isPushed, ...fields] = listOf(answer);
+    if (isInForce === "behind") {
+      const what = `what ${this.replica} has seen of ${show(upstream)} is not stored there`;
+      throw new StoreError(BEHIND, `commit to ${this.location}: ${what}`);
+    }
     if (isPushed === "1") this.#countApart();
     const found = rowOfFields(fields, upstream, Date.now());
     return {

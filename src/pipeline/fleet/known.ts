@@ -8,6 +8,8 @@ import { Pending, type Entry } from "./pending.ts";
 export class Known {
   readonly pending = new Pending();
   isSending = false;
+  /** As others were last shown, or are about to be. */
+  shownVersion = 0;
   row: FleetRow;
   /** Ids of the orders that the breaker here is as; undefined before the first. */
   #breaker: string | undefined = undefined;

@@ -11,6 +11,9 @@ export const BEAT_MS = 5000;
 /** Not heard of for longer, a replica is not waited for any more. */
 export const GONE_MS = 3 * BEAT_MS;
 
+/** A change is shown so soon, and those that come meanwhile with it. */
+const SOON_MS = 300;
+
 /** Breakers that one replica shows. */
 const SHOWN_MAX = 200;
 
@@ -30,6 +33,7 @@ export class Presence {
   #others: readonly ReplicaView[] = [];
   #heardMs = 0;
   #timer: Timer | undefined = undefined;
+  #soon: Timer | undefined = undefined;
   #isClosed = false;
 
   constructor(ports: PresencePorts) {
@@ -43,6 +47,7 @@ export class Presence {
   close(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
+    this.#soon?.cancel();
   }
 
   names(): string[] {
@@ -58,6 +63,19 @@ export class Presence {
       .filter((view) => view.replica !== replica && view.ageMs <= GONE_MS)
       .toSorted((a, b) => (a.replica < b.replica ? -1 : 1));
     return [{ replica, ageMs: 0, breakers: this.#view() }, ...others];
+  }
+
+  /** What this replica shows is another than before: people who look are not to see a difference that is none. */
+  changed(): void {
+    if (this.#isClosed || this.#soon !== undefined) return;
+    const { scheduler, random } = this.#ports;
+    this.#soon = scheduler.setTimer(
+      () => {
+        this.#soon = undefined;
+        void this.beat();
+      },
+      SOON_MS * (0.5 + random.next()),
+    );
   }
 
   /** Now, besides every few seconds. */

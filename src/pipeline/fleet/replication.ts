@@ -210,6 +210,7 @@ export class Replication implements Keeper {
   }
 
   saveNow(upstream: Persisted, audit?: AuditEntry, ordered?: Ordered): void {
+    this.#takeTurn(upstream);
     // Evidence, averages and what a breaker does on its way back are each replica's own.
     if (audit === undefined && ordered === undefined) return;
     const { name } = upstream;
@@ -284,6 +285,25 @@ export class Replication implements Keeper {
       timer.keepAlive(true);
       this.#syncListeners.add(listener);
     });
+  }
+
+  /** Of several replicas whose breakers have opened each lets its probes in for itself: one after the other. */
+  #takeTurn(upstream: Persisted): void {
+    const { probesAt } = upstream;
+    const replicas = this.#presence.names().length;
+    if (probesAt === null || replicas < 2 || !this.#sync.isSynced) return;
+    const inMs = Math.max(0, probesAt - this.#ports.scheduler.now());
+    const turn = this.#store.turn(upstream.name, {
+      inMs,
+      spacingMs: inMs / replicas,
+      windowMs: inMs,
+    });
+    turn.then(
+      (byMs) => upstream.postpone(probesAt, byMs),
+      () => {
+        // They come when they are due.
+      },
+    );
   }
 
   #fleetOf(): Fleet {
@@ -449,6 +469,9 @@ export class Replication implements Keeper {
   #takeOver(name: string, known: Known): void {
     const breaker = this.#ports.breakerOf(name);
     for (const id of known.takeOver(breaker)) this.#receipts.overruled(name, id);
+    const version = versionOf(known.row);
+    if (version !== known.shownVersion) this.#presence.changed();
+    known.shownVersion = version;
     breaker?.announce();
   }
 

@@ -88,7 +88,7 @@ const REPORT_MS = 600_000;
  * channel, seconds to keep, audits kept, ids kept, replica, seen person, order and mode, `p` or `a` with `1` for
  * a trip or nothing, snapshot, mode or nothing, its date, how many replicas must report what they did by themselves,
  * then two for each audit: content and digest.
- * Answers whether it is in force, whether it was pushed, and the row.
+ * Answers whether it is in force, whether it was pushed, and the row; `behind` alone where nothing was taken.
  */
 export const COMMIT: Script = script(
   ROW,
@@ -106,6 +106,11 @@ for _, before in ipairs({ '1', '0' }) do
   if redis.call('ZSCORE', seenKey, before .. id) then
     return { before, '0', unpack(redis.call('HGETALL', rowKey)) }
   end
+end
+
+-- It lost what the giver has seen, and is to get that back first.
+if versionOf(row.person) < seenPerson or versionOf(row.order) < seenOrder or versionOf(row.mode) < seenMode then
+  return { 'behind' }
 end
 
 local isByPerson, isTrip = string.sub(breaker, 1, 1) == 'p', string.sub(breaker, 2, 2) == '1'

@@ -6,8 +6,8 @@ import { KINDS } from "./plan.ts";
 import type { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
 
-/** Questions that one replica may have under way: changes, a read, what is written back, two beats. */
-const WAITING_MAX = 36;
+/** Questions that one replica may have under way: changes, a read, what is written back, three beats, turns. */
+const WAITING_MAX = 42;
 
 export function checkReplica(world: World, replica: Replica): void {
   const { journal } = world.parts;

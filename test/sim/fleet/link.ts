@@ -118,6 +118,10 @@ export class Link implements FleetStore {
     return this.#ask((store) => store.history(upstreams, limit));
   }
 
+  turn(upstream: string, when: Parameters<FleetStore["turn"]>[1]): Promise<number> {
+    return this.#ask((store) => store.turn(upstream, when, this.#network.timeline.nowMs));
+  }
+
   verify(upstream: string): Promise<ChainReport> {
     return this.#ask((store) => {
       const rows = store.audits.get(upstream)?.length ?? 0;

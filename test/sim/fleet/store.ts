@@ -60,6 +60,9 @@ export class ModelStore {
   pushes = 0;
   readonly subscribers = new Set<(push: Push) => void>();
   #answers = new Map<string, boolean>();
+  /** Replicas that have reported what their breaker did by itself, where a quorum is asked for. */
+  readonly #reports = new Map<string, Set<string>>();
+  readonly #turns = new Map<string, number>();
   readonly #views = new Map<string, { readonly breakers: ReplicaView["breakers"]; atMs: number }>();
   readonly #rules: StoreRules;
 
@@ -82,7 +85,10 @@ export class ModelStore {
     let part: BreakerPart | undefined;
     if (breaker !== undefined) {
       const { isByPerson, isTrip, snapshot } = breaker;
-      if (this.#rules.isInForce(before.breaker, { isByPerson, isTrip, seen })) {
+      if (
+        this.#isReported(upstream, replica, breaker) &&
+        this.#rules.isInForce(before.breaker, { isByPerson, isTrip, seen })
+      ) {
         const order = { id, version, isTrip };
         part = { person: isByPerson ? order : before.breaker?.person, order, snapshot };
       }
@@ -115,6 +121,18 @@ export class ModelStore {
         compareModes(merged.mode, stored?.mode) !== 0;
       if (isNew) this.#put(merged, undefined);
     }
+  }
+
+  turn(
+    upstream: string,
+    when: { readonly inMs: number; readonly spacingMs: number; readonly windowMs: number },
+    nowMs: number,
+  ): number {
+    const due = nowMs + when.inMs;
+    const next = Math.max(due, (this.#turns.get(upstream) ?? 0) + when.spacingMs);
+    const turn = next > due + when.windowMs ? due : next;
+    this.#turns.set(upstream, turn);
+    return turn - due;
   }
 
   present(replica: string, breakers: ReplicaView["breakers"], nowMs: number): ReplicaView[] {
@@ -157,6 +175,20 @@ export class ModelStore {
     this.#views.clear();
     // Counted from where nobody has counted yet: whoever listens sees that it is another count.
     this.pushes += FAR;
+  }
+
+  #isReported(
+    upstream: string,
+    replica: string,
+    { isByPerson, isTrip, reporters }: NonNullable<FleetChange["breaker"]>,
+  ): boolean {
+    if (isByPerson) this.#reports.delete(upstream);
+    if (isByPerson || reporters <= 1) return true;
+    const reports = this.#reports.get(upstream) ?? new Set();
+    this.#reports.set(upstream, reports);
+    if (isTrip) reports.add(replica);
+    else reports.delete(replica);
+    return reports.size >= reporters === isTrip;
   }
 
   #write(

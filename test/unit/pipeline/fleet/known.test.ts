@@ -11,7 +11,7 @@ import type { Entry } from "../../../../src/pipeline/fleet/pending.ts";
 const snapshot = PRISTINE_LATCHING;
 
 function order(id: string, isTrip = true): Entry {
-  const breaker = { isByPerson: true, isTrip, snapshot };
+  const breaker = { isByPerson: true, isTrip, snapshot, reporters: 1 };
   return { ...blank(id), breaker };
 }
 
@@ -50,7 +50,9 @@ function follower(): { readonly breaker: Persisted; readonly taken: string[] } {
     isTripped: false,
     mode: "normal",
     isSaved: false,
-    savesEvidence: true,
+    reporters: 1,
+    probesAt: null,
+    postpone: () => {},
     toStored: () => ({ upstream: "dk", mode: "normal", snapshot }),
     saved: () => {},
     notSaved: () => {},

@@ -19,7 +19,9 @@ function entry(id: string, what: What): Entry {
     place: Number(id),
     isByPerson: isByPerson || what === "mode",
     seen: NOTHING_SEEN,
-    breaker: isOrder ? { isByPerson, isTrip: what.endsWith("trip"), snapshot } : undefined,
+    breaker: isOrder
+      ? { isByPerson, isTrip: what.endsWith("trip"), snapshot, reporters: 1 }
+      : undefined,
     mode: what === "mode" ? { mode: "shadow", at: 0 } : undefined,
     audits: [audit(id)],
     isSent: false,
