@@ -367,7 +367,8 @@ export class Switchgear implements AsyncDisposable {
       random,
       emit,
       breakerOf: (name) => {
-        const known = this.#listed.get(name) ?? this.#unlisted.get(name) ?? this.#retired.get(name);
+        const own = name === OVERFLOW_NAME ? this.#overflow : this.#retired.get(name);
+        const known = this.#listed.get(name) ?? this.#unlisted.get(name) ?? own;
         return known === undefined ? undefined : this.#guards.get(known);
       },
       breakers: () => this.#breakers(),

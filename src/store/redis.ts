@@ -119,7 +119,9 @@ class RedisStore implements FleetStore {
     const who = breaker?.isByPerson === true ? "p" : "a";
     const answer = await this.#runCounted(
       COMMIT,
-      [row, audit, seenKey, reports],
+      breaker !== undefined && breaker.reporters > 1
+        ? [row, audit, seenKey, reports]
+        : [row, audit, seenKey],
       [
         id,
         JSON.stringify(upstream),

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PRISTINE_LATCHING } from "../../src/core/breaker/snapshot.ts";
 import {
+  isBehind,
   isInForce,
   mergeRows,
   nextVersion,
@@ -14,7 +15,7 @@ import {
   type Order,
   type Seen,
 } from "../../src/core/fleet/row.ts";
-import type { FleetAnswer, FleetChange } from "../../src/pipeline/fleet-port.ts";
+import { BEHIND, type FleetAnswer, type FleetChange } from "../../src/pipeline/fleet-port.ts";
 import { SeededRandom } from "../../src/testing/index.ts";
 import { connectedStore, startRedis } from "../support/redis.ts";
 import { whyNoRedis } from "../tools/redis.ts";
@@ -131,7 +132,7 @@ describe("the rule, at the store as in memory", { skip: whyNoRedis() }, () => {
   test("answers the same to every sequence", async (t) => {
     const server = await startRedis(t);
     const { store } = await connectedStore(t, { url: server.url });
-    const outcomes = { inForce: 0, superseded: 0, restored: 0, kept: 0, repeated: 0 };
+    const outcomes = { inForce: 0, superseded: 0, restored: 0, kept: 0, repeated: 0, behind: 0 };
     for (let seed = 1; seed <= SEQUENCES; seed += 1) {
       const upstream = `u${seed}`;
       const player = new Player(seed, upstream);
@@ -143,6 +144,11 @@ describe("the rule, at the store as in memory", { skip: whyNoRedis() }, () => {
         const kind = player.below(10);
         if (kind < 6) {
           const change = player.change(row, older);
+          if (isBehind(row, change.seen)) {
+            await assert.rejects(store.commit(change), { storeCode: BEHIND }, say);
+            outcomes.behind += 1;
+            continue;
+          }
           const expected = taken(row, change);
           const answer = await store.commit(change);
           assert.deepEqual(answer, expected, say);

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { PRISTINE_LATCHING, TEXT_LENGTH_MAX } from "../../src/core/breaker/snapshot.ts";
 import { InvalidOptionsError } from "../../src/core/errors.ts";
 import { NOTHING_SEEN, seenOf, type FleetRow, type Seen } from "../../src/core/fleet/row.ts";
-import type { FleetChange, FleetStore } from "../../src/pipeline/fleet-port.ts";
+import { BEHIND, type FleetChange, type FleetStore } from "../../src/pipeline/fleet-port.ts";
 import type { AuditEntry } from "../../src/pipeline/ports.ts";
 import type { Opened, TestContext } from "../support/redis.ts";
 
@@ -144,7 +144,9 @@ export function fleetStoreContract({ name, skip, pair }: FleetSubject): void {
       const [{ store }, { store: other }] = await pair(t);
       const trip = { by: "breaker", does: "trip", reporters: 2 } as const;
       await store.commit(orderOf(store, "dk", trip));
-      const { row } = await store.commit(orderOf(store, "dk", { by: "person", does: "reset" }));
+      const { row } = await store.commit(
+        orderOf(store, "dk", { by: "person", does: "reset", reporters: 2 }),
+      );
 
       const late = orderOf(other, "dk", { ...trip, seen: seenOf(row) });
       assert.equal((await other.commit(late)).isInForce, false);
@@ -186,16 +188,31 @@ export function fleetStoreContract({ name, skip, pair }: FleetSubject): void {
       assert.deepEqual(mode.row.breaker, row.breaker);
     });
 
-    test("a version follows what was seen, too", async (t) => {
+    test("takes nothing of who has seen what is not stored, until it has that back", async (t) => {
       const [{ store }] = await pair(t);
-      const seen = { person: 4, order: 2 ** 52, mode: 0 };
+      const order = { id: `${store.replica}/before:1`, version: 2 ** 52, isTrip: false };
+      const snapshot = { ...PRISTINE_LATCHING, lastResetAt: AT };
+      const row: FleetRow = {
+        upstream: "dk",
+        breaker: { person: order, order, snapshot },
+        mode: undefined,
+      };
+      const audits = [auditOf("dk", "lost before")];
+      for (const part of ["person", "order", "mode"] as const) {
+        const seen = { ...NOTHING_SEEN, [part]: 1 };
+        const change = orderOf(store, "dk", { by: "breaker", does: "trip", seen, audits });
+        await assert.rejects(store.commit(change), { storeCode: BEHIND });
+      }
+      assert.deepEqual(await store.read(["dk"]), [undefined]);
+      assert.deepEqual(await store.history(["dk"], { limit: 9 }), []);
 
-      const { row } = await store.commit(
-        orderOf(store, "dk", { by: "breaker", does: "trip", seen }),
-      );
+      await store.restore([row]);
+      const given = { by: "breaker", does: "trip", seen: seenOf(row), audits } as const;
+      const answer = await store.commit(orderOf(store, "dk", given));
 
-      assert.equal(row.breaker?.order.version, 2 ** 52 + 1);
-      assert.equal(row.breaker.person, undefined);
+      assert.equal(answer.row.breaker?.order.version, 2 ** 52 + 1);
+      assert.deepEqual(answer.row.breaker.person, order);
+      assert.equal((await store.history(["dk"], { limit: 9 })).length, 1);
     });
 
     test("pushes what changed to all, with the receipt where one is wanted", async (t) => {

@@ -125,7 +125,12 @@ describe("a fleet over Redis", { skip: whyNoRedis() }, () => {
 
     await one.ears.hear("received");
     const receipts = await one.gear.fleet?.receipts("dk", 5000);
-    assert.deepEqual(receipts, { isStored: true, confirmed: ["one", "two"], missing: [] });
+    assert.deepEqual(receipts, {
+      isStored: true,
+      isOverruled: false,
+      confirmed: ["one", "two"],
+      missing: [],
+    });
   });
 
   test("what a breaker does by itself travels, too, and a new replica begins with it", async (t) => {

@@ -103,6 +103,11 @@ export class Standing<State extends string, Evidence extends AnyTripEvidence> {
     return ticket - this.#base;
   }
 
+  /** Probes that are due, or under way, are not put off any more. */
+  postpone(byMs: number, nowMs: number): void {
+    if (this.isTripped && !this.isManual && nowMs < this.dueMs) this.dueMs += byMs;
+  }
+
   /** Changes the state within an epoch: results of calls under way keep their worth. */
   moveTo(to: State, cause: TransitionCause, nowMs: number): void {
     const from = this.state;

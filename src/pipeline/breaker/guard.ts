@@ -76,6 +76,8 @@ export class BreakerGuard implements Persisted {
   #mode: OperatorMode;
   #marks: OrderMarks = NO_MARKS;
   #share = 0;
+  /** Id of the newest order of a person that a fleet told of. */
+  #person: string | undefined = undefined;
 
   constructor(
     name: string,
@@ -349,14 +351,24 @@ export class BreakerGuard implements Persisted {
   }
 
   takeOver({ person, order, snapshot }: BreakerPart): void {
+    const isNewPerson = person !== undefined && person.id !== this.#person;
+    this.#person = person?.id;
     const isByPerson = person?.id === order.id;
-    if (!isByPerson && this.reporters === 0) return;
-    const own = this.snapshot();
+    if (!isByPerson && this.reporters === 0) {
+      // What another kind did by itself since counts for nothing here, but the person's word before it does.
+      if (isNewPerson && !person.isTrip) this.#takeSnapshot(snapshot, false);
+      return;
+    }
     // What it does by itself it has done already, with evidence of its own.
-    if (!isByPerson && order.isTrip === this.isTripped && !own.manual) return;
+    const isAsItIs = order.isTrip === this.isTripped && !this.snapshot().manual;
+    if (isByPerson || !isAsItIs) this.#takeSnapshot(snapshot, order.isTrip);
+  }
+
+  #takeSnapshot(snapshot: BreakerSnapshot, isTrip: boolean): void {
     const at = this.#instant();
     const taken = asKind(ownTime(snapshot, at.wallMs), this.#machine.kind, at.wallMs);
-    this.#machine.restore(order.isTrip ? taken : { ...taken, tripped: false, trippedAt: null }, at);
+    const closed = { ...taken, tripped: false, manual: false, trippedAt: null };
+    this.#machine.restore(isTrip ? taken : closed, at);
   }
 
   get probesAt(): number | null {
@@ -365,10 +377,9 @@ export class BreakerGuard implements Persisted {
     return manual ? null : trippedUntil;
   }
 
-  postpone(probesAt: number, byMs: number): void {
-    if (byMs <= 0 || this.probesAt !== probesAt) return;
-    const later = { ...this.snapshot(), trippedUntil: probesAt + byMs };
-    this.#machine.restore(later, this.#instant());
+  postpone(epoch: number, byMs: number): void {
+    const isStill = this.epoch === epoch && this.probesAt !== null;
+    if (byMs > 0 && isStill) this.#machine.postpone(byMs, this.#clock.monotonic());
   }
 
   takeMode({ mode, at }: ModePart): void {

@@ -22,8 +22,10 @@ export interface Persisted {
   takeMode(part: ModePart): void;
   /** When probes are due, epoch milliseconds; null where none ever is, or it is not open by itself. */
   readonly probesAt: number | null;
-  /** Lets them in so much later than at `probesAt`; nothing where that is no longer when. */
-  postpone(probesAt: number, byMs: number): void;
+  /** Changes with each opening and closing. */
+  readonly epoch: number;
+  /** Lets its probes in so much later; nothing where it is no longer as it was in that epoch. */
+  postpone(epoch: number, byMs: number): void;
   /** Tells what was taken over. */
   announce(): void;
 }

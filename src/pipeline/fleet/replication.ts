@@ -289,9 +289,9 @@ export class Replication implements Keeper {
 
   /** Of several replicas whose breakers have opened each lets its probes in for itself: one after the other. */
   #takeTurn(upstream: Persisted): void {
-    const { probesAt } = upstream;
+    const { probesAt, epoch } = upstream;
     const replicas = this.#presence.names().length;
-    if (probesAt === null || replicas < 2 || !this.#sync.isSynced) return;
+    if (probesAt === null || replicas < 2) return;
     const inMs = Math.max(0, probesAt - this.#ports.scheduler.now());
     const turn = this.#store.turn(upstream.name, {
       inMs,
@@ -299,7 +299,7 @@ export class Replication implements Keeper {
       windowMs: inMs,
     });
     turn.then(
-      (byMs) => upstream.postpone(probesAt, byMs),
+      (byMs) => upstream.postpone(epoch, byMs),
       () => {
         // They come when they are due.
       },

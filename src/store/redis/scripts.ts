@@ -84,7 +84,7 @@ end
 const REPORT_MS = 600_000;
 
 /**
- * KEYS: row, audit, seen, reports, and where it may be in the same step the count. ARGV: id, name, whether it wants receipts,
+ * KEYS: row, audit, seen, reports where several must report, and where it may be in the same step the count. ARGV: id, name, whether it wants receipts,
  * channel, seconds to keep, audits kept, ids kept, replica, seen person, order and mode, `p` or `a` with `1` for
  * a trip or nothing, snapshot, mode or nothing, its date, how many replicas must report what they did by themselves,
  * then two for each audit: content and digest.
@@ -94,11 +94,13 @@ export const COMMIT: Script = script(
   ROW,
   NOW,
   `
-local rowKey, auditKey, seenKey, reportsKey, countKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local rowKey, auditKey, seenKey = KEYS[1], KEYS[2], KEYS[3]
 local id, name, wantsReceipts, channel = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 local ttl, auditMax, seenMax, replica = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local seenPerson, seenOrder, seenMode = num(ARGV[9]), num(ARGV[10]), num(ARGV[11])
 local breaker, snapshot, mode, modeAt, reporters = ARGV[12], ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])
+local hasReports = reporters > 1
+local reportsKey, countKey = hasReports and KEYS[4], KEYS[hasReports and 5 or 4]
 
 own(seenKey, 'zset')
 local row = rowOf(rowKey)
@@ -128,10 +130,9 @@ local function isInForce()
   return isTrip and not row.order.isTrip
 end
 
--- Whether enough replicas say the same of what they did by themselves. A person's order makes an end of it.
+-- Whether enough replicas say the same of what they did by themselves.
 local function isReported()
-  if isByPerson then redis.call('DEL', reportsKey) end
-  if isByPerson or reporters <= 1 then return true end
+  if isByPerson or not hasReports then return true end
   local now = nowMs()
   own(reportsKey, 'zset')
   redis.call('ZREMRANGEBYSCORE', reportsKey, '-inf', str(now))
@@ -172,6 +173,9 @@ local newest = redis.call('ZREVRANGE', seenKey, 0, 0, 'WITHSCORES')
 local place = newest[2] and tonumber(newest[2]) + 1 or 1
 redis.call('ZADD', seenKey, str(place), (inForce and '1' or '0') .. id)
 redis.call('ZREMRANGEBYRANK', seenKey, 0, -seenMax - 1)
+
+-- Not before the rest: once a script has written, a server whose memory is full lets it write all.
+if isByPerson and hasReports then redis.call('DEL', reportsKey) end
 
 redis.call('EXPIRE', rowKey, ttl)
 redis.call('EXPIRE', seenKey, ttl)

@@ -268,6 +268,10 @@ export class AdaptiveMachine implements BreakerMachine<AdaptiveSnapshot> {
     this.#facts.restoreReset(reset);
   }
 
+  postpone(byMs: number, nowMs: number): void {
+    this.#standing.postpone(byMs, nowMs);
+  }
+
   /** Lets a canary in when one is due and a slot is free. */
   #canary(nowMs: number): Ticket {
     const standing = this.#standing;

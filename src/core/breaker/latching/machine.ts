@@ -264,6 +264,10 @@ export class LatchingMachine implements BreakerMachine {
     this.#facts.restoreReset(reset);
   }
 
+  postpone(byMs: number, nowMs: number): void {
+    if (this.#state === "open" && nowMs < this.#probeDueMs) this.#probeDueMs += byMs;
+  }
+
   /** True when nothing but a person can close it. */
   #isManualOnly(): boolean {
     return this.#manual || this.#settings.recovery === "manual";

@@ -263,6 +263,10 @@ export class SlidingWindowMachine implements BreakerMachine<SlidingWindowSnapsho
     this.#facts.restoreReset(reset);
   }
 
+  postpone(byMs: number, nowMs: number): void {
+    this.#standing.postpone(byMs, nowMs);
+  }
+
   #restoreState({ tripped, state, rampStep }: SlidingWindowSnapshot, nowMs: number): void {
     // The probes of a half-open breaker died with their process: it is open, and they are due.
     if (tripped) this.#startEpoch("open", "restored", nowMs);

@@ -30,8 +30,13 @@ export class TestFleet {
     return this.network.store;
   }
 
-  start(name: string, upstreams: readonly string[] = ["dk"], limit = 100): TestReplica {
-    const clock = new ProcessClock(this.timeline, 0, 0);
+  start(
+    name: string,
+    upstreams: readonly string[] = ["dk"],
+    limit = 100,
+    aheadMs = 0,
+  ): TestReplica {
+    const clock = new ProcessClock(this.timeline, 0, aheadMs);
     const changes: FleetChange[] = [];
     const link = new Link(this.network, name, clock, {
       committing: (change) => void changes.push(change),

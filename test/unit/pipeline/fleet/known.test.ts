@@ -52,6 +52,7 @@ function follower(): { readonly breaker: Persisted; readonly taken: string[] } {
     isSaved: false,
     reporters: 1,
     probesAt: null,
+    epoch: 0,
     postpone: () => {},
     toStored: () => ({ upstream: "dk", mode: "normal", snapshot }),
     saved: () => {},

@@ -55,6 +55,7 @@ function breaker(name: string, isTripped = false, mode: Persisted["mode"] = "nor
     isSaved: true,
     reporters: 1,
     probesAt: null,
+    epoch: 0,
     postpone: () => {},
     toStored: () => ({ upstream: name, mode, snapshot: PRISTINE_LATCHING }),
     saved: () => {},

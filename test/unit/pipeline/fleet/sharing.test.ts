@@ -1,0 +1,204 @@
+// What replicas make of what others' breakers did by themselves: all of it, none, or what a quorum has seen; and
+// whose probes come when.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { latching } from "../../../../src/core/breaker/latching/machine.ts";
+import { slidingWindow } from "../../../../src/core/breaker/sliding-window/machine.ts";
+import type { Share } from "../../../../src/core/fleet/share.ts";
+import { InvalidOptionsError } from "../../../../src/index.ts";
+import { TestFleet, type TestReplica } from "./fleet-harness.ts";
+
+const BY = { reason: "by hand", actor: "ops" };
+const OPEN_MS = 10_000;
+
+const breaker = slidingWindow({ minimumCalls: 1, windowSize: 2, openDurationMs: OPEN_MS });
+
+async function windows(
+  share: Share,
+  count = 3,
+): Promise<{ fleet: TestFleet; replicas: TestReplica[] }> {
+  const fleet = new TestFleet();
+  const names = ["a", "b", "c", "d", "e"].slice(0, count);
+  const replicas = names.map((name) => fleet.start(name));
+  for (const { gear } of replicas) gear.configure({ dk: { breaker, share } });
+  // Each has heard of the others.
+  await fleet.advance(12_000);
+  return { fleet, replicas };
+}
+
+function fail({ gear }: TestReplica): void {
+  gear.upstream("dk").record({ outcome: "failed", error: "503" });
+}
+
+function open(replicas: readonly TestReplica[]): boolean[] {
+  return replicas.map(({ gear }) => gear.upstream("dk").isTripped);
+}
+
+test("trips: one that opens opens all, each recovers by itself, and whoever recovers first closes the others", async () => {
+  const { fleet, replicas } = await windows("trips");
+  const [a, b] = replicas as [TestReplica, TestReplica];
+  fail(a);
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [true, true, true]);
+  assert.equal(b.gear.upstream("dk").status().manual, false);
+
+  await fleet.advance(OPEN_MS);
+  const upstream = a.gear.upstream("dk");
+  for (let n = 0; n < 20 && upstream.isTripped; n += 1) {
+    const admission = upstream.tryAcquire();
+    if (admission.admitted) admission.settle({ outcome: "ok" });
+    await fleet.advance(10);
+  }
+  assert.equal(upstream.isTripped, false, "its own probes close it");
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [false, false, false]);
+});
+
+test("orders, the default: nobody else opens, and a person's word reaches all the same", async () => {
+  const { fleet, replicas } = await windows("orders");
+  const [a, b] = replicas as [TestReplica, TestReplica];
+  fail(a);
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [true, false, false]);
+
+  b.gear.upstream("dk").trip(BY);
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [true, true, true]);
+  assert.equal(a.gear.upstream("dk").status().manual, true);
+  b.gear.upstream("dk").reset({ ...BY, force: true });
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [false, false, false]);
+});
+
+test("a quorum: one pod with a broken way out stops nobody, two of them stop all", async () => {
+  const { fleet, replicas } = await windows({ quorum: 2 });
+  const [a, , c] = replicas as [TestReplica, TestReplica, TestReplica];
+  fail(a);
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [true, false, false]);
+  fail(c);
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [true, true, true]);
+});
+
+test("a trip of another's clock stays open for as long as its own", async () => {
+  const fleet = new TestFleet();
+  // A day ahead.
+  const [a, b] = [fleet.start("a", ["dk"], 100, 86_400_000), fleet.start("b")];
+  for (const { gear } of [a, b]) gear.configure({ dk: { breaker, share: "trips" } });
+  await fleet.advance(1000);
+  fail(a);
+  await fleet.advance(50);
+  assert.deepEqual(open([a, b]), [true, true]);
+  const { trippedUntil } = b.gear.upstream("dk").status();
+  const leftMs = (trippedUntil ?? 0) - b.clock.now();
+  assert.ok(leftMs > OPEN_MS / 2 && leftMs <= 2 * OPEN_MS, `${leftMs} ms`);
+});
+
+test("a person's reset reaches a breaker of another kind though a latching one has tripped since", async () => {
+  const fleet = new TestFleet();
+  const [a, b] = [fleet.start("a"), fleet.start("b")];
+  b.gear.configure({ dk: { breaker } });
+  await fleet.advance(1000);
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(50);
+  assert.deepEqual(open([a, b]), [true, true]);
+
+  // Both come in one row: the reset, and what followed.
+  fleet.network.weather.pushLost = 1;
+  a.gear.upstream("dk").reset({ ...BY, force: true });
+  fail(a);
+  await fleet.advance(200);
+  fleet.network.weather.pushLost = 0;
+  await fleet.advance(20_000);
+  assert.deepEqual(open([a, b]), [true, false]);
+});
+
+test("probes of several replicas take turns, within one opening more; alone nobody waits", async () => {
+  const { fleet, replicas } = await windows("orders");
+  for (const replica of replicas) fail(replica);
+  const before = replicas.map(({ gear }) => gear.upstream("dk").status().trippedUntil ?? 0);
+  await fleet.advance(200);
+  const after = replicas.map(({ gear }) => gear.upstream("dk").status().trippedUntil ?? 0);
+  const waits = after.map((until, index) => until - (before[index] ?? 0));
+  assert.deepEqual(
+    waits.toSorted((x, y) => x - y).map((ms) => Math.round(ms / 1000)),
+    [0, 3, 7],
+  );
+
+  const alone = await windows("orders", 1);
+  const [one] = alone.replicas as [TestReplica];
+  let asked = 0;
+  one.link.turn = () => {
+    asked += 1;
+    return Promise.resolve(0);
+  };
+  fail(one);
+  await alone.fleet.advance(200);
+  assert.equal(asked, 0);
+});
+
+test("a turn of an opening that is over puts the next one off by nothing", async () => {
+  const { fleet, replicas } = await windows("orders", 2);
+  const [a, b] = replicas as [TestReplica, TestReplica];
+  fail(b);
+  await fleet.advance(50);
+  fail(a);
+  a.gear.upstream("dk").reset({ ...BY, force: true });
+  fail(a);
+  const due = a.gear.upstream("dk").status().trippedUntil ?? 0;
+  await fleet.advance(200);
+  const waitMs = (a.gear.upstream("dk").status().trippedUntil ?? 0) - due;
+  assert.ok(waitMs > 4000 && waitMs <= OPEN_MS, `${waitMs} ms: one turn, and not two`);
+});
+
+test("what a breaker found by itself is not written over by another's", async () => {
+  const { fleet, replicas } = await windows("trips", 2);
+  const [a, b] = replicas as [TestReplica, TestReplica];
+  fail(a);
+  b.gear.upstream("dk").record({ outcome: "failed", error: "its own" });
+  await fleet.advance(50);
+  assert.deepEqual(open(replicas), [true, true]);
+  assert.equal(b.gear.upstream("dk").status().lastError, "its own");
+});
+
+test("others see soon what a replica knows, and not at its next beat only", async () => {
+  const { fleet, replicas } = await windows("orders", 2);
+  const [a, b] = replicas as [TestReplica, TestReplica];
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(600);
+  // Its own look at the others comes with its beat.
+  await fleet.advance(500);
+  const [, other] = a.fleet.replicas();
+  assert.deepEqual([other?.replica, other?.breakers["dk"]?.version], ["b", 1]);
+  assert.equal(b.fleet.replicas()[0]?.breakers["dk"]?.tripped, true);
+});
+
+test("a turn that comes too late, or after a person's word, puts nothing off", async () => {
+  const { fleet, replicas } = await windows("orders", 2);
+  const [a] = replicas as [TestReplica, TestReplica];
+  for (const replica of replicas) fail(replica);
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(200);
+  const { manual, trippedUntil } = a.gear.upstream("dk").status();
+  assert.deepEqual([manual, trippedUntil], [true, null]);
+});
+
+test("what is no way to share is refused with what would be right", () => {
+  const fleet = new TestFleet();
+  const { gear } = fleet.start("a");
+  for (const share of ["all", { quorum: 1 }, { quorum: 2.5 }, { quorum: "2" }, 3, null]) {
+    assert.throws(
+      () => gear.configure({ dk: { breaker: latching(), share: share as Share } }),
+      (error: Error) => {
+        assert.ok(error instanceof InvalidOptionsError);
+        assert.match(
+          error.message,
+          /"dk": share must be "orders", "trips" or \{ quorum: k \} with k from 2 to 1000, not /,
+        );
+        return true;
+      },
+    );
+  }
+});
