@@ -120,7 +120,7 @@ export interface BreakerMachine<Snapshot extends BreakerSnapshot = BreakerSnapsh
   restore(snapshot: Snapshot, at: Instant): void;
   /** Takes over who reset it, from before what it did by itself since: nothing else changes. */
   restoreReset(reset: StoredReset): void;
-  /** Lets probes in so many milliseconds later, where they are not due yet and a person does not hold it. */
+  /** Lets probes in so many milliseconds later, where they are not due yet. */
   postpone(byMs: number, nowMs: number): void;
 }
 

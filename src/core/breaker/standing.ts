@@ -105,7 +105,7 @@ export class Standing<State extends string, Evidence extends AnyTripEvidence> {
 
   /** Probes that are due, or under way, are not put off any more. */
   postpone(byMs: number, nowMs: number): void {
-    if (this.isTripped && !this.isManual && nowMs < this.dueMs) this.dueMs += byMs;
+    if (this.isTripped && nowMs < this.dueMs) this.dueMs += byMs;
   }
 
   /** Changes the state within an epoch: results of calls under way keep their worth. */
