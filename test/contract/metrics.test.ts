@@ -98,7 +98,14 @@ test("names, types, labels and help are those of the catalogue, and nothing is a
     process: { read: () => reading },
     gateway: { answers: () => [["tripped", 3]] as const },
   };
-  const page = await prometheusMetrics(gear, { version: "1.2.3", log, config, ...own }).collect();
+  const fleet = { isSynced: true, replicas: () => [1, 2], versions: () => new Map([["dk", 4]]) };
+  const metered = Object.assign(gear, { fleet });
+  const page = await prometheusMetrics(metered, {
+    version: "1.2.3",
+    log,
+    config,
+    ...own,
+  }).collect();
 
   assert.equal(page.contentType, "text/plain; version=0.0.4; charset=utf-8");
   const families = parseExposition(page.body);

@@ -103,6 +103,32 @@ function series(families: readonly MetricFamily[]): Map<string, number> {
 }
 
 describe("recorder", () => {
+  test("a fleet: who is there, whether it was read, and the newest version of each upstream", () => {
+    const gear = makeGear(["dk", "fd"], { breaker: { failureThreshold: 1 } });
+    const fleet = {
+      isSynced: false,
+      replicas: () => [1, 2, 3],
+      versions: () =>
+        new Map([
+          ["dk", 7],
+          ["gone", 3],
+          ["gone too", 9],
+        ]),
+    };
+    const families = new Recorder(Object.assign(gear, { fleet })).collect();
+    const values = (name: string): unknown =>
+      families
+        .find(({ metric }) => metric.name === name)
+        ?.samples.map((sample) => [sample.labels, "value" in sample ? sample.value : undefined]);
+
+    assert.deepEqual(values("switchgear_fleet_replicas"), [[{}, 3]]);
+    assert.deepEqual(values("switchgear_fleet_synced"), [[{}, 0]]);
+    assert.deepEqual(values("switchgear_fleet_order_version"), [
+      [{ bookmaker: "dk" }, 7],
+      [{ bookmaker: "__overflow__" }, 9],
+    ]);
+  });
+
   test("labels of every sample are exactly those of the catalogue", () => {
     const gear = makeGear(["dk"], { breaker: { failureThreshold: 1 }, load: () => 0.99 });
     const dk = gear.upstream("dk");
@@ -142,6 +168,10 @@ describe("recorder", () => {
       "switchgear_endpoint_calls_total",
       "switchgear_shadow_refused_total",
       ...missing.filter((name) => name.startsWith("switchgear_limit_")),
+      // Of a fleet.
+      "switchgear_fleet_replicas",
+      "switchgear_fleet_synced",
+      "switchgear_fleet_order_version",
       // Of the gateway.
       "switchgear_gateway_answers_total",
       "switchgear_event_loop_delay_seconds",
