@@ -80,8 +80,10 @@ function commands(): number {
   return count;
 }
 
+/** Of all keys; the server is this program's own. */
 function usedMemory(): number {
-  return Number(/used_memory_dataset:(\d+)/.exec(redisCli("info", "memory"))?.[1] ?? 0);
+  const keys = redisCli("--scan").trim().split("\n");
+  return keys.reduce((sum, key) => sum + Number(redisCli("memory", "usage", key)), 0);
 }
 
 const crew = new Crew();
@@ -187,7 +189,6 @@ try {
   say(
     `Redis ${version}, Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? "?"}; ${PROCESSES} processes of ${EACH} replicas each`,
   );
-  const empty = usedMemory();
   for (let index = 0; index < PROCESSES; index += 1) await addMember(index);
 
   say("\nOrders");
@@ -220,7 +221,7 @@ try {
   await Promise.all(STORM.map((name) => order(name, "reset")));
   const names = UPSTREAMS.length + STORM.length;
   say(
-    `       memory: ${((usedMemory() - empty) / names / 1024).toFixed(1)} KiB for each of ${names} upstreams, audits included`,
+    `       memory: ${(usedMemory() / names / 1024).toFixed(1)} KiB for each of ${names} upstreams, audits included`,
   );
 
   say("\nA server that stands still");

@@ -34,6 +34,11 @@ export class ReceiptBook {
     this.#replicas = replicas;
   }
 
+  /** Whether a person has ordered anything about it here. */
+  has(upstream: string): boolean {
+    return this.#waiting.has(upstream);
+  }
+
   begin(upstream: string, id: string): void {
     this.#waiting.set(upstream, {
       id,

@@ -202,3 +202,17 @@ test("what is no way to share is refused with what would be right", () => {
     );
   }
 });
+
+test("whoever came after the last beat is waited for, too", async () => {
+  const { fleet, replicas } = await windows("orders", 1);
+  const [a] = replicas as [TestReplica];
+  const late = fleet.start("late");
+  await fleet.advance(1000);
+  a.gear.upstream("dk").trip(BY);
+  let receipts: unknown;
+  void a.fleet.receipts("dk", 5000).then((found) => (receipts = found));
+  await fleet.advance(1000);
+  const confirmed = ["a", "late"];
+  assert.deepEqual(receipts, { isStored: true, isOverruled: false, confirmed, missing: [] });
+  assert.equal(late.gear.upstream("dk").isTripped, true);
+});
