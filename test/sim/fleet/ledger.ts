@@ -93,7 +93,8 @@ export class Ledger {
     this.#journal.note("committed", id, answer.isInForce, order?.version, order?.isTrip);
     const stored = before?.breaker;
     const isTaken = order?.id === id && stored?.order.id !== id;
-    if (isTaken) this.#handedOut.add(`${id} ${order.version}`);
+    // Taken anew by a store that had it back, and had forgotten that it was asked: it has another version.
+    if (order?.id === id) this.#handedOut.add(`${id} ${order.version}`);
     if (breaker?.isByPerson === true) {
       if (isTaken) {
         this.taken.add(id);
