@@ -34,11 +34,6 @@ export class ReceiptBook {
     this.#replicas = replicas;
   }
 
-  /** Whether a person has ordered anything about it here. */
-  has(upstream: string): boolean {
-    return this.#waiting.has(upstream);
-  }
-
   begin(upstream: string, id: string): void {
     this.#waiting.set(upstream, {
       id,
@@ -73,9 +68,16 @@ export class ReceiptBook {
   }
 
   /** As soon as all have, or it is overruled, else after `timeoutMs`; undefined where nobody has ordered anything here. */
-  async of(upstream: string, timeoutMs: number): Promise<Receipts | undefined> {
+  async of(
+    upstream: string,
+    timeoutMs: number,
+    look?: () => Promise<void>,
+  ): Promise<Receipts | undefined> {
+    // Of the order that is the newest now: another one may come while somebody waits.
     const waiting = this.#waiting.get(upstream);
     if (waiting === undefined) return undefined;
+    // Whoever has come since the last beat is waited for, too.
+    if (look !== undefined) await look();
     if (this.#isDecided(waiting)) return this.#receiptsOf(waiting);
     await new Promise<void>((done) => {
       const end = (): void => {

@@ -315,11 +315,8 @@ export class Replication implements Keeper {
       },
       synced: (timeoutMs) => this.#synced(timeoutMs),
       replicas: () => this.#presence.replicas(),
-      receipts: async (upstream, timeoutMs) => {
-        // Whoever has come since the last beat is waited for, too.
-        if (this.#receipts.has(upstream)) await this.#presence.beat();
-        return this.#receipts.of(upstream, timeoutMs);
-      },
+      receipts: (upstream, timeoutMs) =>
+        this.#receipts.of(upstream, timeoutMs, () => this.#presence.beat()),
       history: (query) => {
         const names = query.upstream === undefined ? this.#names() : [query.upstream];
         return this.#store.history(names, query);
