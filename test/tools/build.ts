@@ -198,9 +198,11 @@ function isAbandoned(path: string): boolean {
 }
 
 if (import.meta.main) {
-  const steps = (Object.keys(MODULES) as ModuleName[]).map((name) => () => ensureModule(name));
-  // What cannot be had keeps nothing else from being built.
-  for (const step of [ensureRedis, ...steps]) {
+  const ensureModules = (): void => {
+    for (const name of Object.keys(MODULES) as ModuleName[]) ensureModule(name);
+  };
+  // Where there is no Redis, Go's programs are built all the same, and the other way round.
+  for (const step of [ensureRedis, ensureModules]) {
     try {
       step();
     } catch (error) {
