@@ -293,7 +293,8 @@ async function done(
   upstream: Upstream,
   { message, changed }: Done,
 ): Promise<Response> {
-  const reach = changed ? await reachOf(gear, upstream.name) : undefined;
+  const isUnderWay = changed || !upstream.status().persisted;
+  const reach = isUnderWay ? await reachOf(gear, upstream.name) : undefined;
   const { persisted, manual } = upstream.status();
   return json(200, {
     success: true,

@@ -1,6 +1,7 @@
 // What the REST contract shows of an upstream and of the audit (spec ). Every key is always
 // there: what is absent is null.
 
+import type { ChainedAudit } from "../pipeline/fleet-port.ts";
 import type { AuditEntry, ChainReport } from "../pipeline/ports.ts";
 import type { UpstreamStatus } from "../pipeline/call/status.ts";
 import type { StoreHealth } from "../pipeline/breaker/keeper.ts";
@@ -111,9 +112,13 @@ export interface AuditView {
   readonly user: string;
   readonly timestamp: number;
   readonly forced: boolean;
+  /** Of a fleet's alone: who wrote it, and the upstream's version then. */
+  readonly replica?: string;
+  readonly version?: number;
 }
 
-export function auditView(entry: AuditEntry): AuditView {
+export function auditView(entry: AuditEntry & Partial<ChainedAudit>): AuditView {
+  const { replica, version } = entry;
   return {
     bookmaker: entry.upstream,
     action: entry.action,
@@ -121,6 +126,8 @@ export function auditView(entry: AuditEntry): AuditView {
     user: entry.actor,
     timestamp: entry.at,
     forced: entry.forced,
+    ...(replica === undefined ? {} : { replica }),
+    ...(version === undefined ? {} : { version }),
   };
 }
 

@@ -89,6 +89,8 @@ export const historySchema = z.object({
       user: z.string(),
       timestamp: z.number(),
       forced: z.boolean(),
+      replica: z.string().optional(),
+      version: z.number().optional(),
     }),
   ),
 });
@@ -266,16 +268,20 @@ export async function historyCommand(
     say("nobody has tripped or reset anything yet");
     return;
   }
-  printTable(
-    ["WHEN", "NAME", "ACTION", "BY", "REASON"],
-    history.map((entry) => [
+  const isFleet = history.some(({ replica }) => replica !== undefined);
+  const rows = history.map((entry) => {
+    const row = [
       when(entry.timestamp),
       entry.bookmaker,
       entry.forced ? `${entry.action} (forced)` : entry.action,
       entry.user,
-      entry.reason,
-    ]),
-  );
+    ];
+    if (isFleet) row.push(orDash(entry.replica ?? null), String(entry.version ?? "-"));
+    row.push(entry.reason);
+    return row;
+  });
+  const whose = isFleet ? ["ON", "VERSION"] : [];
+  printTable(["WHEN", "NAME", "ACTION", "BY", ...whose, "REASON"], rows);
 }
 
 export function pathOf(name: string): string {

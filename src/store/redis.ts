@@ -57,7 +57,7 @@ const MESSAGE_LENGTH_MAX = 8_000_000;
  * A store that many processes share. Connects when it is handed to `createSwitchgear`. Throws
  * `InvalidOptionsError` with every fault listed.
  *
- * Its user needs `~PREFIX:* &PREFIX:*` and `+evalsha +eval +type +exists +set +hset +hmget +hget +hgetall +hdel +zadd +zscore
+ * Its user needs `~PREFIX:* &PREFIX:*` and `+evalsha +eval +type +set +hset +hmget +hget +hgetall +hdel +zadd +zscore
  * +zrevrange +zremrangebyrank +zremrangebyscore +zrem +zcard +xadd +xrange +xrevrange +expire +pexpire +get +incr +del +time +publish +subscribe +ping`;
  * `+role` with Sentinels, `+cluster|slots +asking` in a Cluster, `+select` where the url names a database.
  * @example

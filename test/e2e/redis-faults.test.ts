@@ -9,6 +9,7 @@ import { describe, test } from "node:test";
 import { redisStore } from "../../src/store/redis.ts";
 import { selfSigned } from "../contract/gateway-certificate.ts";
 import { auditOf, orderOf } from "../contract/fleet-store.contract.ts";
+import type { FleetAnswer } from "../../src/pipeline/fleet-port.ts";
 import { connectedStore, openStore, startRedis, until, type Opened } from "../support/redis.ts";
 import { freePorts, temporaryFolder } from "../support/programs.ts";
 import { whyNoRedis } from "../tools/redis.ts";
@@ -18,7 +19,7 @@ const QUICK = { connectTimeoutMs: 400, commandTimeoutMs: 300, pollMs: 100 };
 
 const PASSWORD = "correct-horse-battery";
 
-function trip({ store }: Opened, upstream = "dk"): Promise<unknown> {
+function trip({ store }: Opened, upstream = "dk"): Promise<FleetAnswer> {
   const audits = [auditOf(upstream, "tripped")];
   return store.commit(orderOf(store, upstream, { by: "person", does: "trip", audits }));
 }
@@ -290,7 +291,7 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
   test("a user with no more than the documented rights", async (t) => {
     const server = await startRedis(t);
     const commands =
-      "+evalsha +eval +type +hset +hmget +hget +hgetall +hdel +zadd +zscore +zrevrange +zremrangebyrank +xadd +xrange +xrevrange +expire +incr +del +publish +subscribe +time +ping +get";
+      "+evalsha +eval +type +set +zrem +zcard +zremrangebyscore +pexpire +hset +hmget +hget +hgetall +hdel +zadd +zscore +zrevrange +zremrangebyrank +xadd +xrange +xrevrange +expire +incr +del +publish +subscribe +time +ping +get";
     const rules = ["~switchgear:*", "&switchgear:*", "-@all", ...commands.split(" ")];
     await server.ask("ACL", "SETUSER", "sg", "on", `>${PASSWORD}`, ...rules);
     const url = `redis://sg:${PASSWORD}@127.0.0.1:${server.port}`;
@@ -445,7 +446,18 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
     await server.ask("HSET", "switchgear:{state}:row", "s", "{broken");
     await server.ask("HSET", "switchgear:{version}:row", "ov", "NaN", "pv", "-1");
     await server.ask("HSET", "switchgear:{name}:row", "name", '"other"');
-    await server.ask("HSET", "switchgear:{mode}:row", "mv", "3", "m", "open sesame", "ma", "1e99");
+    await server.ask(
+      "HSET",
+      "switchgear:{mode}:row",
+      "mv",
+      "3",
+      "mi",
+      "x/1:1",
+      "m",
+      "open sesame",
+      "ma",
+      "1e99",
+    );
 
     const [state, version, name, mode] = await opened.store.read([
       "state",
@@ -469,6 +481,68 @@ describe("a Redis server that fails", { skip: whyNoRedis() }, () => {
     await server.ask("HSET", "switchgear:{version}:row", "ov", "NaN", "pv", "-1");
     await trip(opened, "version");
     assert.equal((await opened.store.read(["version"]))[0]?.breaker?.order.version, 1);
+  });
+
+  test("a count that is none loses no push: the order is counted before it is written", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url, ...QUICK });
+    const other = await connectedStore(t, { url: server.url, ...QUICK });
+    await server.ask("SET", "switchgear:count", "abc");
+    await trip(opened);
+    await other.ears.hear("changed", ({ row }) => row.upstream === "dk");
+
+    await server.ask("DEL", "switchgear:count");
+    await server.ask("LPUSH", "switchgear:count", "x");
+    await trip(opened, "fd");
+    await other.ears.hear("changed", ({ row }) => row.upstream === "fd");
+    await other.store.present({});
+  });
+
+  test("a push with an id that nobody can have given is no order, and a row of it holds up nothing", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url, ...QUICK });
+    const { row } = await trip(opened);
+    const forged = [
+      "ov",
+      "60",
+      "ot",
+      "0",
+      "oi",
+      "has space",
+      "pv",
+      "60",
+      "pt",
+      "0",
+      "pi",
+      "has space",
+    ];
+    const fields = ["name", JSON.stringify("dk"), ...forged, "s", "{}"];
+    await server.ask("PUBLISH", "switchgear:changes", JSON.stringify(["", ...fields]));
+    const told = await opened.ears.hear("changed", (one) => one.row.breaker === undefined);
+    assert.equal(told.row.upstream, "dk");
+
+    await server.ask("HSET", "switchgear:{dk}:row", ...forged);
+    assert.equal((await opened.store.read(["dk"]))[0]?.breaker, undefined);
+    await opened.store.restore([row]);
+    assert.deepEqual((await opened.store.read(["dk"]))[0]?.breaker, row.breaker);
+    assert.equal((await trip(opened)).isInForce, true);
+  });
+
+  test("thousands of fields in a row, and of names among the replicas, cost nobody an order", async (t) => {
+    const server = await startRedis(t);
+    const opened = await connectedStore(t, { url: server.url, ...QUICK });
+    const junk = Array.from({ length: 9000 }, (_, n) => [`junk${n}`, "x"]).flat();
+    await server.ask("HSET", "switchgear:{dk}:row", ...junk);
+    assert.equal((await trip(opened)).isInForce, true);
+
+    const at = String(Date.now());
+    const names = ["x".repeat(1_000_000), "<script>", "", "a/b"];
+    for (const name of names) await server.ask("HSET", "switchgear:replicas", name, `${at} {}`);
+    const views = await opened.store.present({});
+    assert.deepEqual(
+      views.map(({ replica }) => replica),
+      [opened.store.replica],
+    );
   });
 
   test("an id that the store could not compare is refused, and costs no other row", async (t) => {

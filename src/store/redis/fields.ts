@@ -51,9 +51,11 @@ function modeOf(fields: ReadonlyMap<string, string>, wallMs: number): ModePart |
 /** As the script reads them: a version that is none is 0, and outweighs nothing. */
 function orderOf(fields: ReadonlyMap<string, string>, letter: string): Order | undefined {
   const version = fields.get(`${letter}v`);
-  if (version === undefined) return undefined;
+  const id = fields.get(`${letter}i`);
+  // One that nobody here can have given is none: it could never be written back.
+  if (version === undefined || !isPlainId(id)) return undefined;
   return {
-    id: fields.get(`${letter}i`) ?? "",
+    id,
     version: numberOf(version),
     isTrip: letter !== "m" && fields.get(`${letter}t`) === "1",
   };

@@ -33,7 +33,8 @@ local function own(key, kind)
 end
 
 local function orderOf(version, trip, id)
-  if not version then return nil end
+  -- One that nobody here can have given is none.
+  if not version or not id or #id > 300 or not string.match(id, '^[!-~]+$') then return nil end
   return { version = num(version), isTrip = trip == '1', id = id or '' }
 end
 
@@ -60,12 +61,36 @@ local function flatten(map)
   return flat
 end
 
--- Counted first: a push that is refused is then noticed as one that was lost.
-local function push(channel, receipt, fields, count, ttl)
-  if count then
-    redis.call('INCR', count)
-    redis.call('EXPIRE', count, ttl)
+local function begun(count)
+  own(count, 'string')
+  if num(redis.call('GET', count)) > 0 then return end
+  local time = redis.call('TIME')
+  redis.call('SET', count, time[1] .. string.format('%06d', time[2]))
+end
+
+-- Before anything is written: what cannot be counted would be noticed by nobody if its push were lost. A count that
+-- is none, or is gone, begins where nobody has counted yet.
+local function counted(count, ttl)
+  if not count then return end
+  begun(count)
+  redis.call('INCR', count)
+  redis.call('EXPIRE', count, ttl)
+end
+
+-- Of a row that somebody else has filled with thousands of fields no more than these.
+local FIELDS = { 'name', 'pv', 'pt', 'pi', 'ov', 'ot', 'oi', 's', 'mv', 'mi', 'm', 'ma' }
+local function fieldsOf(key)
+  local flat = {}
+  for index, value in ipairs(redis.call('HMGET', key, unpack(FIELDS))) do
+    if value then
+      flat[#flat + 1] = FIELDS[index]
+      flat[#flat + 1] = value
+    end
   end
+  return flat
+end
+
+local function push(channel, receipt, fields)
   local message = { receipt }
   for index = 1, #fields do message[index + 1] = fields[index] end
   redis.call('PUBLISH', channel, cjson.encode(message))
@@ -106,7 +131,7 @@ own(seenKey, 'zset')
 local row = rowOf(rowKey)
 for _, before in ipairs({ '1', '0' }) do
   if redis.call('ZSCORE', seenKey, before .. id) then
-    return { before, '0', unpack(redis.call('HGETALL', rowKey)) }
+    return { before, '0', unpack(fieldsOf(rowKey)) }
   end
 end
 
@@ -155,6 +180,7 @@ if mode ~= '' then
 end
 local isChanged = next(changes) ~= nil
 
+if isChanged then counted(countKey, ttl) end
 local hash, written, known = row.hash, row.written, str(isChanged and version or stored)
 own(auditKey, 'stream')
 for index = 17, #ARGV, 2 do
@@ -181,8 +207,8 @@ redis.call('EXPIRE', rowKey, ttl)
 redis.call('EXPIRE', seenKey, ttl)
 redis.call('EXPIRE', auditKey, ttl)
 
-local fields = redis.call('HGETALL', rowKey)
-if isChanged then push(channel, wantsReceipts and id or '', fields, countKey, ttl) end
+local fields = fieldsOf(rowKey)
+if isChanged then push(channel, wantsReceipts and id or '', fields) end
 return { inForce and '1' or '0', isChanged and '1' or '0', unpack(fields) }
 `,
 );
@@ -234,10 +260,11 @@ if compare(mode, row.mode) > 0 then
 end
 if next(changes) == nil then return '0' end
 
+counted(countKey, ttl)
 changes.name = name
 redis.call('HSET', rowKey, unpack(flatten(changes)))
 redis.call('EXPIRE', rowKey, ttl)
-push(channel, '', redis.call('HGETALL', rowKey), countKey, ttl)
+push(channel, '', fieldsOf(rowKey))
 return '1'
 `,
 );
@@ -247,6 +274,7 @@ return '1'
  * forgotten, seconds to keep. Answers the count, then name, age in milliseconds and view of each.
  */
 export const PRESENT: Script = script(
+  ROW,
   NOW,
   `
 local replicasKey, countKey = KEYS[1], KEYS[2]
@@ -256,6 +284,7 @@ if found ~= 'hash' and found ~= 'none' then redis.call('DEL', replicasKey) end
 redis.call('HSET', replicasKey, ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
 redis.call('EXPIRE', replicasKey, ARGV[4])
 local all = redis.call('HGETALL', replicasKey)
+if countKey then begun(countKey) end
 local answer = { countKey and redis.call('GET', countKey) or '' }
 if not answer[1] then answer[1] = '0' end
 for index = 1, #all, 2 do

@@ -7,12 +7,17 @@ import { numberOf, parsed } from "./fields.ts";
 /** Of one replica; more is no honest view. */
 const BREAKERS_MAX = 1000;
 
+/** As the option `replica` allows them. */
+const REPLICA = /^[A-Za-z0-9._-]{1,100}$/;
+const REPLICAS_MAX = 1000;
+
 /** Name, age and view by turns. */
 export function viewsOf(flat: readonly unknown[]): ReplicaView[] {
   const views: ReplicaView[] = [];
   for (let index = 0; index + 2 < flat.length; index += 3) {
     const replica = flat[index];
-    if (typeof replica !== "string") continue;
+    if (typeof replica !== "string" || !REPLICA.test(replica)) continue;
+    if (views.length >= REPLICAS_MAX) break;
     const breakers = breakersOf(parsed(flat[index + 2]));
     // Below 0 when the clock was set back, which is no number here.
     views.push({ replica, ageMs: numberOf(flat[index + 1]), breakers });

@@ -341,6 +341,8 @@ const TOLD_CAUSES: ReadonlySet<TransitionCause> = new Set([
   "probe_lease_expired",
   "half_open_expired",
   "ramp_completed",
+  // What another replica or process has ordered, or what was stored when this one began.
+  "restored",
 ]);
 
 function evidenceFields(evidence: AnyTripEvidence): Record<string, unknown> {
