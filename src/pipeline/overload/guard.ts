@@ -198,8 +198,8 @@ export class LimitGuard implements PermitOffice {
     if (this.#limiter.isHung !== this.#isToldHung) this.#tellHung();
   }
 
-  outlived(permit: number, ending: Ending): void {
-    this.#limiter.outlived(permit, ending);
+  outlived(permit: number, ending: Ending, nowMs: number): void {
+    this.#limiter.outlived(permit, ending, nowMs);
     if (this.#limiter.isHung !== this.#isToldHung) this.#tellHung();
   }
 

@@ -110,7 +110,7 @@ test("a limiter at its least lets in one at a time, in time, and tells when", ()
   const rig = new LimiterRig(adaptiveLimit({ initial: 2, max: 2 }));
   for (const permit of rig.admitAll(2)) {
     rig.nowMs = 1000;
-    rig.limiter.outlived(permit, ENDED_TIMEOUT);
+    rig.limiter.outlived(permit, ENDED_TIMEOUT, rig.nowMs);
     rig.limiter.settle(permit, ENDED_TIMEOUT, rig.nowMs);
   }
 
