@@ -118,6 +118,11 @@ export class Limiter {
     return this.#permits.abandoned;
   }
 
+  /** Those of them that hold their permits until they end, should that be never. */
+  get unended(): number {
+    return this.#permits.outlived;
+  }
+
   /** Permits kept for a tier from the less critical ones, those it holds included. */
   reserveOf(tier: Tier, nowMs: number): number {
     if (!this.#isScarce) return 0;

@@ -19,6 +19,7 @@ export interface PermitOffice {
   readonly refusedFor: LimitReason;
   /** When a refused caller may come back, milliseconds. */
   readonly retryAfterMs: number;
+  readonly whyFull: string | undefined;
   /** Whether a call is in flight until the last byte of its answer. */
   readonly holdsToEnd: boolean;
   settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void;

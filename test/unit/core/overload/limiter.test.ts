@@ -63,8 +63,10 @@ test("a call that outlives its deadline counts until it settles, and once", () =
   rig.wait(60_000);
   assert.equal(rig.admit(), REFUSED_LIMIT);
 
+  assert.equal(rig.limiter.unended, 1);
   rig.limiter.settle(permit, ENDED_OK, rig.nowMs);
   assert.deepEqual([rig.limiter.inFlight, rig.limiter.abandoned], [0, 0]);
+  assert.equal(rig.limiter.unended, 0);
 });
 
 test("a call whose end nobody hears of counts for a deadline more while nothing is known", () => {
@@ -72,7 +74,7 @@ test("a call whose end nobody hears of counts for a deadline more while nothing 
   const [permit = -1] = rig.admitAll(1);
   rig.wait(1000);
   rig.limiter.leave(permit, ENDED_TIMEOUT, rig.nowMs);
-  assert.equal(rig.limiter.abandoned, 1);
+  assert.deepEqual([rig.limiter.abandoned, rig.limiter.unended], [1, 0]);
 
   rig.wait(999);
   assert.equal(rig.admit(), REFUSED_LIMIT);
@@ -85,8 +87,9 @@ test("an outlived call may be left, too, and is one abandoned call all the same"
   const rig = fixedRig(2);
   const [permit = -1] = rig.admitAll(1);
   rig.limiter.outlived(permit, ENDED_TIMEOUT, rig.nowMs);
+  assert.deepEqual([rig.limiter.abandoned, rig.limiter.unended], [1, 1]);
   rig.limiter.leave(permit, ENDED_TIMEOUT, 1000);
-  assert.equal(rig.limiter.abandoned, 1);
+  assert.deepEqual([rig.limiter.abandoned, rig.limiter.unended], [1, 0]);
   assert.equal(rig.limiter.settle(permit, ENDED_OK, 1001), false);
 
   rig.nowMs = 2000;
