@@ -122,8 +122,8 @@ ${rows.slice(0, ROWS_MAX).join("\n")}
 }
 
 function limitRow(upstream: string, endpoint: string, limit: LimitStatus): string {
-  const { isHung, isFrozen, tiers } = limit;
-  const state = isHung ? "hung" : isFrozen ? "frozen" : "normal";
+  const { isHung, isFrozen, spaceMs, tiers } = limit;
+  const state = isHung ? "hung" : isFrozen ? "frozen" : spaceMs > 0 ? "spaced" : "normal";
   const ms = (latency: number | null): string =>
     latency === null ? "–" : `${latency.toFixed(1)} ms`;
   const refused = Object.values(tiers).map((tier) => refusedOf(tier));

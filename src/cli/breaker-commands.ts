@@ -13,6 +13,9 @@ const limitSchema = z
     limit: z.number(),
     inFlight: z.number(),
     isHung: z.boolean(),
+    // Of a server that does not tell.
+    spaceMs: z.number().default(0),
+    isFrozen: z.boolean().default(false),
   })
   .nullable()
   // Of a server that knows none yet.
@@ -75,6 +78,8 @@ const statusSchema = z.object({
 });
 
 export type Status = z.infer<typeof statusSchema>;
+
+type LimitView = NonNullable<Status["limit"]>;
 
 const statusListSchema = z.object({ bookmakers: z.array(statusSchema) });
 
@@ -225,14 +230,23 @@ function printRates(statuses: readonly Status[]): void {
   printTable(["NAME", "OPERATION", "RATE", "LEFT", "NEXT IN"], rows);
 }
 
-function whoHangs({ bookmaker, limit, endpoints }: Status): string[] {
+/** Limits that let in next to nothing; while the breaker is open they say nothing. */
+function whoIsHeldBack({ bookmaker, limit, endpoints }: Status): string[] {
   return [{ name: undefined, limit }, ...endpoints].flatMap(({ name, limit: own }) => {
-    if (own?.isHung !== true) return [];
+    if (own === null || own.isFrozen) return [];
     const who = name === undefined ? bookmaker : `${name} of ${bookmaker}`;
-    return [
-      `${who}: hangs; nothing has come back for half a deadline or longer, and ${own.limit} calls may be in flight until something does`,
-    ];
+    if (own.isHung) return [`${who}: ${hangs(own)}`];
+    if (own.spaceMs === 0) return [];
+    const seconds = Math.max(1, Math.round(own.spaceMs / 100)) / 10;
+    return [`${who}: one call each ${seconds} s: its last answers came too late`];
   });
+}
+
+/** Of a hang nothing new is known while nothing is out. */
+function hangs({ inFlight, limit }: LimitView): string {
+  return inFlight === 0
+    ? `nothing came back when it was last called; ${limit} calls may be in flight until something does`
+    : `hangs; nothing has come back for half a deadline or longer, and ${limit} calls may be in flight until something does`;
 }
 
 function notes(status: Status): string[] {
@@ -242,7 +256,7 @@ function notes(status: Status): string[] {
     ...(window?.rampPercent === null || window === null
       ? []
       : [`${bookmaker}: coming back, ${window.rampPercent} % of calls are let in`]),
-    ...whoHangs(status),
+    ...whoIsHeldBack(status),
     ...(tripped && cooldownRemainingMs > 0
       ? [`${bookmaker}: a reset needs --force for ${Math.ceil(cooldownRemainingMs / 1000)} s more`]
       : []),

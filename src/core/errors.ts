@@ -202,10 +202,11 @@ const LIMIT_WORDS: Readonly<Record<string, string>> = {
  * or `no_time`; `retryAfterMs` an estimate. It was not called, and its breaker hears nothing of it.
  */
 export class LimitedError extends RefusedError {
-  constructor(facts: RefusalFacts) {
+  /** `why`: in words, where it is not as usual. */
+  constructor(facts: RefusalFacts, why = LIMIT_WORDS[facts.reason] ?? "limited") {
     super(
       "SG_LIMITED",
-      `${callOf(facts)} refused: ${LIMIT_WORDS[facts.reason] ?? "limited"}; ${nextStep(facts.retryAfterMs, 0)}`,
+      `${callOf(facts)} refused: ${why}; ${nextStep(facts.retryAfterMs, 0)}`,
       facts,
     );
   }

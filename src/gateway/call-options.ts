@@ -55,10 +55,10 @@ export function readCallWishes(
 
   const load = header(LOAD_HEADER) ?? undefined;
   if (load !== undefined) {
-    if (!NUMBER.test(load))
+    if (!NUMBER.test(load) || Number(load) < 0 || Number(load) > LOAD_MAX) {
       return wrong(LOAD_HEADER, "must be a number from 0 to 1000, such as 15");
-    // Outside the range it is clamped, as everywhere: callers' estimates are estimates.
-    options.load = Math.min(LOAD_MAX, Math.max(0, Number(load)));
+    }
+    options.load = Number(load);
   }
 
   const criticality = header(CRITICALITY_HEADER) ?? undefined;

@@ -86,7 +86,7 @@ test("permits neither leak nor come back twice, and no tier takes what is kept f
             const holder = held.get(permit);
             if (next.do === "outlive") {
               assert.equal(
-                limiter.outlived(permit, ENDED_TIMEOUT),
+                limiter.outlived(permit, ENDED_TIMEOUT, nowMs),
                 holder !== undefined && !holder.outlived,
               );
               if (holder !== undefined) holder.outlived = true;

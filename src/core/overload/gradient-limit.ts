@@ -375,9 +375,11 @@ function isLate(window: LimitWindow): boolean {
   return window.timeouts >= LATE_MIN && window.timeoutShare > LATE_SHARE;
 }
 
-/** When fewer than half of those let in came back, the median has not been seen yet, and is no less than this. */
+/** When fewer than half of those let in and waited for came back, the median has not been seen yet, and is no less than this. */
 function medianOf(window: LimitWindow, nowMs: number): number {
   const seenMs = window.samples >= SAMPLES_MIN ? window.quantileMs(0.5) : 0;
-  const pilesUp = window.admitted >= 10 && 2 * window.ended < window.admitted;
+  // Who left before it could have come back says nothing; who left later was not served.
+  const awaited = window.admitted - window.leftEarly;
+  const pilesUp = awaited >= 10 && 2 * window.ended < awaited;
   return pilesUp ? Math.max(seenMs, (nowMs - window.startMs) / 2) : seenMs;
 }

@@ -63,13 +63,16 @@ export interface LimitPolicy {
 export function adaptiveLimit(options: AdaptiveLimitOptions = {}): LimitPolicy {
   checkOptions("adaptive limit", options, RULES);
   const given = withoutUndefined(options);
-  const { min, max, tolerance } = { ...ADAPTIVE_LIMIT_DEFAULTS, ...given };
+  const { max, tolerance } = { ...ADAPTIVE_LIMIT_DEFAULTS, ...given };
+  const { min = Math.min(max, ADAPTIVE_LIMIT_DEFAULTS.min) } = given;
   const faults: string[] = [];
   if (min > max) faults.push(`min must be at most max, which is ${max}, not ${min}`);
-  // Only what was written can be wrong: beside a smaller max, the default gives way.
+  // Only what was written can be wrong: beside a smaller max, the defaults give way.
   const { initial = Math.min(max, Math.max(min, ADAPTIVE_LIMIT_DEFAULTS.initial)) } = given;
-  if (initial < min) faults.push(`initial must be at least min, which is ${min}, not ${initial}`);
-  if (initial > max) faults.push(`initial must be at most max, which is ${max}, not ${initial}`);
+  if (given.initial !== undefined && initial < min)
+    faults.push(`initial must be at least min, which is ${min}, not ${initial}`);
+  if (given.initial !== undefined && initial > max)
+    faults.push(`initial must be at most max, which is ${max}, not ${initial}`);
   if (faults.length > 0) throw new InvalidOptionsError("adaptive limit", faults);
   return Object.freeze({
     kind: "adaptive",

@@ -17,6 +17,8 @@ export class LimitWindow {
   timeouts = 0;
   /** Calls that ended and say nothing of the upstream. */
   ignored = 0;
+  /** Those of them that do not pile up: given back, or left no later than the median call is back. */
+  leftEarly = 0;
   admitted = 0;
   /** Calls that asked to be let in, and what each found in flight, added up. */
   #arrivals = 0;
@@ -93,6 +95,7 @@ export class LimitWindow {
     this.failures = 0;
     this.timeouts = 0;
     this.ignored = 0;
+    this.leftEarly = 0;
     this.refusals = 0;
     this.#arrivals = 0;
     this.#found = 0;

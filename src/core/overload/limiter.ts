@@ -118,6 +118,11 @@ export class Limiter {
     return this.#permits.abandoned;
   }
 
+  /** Those of them that hold their permits until they end, should that be never. */
+  get unended(): number {
+    return this.#permits.outlived;
+  }
+
   /** Permits kept for a tier from the less critical ones, those it holds included. */
   reserveOf(tier: Tier, nowMs: number): number {
     if (!this.#isScarce) return 0;
@@ -251,7 +256,9 @@ export class Limiter {
     if (how === FREE) return false;
     const startMs = permits.endedStartMs;
     if (ending <= ENDED_FAILED) this.#progress(nowMs);
-    if (how === HELD) this.#count(ending, startMs, latencyMs ?? nowMs - startMs);
+    // What is given back unserved is gone, however old it was.
+    const tookMs = ending === ENDED_IGNORED ? 0 : (latencyMs ?? nowMs - startMs);
+    if (how === HELD) this.#count(ending, startMs, tookMs);
     if (nowMs >= this.#dueMs) this.#evaluate(nowMs);
     return true;
   }
@@ -260,11 +267,12 @@ export class Limiter {
    * Nobody waits for the call any more and it goes on: it counts until `settle` or `leave`. Once per permit.
    * `ending`: `ENDED_TIMEOUT`, or `ENDED_IGNORED` when its caller left.
    */
-  outlived(permit: Permit, ending: Ending): boolean {
+  outlived(permit: Permit, ending: Ending, nowMs: number): boolean {
     const permits = this.#permits;
     if (!permits.isHeld(permit) || permits.isOutlived(permit)) return false;
     permits.outlive(permit);
-    this.#count(ending, permits.startMs(permit), 0);
+    const startMs = permits.startMs(permit);
+    this.#count(ending, startMs, nowMs - startMs);
     return true;
   }
 
@@ -282,7 +290,7 @@ export class Limiter {
     const startMs = permits.startMs(permit);
     permits.leave(permit, untilMs);
     if (untilMs < this.#dueMs) this.#dueMs = untilMs;
-    if (!isLate) this.#count(ending, startMs, 0);
+    if (!isLate) this.#count(ending, startMs, ageMs);
     return true;
   }
 
@@ -373,7 +381,10 @@ export class Limiter {
       window.timeouts += 1;
       if (this.#limit.isLeast && !this.#isHung) this.#spacing.late(startMs);
     } else if (ending === ENDED_FAILED) window.failures += 1;
-    else window.ignored += 1;
+    else {
+      window.ignored += 1;
+      if (latencyMs <= this.#pace.latencyMs) window.leftEarly += 1;
+    }
   }
 
   #progress(nowMs: number): void {

@@ -49,6 +49,8 @@ export class Permits {
   inFlight = 0;
   /** Those of them that nobody waits for any more. */
   abandoned = 0;
+  /** Those of them whose end will be heard of, whenever that is. */
+  outlived = 0;
   /** When the call began that `end` has just ended. */
   endedStartMs = 0;
 
@@ -93,7 +95,10 @@ export class Permits {
     const word = this.#words[slot] ?? 0;
     const state = stateFor(permit, word);
     if (state === FREE) return FREE;
-    if (state === OUTLIVED) this.abandoned -= 1;
+    if (state === OUTLIVED) {
+      this.abandoned -= 1;
+      this.outlived -= 1;
+    }
     this.endedStartMs = this.#startMs[slot] as number;
     this.#free(slot, word);
     return state;
@@ -116,12 +121,14 @@ export class Permits {
   outlive(permit: Permit): void {
     this.#hold(permit & SLOT_MASK, OUTLIVED);
     this.abandoned += 1;
+    this.outlived += 1;
   }
 
   /** Of one that is held: it counts until `untilMs`, and its holder has nothing more to say. */
   leave(permit: Permit, untilMs: number): void {
     const slot = permit & SLOT_MASK;
     if (this.#stateOf(permit) === HELD) this.abandoned += 1;
+    else this.outlived -= 1;
     this.#hold(slot, UNHEARD);
     // NaN would never come.
     this.#untilMs[slot] = untilMs > 0 ? untilMs : 0;

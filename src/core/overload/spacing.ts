@@ -3,20 +3,23 @@
 // With many replicas before a few slow workers, two calls in flight at each are more than can be back in
 // time, and as the work of a call that was given up is done all the same, nobody is ever served again. How
 // many replicas there are nobody needs to know: a call that is late doubles the time until the next one,
-// and each that is back early takes a fifth off. Only what was let in after the last change counts, as TCP
-// backs off once per round trip.
+// and each that is back early halves it. One that is back so early that nothing can have been before it shows
+// that the upstream has recovered, and all that was doubled is taken back: else it would be kept out for minutes.
+// Only what was let in after the last change counts, as TCP backs off once per round trip.
 
 /** So many late ones, and none in time between them, are no accident. */
 const LATE_MIN = 2;
 /** The first time between two calls, in deadlines, and by what it changes. */
 const FIRST = 0.5;
 const GROWS = 2;
-const SHRINKS = 0.8;
+const SHRINKS = 0.5;
 /** The longest, in deadlines and in milliseconds, but no less than a deadline: a healed upstream is found soon. */
 const LONGEST = 16;
 const LONGEST_MS = 30_000;
 /** Back within this share of its deadline, a call has hardly waited for others. */
 const EARLY_SHARE = 0.5;
+/** And within this one for none: from here on the time is the first at most. */
+const WELL_SHARE = 0.25;
 
 export class Spacing {
   readonly #deadlineMs: number | undefined;
@@ -72,8 +75,12 @@ export class Spacing {
   /** A call was back. `limit`: how many may be in flight; once that alone holds more back, this is over. */
   ok(startMs: number, latencyMs: number, limit: number): void {
     this.#lates = 0;
-    if (this.#isOld(startMs) || latencyMs > EARLY_SHARE * (this.#deadlineMs ?? 0)) return;
+    const deadlineMs = this.#deadlineMs ?? 0;
+    if (this.#isOld(startMs) || latencyMs > EARLY_SHARE * deadlineMs) return;
     this.#spaceMs *= SHRINKS;
+    if (latencyMs <= WELL_SHARE * deadlineMs) {
+      this.#spaceMs = Math.min(this.#spaceMs, FIRST * deadlineMs);
+    }
     if (this.#spaceMs * limit < latencyMs) this.clear();
   }
 

@@ -152,6 +152,8 @@ class TrippedCall implements Refused {
 /** Where the time is read after which there may be room. */
 interface LimitSource {
   readonly retryAfterMs: number;
+  /** Why there is none, where that is unusual. */
+  readonly whyFull: string | undefined;
 }
 
 /** As much is in flight as may be. */
@@ -314,8 +316,10 @@ export function refusalError(
 ): RefusedError {
   const upstream = source.name;
   if (isLimitReason(reason)) {
-    const facts = { upstream, operation, reason, retryAfterMs: circumstances.limits?.retryAfterMs };
-    return withoutStack(() => new LimitedError(facts));
+    const { limits } = circumstances;
+    const facts = { upstream, operation, reason, retryAfterMs: limits?.retryAfterMs };
+    const why = reason === "limit" ? limits?.whyFull : undefined;
+    return withoutStack(() => new LimitedError(facts, why));
   }
   if (reason === "tripped" || reason === "half_open_limit" || reason === "ramping") {
     const refusal = source.refusal();

@@ -69,7 +69,7 @@ export class WaitingRoom {
       line: waitsFor.line,
       queue: deadlines,
       nowMs: startMs,
-      waitMs: waitsFor.waitMsMax,
+      waitMs: Math.min(waitsFor.waitMsMax, deadlineMs ?? Number.POSITIVE_INFINITY),
       signal,
       ask: (isLast) => {
         const leftMs =

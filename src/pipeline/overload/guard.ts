@@ -32,6 +32,11 @@ export interface LimitGuardParts {
   readonly onHung?: ((guard: LimitGuard, isHung: boolean) => void) | undefined;
 }
 
+/** 0.1 s is the least. */
+function seconds(ms: number): string {
+  return `${Math.max(1, Math.round(ms / 100)) / 10} s`;
+}
+
 /** Refusals between two looks at the clock, at most. */
 const UNTIMED_MAX = 15;
 
@@ -111,6 +116,14 @@ export class LimitGuard implements PermitOffice {
   /** When a refused caller may come back, milliseconds; an estimate. */
   get retryAfterMs(): number {
     return this.#limiter.retryAfterMs();
+  }
+
+  /** Why there is no room, where it is not that the upstream has as much to do as it can. */
+  get whyFull(): string | undefined {
+    const { spaceMs, inFlight, unended, limit } = this.#limiter;
+    if (unended >= limit) return `${unended} calls that nobody waits for have not ended`;
+    if (spaceMs === 0 || inFlight >= limit) return undefined;
+    return `its last answers came too late, and one call each ${seconds(spaceMs)} is let in`;
   }
 
   /** Longest that a call may wait for room, milliseconds. */
@@ -198,8 +211,8 @@ export class LimitGuard implements PermitOffice {
     if (this.#limiter.isHung !== this.#isToldHung) this.#tellHung();
   }
 
-  outlived(permit: number, ending: Ending): void {
-    this.#limiter.outlived(permit, ending);
+  outlived(permit: number, ending: Ending, nowMs: number): void {
+    this.#limiter.outlived(permit, ending, nowMs);
     if (this.#limiter.isHung !== this.#isToldHung) this.#tellHung();
   }
 

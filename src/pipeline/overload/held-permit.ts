@@ -19,10 +19,11 @@ export interface PermitOffice {
   readonly refusedFor: LimitReason;
   /** When a refused caller may come back, milliseconds. */
   readonly retryAfterMs: number;
+  readonly whyFull: string | undefined;
   /** Whether a call is in flight until the last byte of its answer. */
   readonly holdsToEnd: boolean;
   settle(permit: number, ending: Ending, nowMs: number, latencyMs?: number): void;
-  outlived(permit: number, ending: Ending): void;
+  outlived(permit: number, ending: Ending, nowMs: number): void;
   leave(permit: number, ending: Ending, nowMs: number): void;
   renew(permit: number, tier: Tier, ending: Ending, nowMs: number, latencyMs?: number): number;
   holdAgain(tier: Tier, nowMs: number): number | undefined;
@@ -141,7 +142,7 @@ export class HeldPermit {
       office.settle(this.#permit, ending <= ENDED_FAILED ? ALIVE : ENDED_IGNORED, nowMs);
       return;
     }
-    if (this.#whereabouts === RUNS_ON) office.outlived(this.#permit, ending);
+    if (this.#whereabouts === RUNS_ON) office.outlived(this.#permit, ending, nowMs);
     else if (this.#whereabouts === UNHEARD || ending === ENDED_TIMEOUT) {
       office.leave(this.#permit, ending, nowMs);
     } else office.settle(this.#permit, ending, nowMs, latencyMs);

@@ -22,6 +22,11 @@ export interface LimitStatus {
   readonly baseMs: number | null;
   /** Milliseconds that the median call takes at present; null before the first. */
   readonly latencyMs: number | null;
+  /**
+   * Milliseconds between two calls, since even the least limit was too much: the last answers came too late. 0 while the
+   * limit alone decides.
+   */
+  readonly spaceMs: number;
   /** Whether calls are out, and for half a deadline or longer none has come back. */
   readonly isHung: boolean;
   /** Whether nothing is learnt, its breaker being open. */
@@ -71,6 +76,7 @@ export function limitStatus(guard: LimitGuard): LimitStatus {
     waiting: line.length,
     baseMs: limiter.baseMs === 0 ? null : limiter.baseMs,
     latencyMs: limiter.latencyMs === 0 ? null : limiter.latencyMs,
+    spaceMs: limiter.spaceMs,
     isHung: limiter.isHung,
     isFrozen: limiter.isFrozen,
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all names are there

@@ -53,6 +53,35 @@ test("in flight against the limit, and who hangs", async (t) => {
   assert.match(of(/^ *eu of feeds/), /hangs; .* 2 calls may be in flight/);
 });
 
+/** With these of its one limiter. */
+async function notesOf(t: TestContext, facts: object): Promise<string> {
+  const answer = JSON.parse(status()) as { bookmakers: { bookmaker: string; limit: object }[] };
+  const bookmakers = answer.bookmakers.filter(({ bookmaker }) => bookmaker === "capped");
+  for (const one of bookmakers) one.limit = { ...one.limit, ...facts };
+  return said(t, JSON.stringify({ bookmakers }));
+}
+
+test("nothing hangs that has nothing in flight, nor behind an open breaker", async (t) => {
+  assert.match(await notesOf(t, { isHung: true }), /^capped: hangs; nothing has come back for/m);
+  const idle = await notesOf(t, { isHung: true, inFlight: 0 });
+  assert.match(idle, /^capped: nothing came back when it was last called; 7 calls may be/m);
+  assert.doesNotMatch(idle, /hangs/);
+  const frozen = await notesOf(t, { isHung: true, spaceMs: 500, isFrozen: true });
+  assert.doesNotMatch(frozen, /^capped:/m);
+});
+
+test("who is asked once each so many seconds, and why", async (t) => {
+  assert.match(
+    await notesOf(t, { spaceMs: 16_040 }),
+    /^capped: one call each 16 s: its last answers came too late$/m,
+  );
+  assert.match(await notesOf(t, { spaceMs: 12 }), /^capped: one call each 0\.1 s:/m);
+  assert.doesNotMatch(await notesOf(t, {}), /^capped:/m);
+  // An older server tells neither.
+  const older = await notesOf(t, { spaceMs: undefined, isFrozen: undefined });
+  assert.doesNotMatch(older, /^capped:/m);
+});
+
 test("a server that knows no limiters has none", async (t) => {
   const { bookmakers } = JSON.parse(status()) as {
     bookmakers: { limit?: unknown; endpoints: { limit?: unknown }[] }[];

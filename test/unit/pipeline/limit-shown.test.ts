@@ -85,6 +85,7 @@ test("a status tells of each tier, and null where nothing limits", () => {
     waiting: 0,
     baseMs: null,
     latencyMs: null,
+    spaceMs: 0,
     isHung: false,
     isFrozen: false,
     tiers: {
@@ -144,6 +145,56 @@ test("of an open breaker the limiter is frozen", () => {
   dk.trip({ reason: "drill" });
   take(dk, 1);
   assert.equal(dk.status().limit?.isFrozen, true);
+});
+
+/** At its least, and late one after the other: from here on one call each half a second is let in. */
+async function tooLate(dk: Upstream): Promise<void> {
+  for (let n = 0; n < 2; n += 1) {
+    const admission = dk.tryAcquire();
+    clock.advance(1000);
+    if (admission.admitted) admission.settle({ outcome: "failed", timeout: true });
+  }
+  await soon();
+}
+
+test("calls that are let in one each so often are told of, to who asks and to who is refused", async () => {
+  const gear = gearOf({ dk: limited(adaptiveLimit({ max: 2 })) });
+  const dk = gear.upstream("dk");
+  await tooLate(dk);
+  assert.equal(dk.status().limit?.spaceMs, 500);
+  assert.match(statusPage(gear, "1", {}), /<td>dk<\/td><td>spaced<\/td>/);
+  assert.ok((dk.status().limit?.inFlight ?? 9) < 2, "there is room");
+  clock.advance(2000);
+  take(dk, 1);
+
+  await assert.rejects(
+    dk.execute(() => 1),
+    /refused: its last answers came too late, and one call each 0\.5 s is let in; try again in/,
+  );
+  // Once as many are out as may be, that is why.
+  clock.advance(500);
+  take(dk, 1);
+  await assert.rejects(
+    dk.execute(() => 1),
+    /as many calls are in flight/,
+  );
+});
+
+test("functions that never end are told to who is refused for them", async () => {
+  const gear = gearOf({ dk: limited(fixedLimit(2)) });
+  const dk = gear.upstream("dk");
+  const calls = [1, 2].map(() => dk.execute(never).catch(() => {}));
+  await assert.rejects(
+    dk.execute(() => 1),
+    /as many calls are in flight/,
+  );
+  clock.advance(1000);
+  await Promise.all(calls);
+
+  await assert.rejects(
+    dk.execute(() => 1),
+    /refused: 2 calls that nobody waits for have not ended; try again in/,
+  );
 });
 
 describe("a reload", () => {

@@ -634,6 +634,20 @@ test("hold and acquire wait as well; tryAcquire does not", async () => {
   assert.ok(!refused.admitted && refused.reason === "limit");
 });
 
+test("no call waits for longer than its deadline leaves", async () => {
+  const upstream = limited(20);
+  for (let n = 0; n < 20; n += 1) open(upstream);
+  const hasty = open(upstream, { criticality: "critical_plus", deadlineMs: 5 });
+  const patient = open(upstream, { criticality: "critical_plus" });
+  await soon();
+  assert.equal(upstream.limits?.line.length, 2);
+  clock.advance(6);
+  assert.equal((await refusal(hasty.call)).reason, "limit");
+  assert.equal(upstream.limits?.line.length, 1);
+  clock.advance(100);
+  await refusal(patient.call);
+});
+
 test("a deadline goes on while a call waits", async () => {
   const upstream = limited(20);
   const calls = Array.from({ length: 20 }, () => open(upstream));

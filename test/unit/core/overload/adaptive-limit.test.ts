@@ -207,3 +207,12 @@ test("a smaller maximum, or a larger minimum, takes the initial limit with it", 
   const fixed = fixedLimit(7);
   assert.deepEqual([fixed.kind, fixed.initial, fixed.min, fixed.max], ["fixed", 7, 7, 7]);
 });
+
+test("defaults give way to what was written, and only that is complained of", () => {
+  const one = adaptiveLimit({ max: 1 });
+  assert.deepEqual([one.initial, one.min, one.max], [1, 1, 1]);
+  assert.throws(
+    () => adaptiveLimit({ min: 10, max: 5 }),
+    (error: Error) => !error.message.includes("initial"),
+  );
+});

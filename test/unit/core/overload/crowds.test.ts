@@ -17,7 +17,7 @@ import {
   REFUSED_PRIORITY,
   type Limiter,
 } from "../../../../src/core/overload/limiter.ts";
-import { adaptiveRig, fixedRig } from "./limiter-rig.ts";
+import { adaptiveRig, boundedRig, fixedRig } from "./limiter-rig.ts";
 
 /** Callers who come at an even pace. */
 interface Crowd {
@@ -25,6 +25,8 @@ interface Crowd {
   readonly tier: Tier;
   /** They leave after so many milliseconds, whether or not they were answered. */
   readonly leaveMs?: number;
+  /** Their function is known to run on, until it has heard of it. */
+  readonly heeds?: boolean;
   /** They say that they leave then. */
   readonly remainingMs?: number;
   readonly fromMs?: number;
@@ -64,7 +66,11 @@ function play(scene: Scene): { readonly limiter: Limiter; readonly of: Record<st
           if (permit < 0) counts.refused += 1;
           else if (leaveMs < serviceMs) {
             const nowMs = atMs + leaveMs;
-            add({ atMs: nowMs, act: () => limiter.leave(permit, ENDED_IGNORED, nowMs) });
+            const act = (): void => {
+              if (crowd.heeds === true) limiter.outlived(permit, ENDED_IGNORED, nowMs);
+              limiter.leave(permit, ENDED_IGNORED, nowMs);
+            };
+            add({ atMs: nowMs, act });
           } else {
             const nowMs = atMs + serviceMs;
             add({ atMs: nowMs, act: () => limiter.settle(permit, ENDED_OK, nowMs) });
@@ -104,6 +110,59 @@ describe("callers who leave", () => {
       });
     }
   }
+
+  for (const heeds of [false, true]) {
+    for (const fromMs of [0, 3000]) {
+      test(`in crowds, heard to have left or not (${heeds}), from ${fromMs} ms on, shut out nobody`, () => {
+        const { of, limiter } = play({
+          deadlineMs: 2000,
+          serviceMs: 20,
+          seconds: 12,
+          crowds: {
+            honest: { perSecond: 100, tier: 1 },
+            leavers: { perSecond: 600, tier: 0, leaveMs: 5, heeds, fromMs },
+          },
+        });
+        assert.equal(of["honest"]?.refused, 0);
+        assert.ok(limiter.limit >= 20, `the limit is ${limiter.limit}`);
+      });
+    }
+  }
+
+  test("count as not served where they leave later than calls usually take, unless they gave back", () => {
+    const leave = (limiter: Limiter, permit: number, nowMs: number): void => {
+      limiter.leave(permit, ENDED_IGNORED, nowMs);
+    };
+    const heeded = (limiter: Limiter, permit: number, nowMs: number): void => {
+      limiter.outlived(permit, ENDED_IGNORED, nowMs);
+      limiter.leave(permit, ENDED_IGNORED, nowMs);
+    };
+    const giveBack = (limiter: Limiter, permit: number, nowMs: number): void => {
+      limiter.settle(permit, ENDED_IGNORED, nowMs);
+    };
+    /** Of ten calls one is back after 20 ms, as usual, and nine end after so long: the least that the limit then was. */
+    const leastLimit = (leaveMs: 10 | 30, end: typeof leave): number => {
+      const rig = boundedRig(10, 2, 10);
+      rig.run(10, 20, 2000);
+      let least = rig.limiter.limit;
+      for (let n = 0; n < 20; n += 1) {
+        const came = Array.from({ length: 10 }, () => rig.admit());
+        const [back = -1, ...others] = came.filter((permit) => permit >= 0);
+        for (const ms of [10, 20, 30]) {
+          rig.wait(10);
+          if (ms === 20) rig.settleAll([back]);
+          if (ms === leaveMs) for (const permit of others) end(rig.limiter, permit, rig.nowMs);
+        }
+        rig.wait(70);
+        least = Math.min(least, rig.limiter.limit);
+      }
+      return least;
+    };
+
+    assert.deepEqual([leastLimit(10, leave), leastLimit(10, heeded)], [10, 10]);
+    assert.deepEqual([leastLimit(10, giveBack), leastLimit(30, giveBack)], [10, 10]);
+    assert.deepEqual([leastLimit(30, leave), leastLimit(30, heeded)], [7, 7]);
+  });
 
   test("a few at once on an upstream of which nothing is known make no outage", () => {
     const { of } = play({

@@ -223,11 +223,14 @@ test("a median of next to nothing is no overload, whatever it is compared to", (
 });
 
 test("where fewer than half of those let in came back, the median is at least half the window", () => {
-  const after = (admitted: number, oks: number): number =>
-    known({ deadlineMs: undefined }).full(100, { lastsMs: 800, admitted, oks });
+  const after = (admitted: number, oks: number, leftEarly = 0): number =>
+    known({ deadlineMs: undefined }).full(100, { lastsMs: 800, admitted, oks, leftEarly });
   assert.deepEqual([after(1201, 600), after(1200, 600)], [700, 2000]);
   // Of a few that is chance.
   assert.deepEqual([after(10, 3), after(9, 3)], [700, 2000]);
+  // Who left early was not let in to come back, nor does he hide those who were.
+  assert.deepEqual([after(1301, 600, 100), after(1300, 600, 100)], [700, 2000]);
+  assert.deepEqual([after(110, 3, 100), after(109, 3, 100)], [700, 2000]);
   // What was seen to take longer does.
   const slow = known({ deadlineMs: undefined });
   slow.full(496, { lastsMs: 100, admitted: 10, oks: 3 });

@@ -15,6 +15,7 @@ export interface Seen {
   readonly refusals?: number;
   readonly peak?: number;
   readonly admitted?: number;
+  readonly leftEarly?: number;
   /** What the calls that arrived found in flight. */
   readonly found?: number;
   readonly lastsMs?: number;
@@ -57,6 +58,7 @@ export class GradientRig {
     window.refusals = seen.refusals ?? 0;
     window.peak = seen.peak ?? 500;
     window.admitted = seen.admitted ?? 0;
+    window.leftEarly = seen.leftEarly ?? 0;
     if (seen.found !== undefined) window.addArrival(seen.found);
     this.nowMs += seen.lastsMs ?? 100;
     this.limit.onWindow(window, isFull, this.nowMs);

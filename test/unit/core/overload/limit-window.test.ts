@@ -15,12 +15,13 @@ function facts(window: LimitWindow, nowMs: number): readonly number[] {
     peak,
     refusals,
     admitted,
+    window.leftEarly,
     window.quantileMs(0.5),
     window.okRate(nowMs),
   ];
 }
 
-const NOTHING = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const NOTHING = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 function busy(): LimitWindow {
   const window = new LimitWindow(1000);
@@ -30,6 +31,7 @@ function busy(): LimitWindow {
   window.oks = 2;
   window.failures = 1;
   window.timeouts = 1;
+  window.leftEarly = 8;
   window.refusals = 7;
   window.admitted = 4;
   return window;

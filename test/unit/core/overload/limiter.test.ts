@@ -42,7 +42,7 @@ test("a permit that is given back twice, or never was handed out, changes nothin
   // Its slot is another call's by now.
   rig.admitAll(1);
   assert.equal(rig.limiter.settle(first, ENDED_OK, 3), false);
-  assert.equal(rig.limiter.outlived(first, ENDED_TIMEOUT), false);
+  assert.equal(rig.limiter.outlived(first, ENDED_TIMEOUT, 3), false);
   assert.equal(rig.limiter.leave(first, ENDED_TIMEOUT, 3), false);
   for (const never of [-1, -3, 7, 0.5, NaN, Infinity, 2 ** 40]) {
     assert.equal(rig.limiter.settle(never, ENDED_OK, 3), false, String(never));
@@ -57,14 +57,16 @@ test("a call that outlives its deadline counts until it settles, and once", () =
   const [permit = -1] = rig.admitAll(1);
   rig.wait(1000);
 
-  assert.equal(rig.limiter.outlived(permit, ENDED_TIMEOUT), true);
-  assert.equal(rig.limiter.outlived(permit, ENDED_TIMEOUT), false);
+  assert.equal(rig.limiter.outlived(permit, ENDED_TIMEOUT, rig.nowMs), true);
+  assert.equal(rig.limiter.outlived(permit, ENDED_TIMEOUT, rig.nowMs), false);
   assert.deepEqual([rig.limiter.inFlight, rig.limiter.abandoned], [1, 1]);
   rig.wait(60_000);
   assert.equal(rig.admit(), REFUSED_LIMIT);
 
+  assert.equal(rig.limiter.unended, 1);
   rig.limiter.settle(permit, ENDED_OK, rig.nowMs);
   assert.deepEqual([rig.limiter.inFlight, rig.limiter.abandoned], [0, 0]);
+  assert.equal(rig.limiter.unended, 0);
 });
 
 test("a call whose end nobody hears of counts for a deadline more while nothing is known", () => {
@@ -72,7 +74,7 @@ test("a call whose end nobody hears of counts for a deadline more while nothing 
   const [permit = -1] = rig.admitAll(1);
   rig.wait(1000);
   rig.limiter.leave(permit, ENDED_TIMEOUT, rig.nowMs);
-  assert.equal(rig.limiter.abandoned, 1);
+  assert.deepEqual([rig.limiter.abandoned, rig.limiter.unended], [1, 0]);
 
   rig.wait(999);
   assert.equal(rig.admit(), REFUSED_LIMIT);
@@ -84,9 +86,10 @@ test("a call whose end nobody hears of counts for a deadline more while nothing 
 test("an outlived call may be left, too, and is one abandoned call all the same", () => {
   const rig = fixedRig(2);
   const [permit = -1] = rig.admitAll(1);
-  rig.limiter.outlived(permit, ENDED_TIMEOUT);
+  rig.limiter.outlived(permit, ENDED_TIMEOUT, rig.nowMs);
+  assert.deepEqual([rig.limiter.abandoned, rig.limiter.unended], [1, 1]);
   rig.limiter.leave(permit, ENDED_TIMEOUT, 1000);
-  assert.equal(rig.limiter.abandoned, 1);
+  assert.deepEqual([rig.limiter.abandoned, rig.limiter.unended], [1, 0]);
   assert.equal(rig.limiter.settle(permit, ENDED_OK, 1001), false);
 
   rig.nowMs = 2000;

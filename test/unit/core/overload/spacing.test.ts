@@ -87,13 +87,23 @@ test("calls that are back early make calls more frequent, until the limit alone 
   spacing.ok(3000, 501, 2);
   assert.equal(spacing.spaceMs, 500);
   spacing.ok(3000, 500, 2);
-  assert.equal(spacing.spaceMs, 400);
-  spacing.ok(3000, 320, 1);
-  assert.equal(spacing.spaceMs, 320);
-  spacing.ok(3000, 320, 1);
+  assert.equal(spacing.spaceMs, 250);
+  spacing.ok(3000, 125, 1);
+  assert.equal(spacing.spaceMs, 125);
+  spacing.ok(3000, 65, 1);
 
-  // 256 ms apart, one at a time that takes 320 ms is what holds back.
+  // 62.5 ms apart, one at a time that takes 65 ms is what holds back.
   assert.equal(spacing.isOn, false);
+});
+
+test("a call that is back well before it would be late takes back all that was doubled", () => {
+  const early = lateTimes(20);
+  early.ok(30_000, 251, 2);
+  assert.equal(early.spaceMs, 8000);
+  early.ok(30_000, 250, 2);
+  assert.equal(early.spaceMs, 500);
+  early.ok(30_000, 250, 2);
+  assert.equal(early.spaceMs, 250);
 });
 
 test("it is too soon until the time has passed, and longer for what is less critical", () => {
@@ -110,7 +120,7 @@ test("a limiter at its least lets in one at a time, in time, and tells when", ()
   const rig = new LimiterRig(adaptiveLimit({ initial: 2, max: 2 }));
   for (const permit of rig.admitAll(2)) {
     rig.nowMs = 1000;
-    rig.limiter.outlived(permit, ENDED_TIMEOUT);
+    rig.limiter.outlived(permit, ENDED_TIMEOUT, rig.nowMs);
     rig.limiter.settle(permit, ENDED_TIMEOUT, rig.nowMs);
   }
 
