@@ -21,7 +21,8 @@ test(
   async (t) => {
     assert.match(programsOf(PAGE, "sh")[0] ?? "", /^make fleet /m);
     const fleet = start([process.execPath, join(ROOT, "scripts/fleet.ts")]);
-    t.after(() => fleet.child.kill("SIGKILL"));
+    // It ends what it has started.
+    t.after(() => fleet.child.kill("SIGTERM"));
     while (!fleet.stdout().includes("Ctrl-C")) {
       assert.equal(fleet.child.exitCode, null, fleet.stderr());
       await new Promise((done) => setTimeout(done, 50));
