@@ -108,7 +108,7 @@ export function refusalProblem(destination: Destination, refused: Refused): Prob
     };
   }
   if (isLimitReason(reason)) {
-    return limitProblem(name, reason, wholeSeconds(refused.retryAfterMs), who);
+    return limitProblem(name, reason, refused, who);
   }
   if (reason === "closing") return { ...closingProblem(), retryAfter: "1" };
   if (reason === "rate_limited") return rateProblem(destination, refused, who);
@@ -177,18 +177,19 @@ const LIMIT_DETAILS = {
 function limitProblem(
   name: string,
   reason: keyof typeof LIMIT_DETAILS,
-  retryAfter: string | undefined,
+  { retryAfterMs, why }: Refused,
   who: string,
 ): Problem {
+  const detail = why === undefined ? `${name} ${LIMIT_DETAILS[reason]}` : `${name} is full: ${why}`;
   return {
     status: 503,
     reason,
-    retryAfter,
+    retryAfter: wholeSeconds(retryAfterMs),
     body: render(
       503,
       reason,
       "Limited",
-      `${name} ${LIMIT_DETAILS[reason]}; it was not asked.`,
+      `${detail}; it was not asked.`,
       `,"error":"limited"${who}`,
     ),
   };
@@ -202,6 +203,7 @@ interface KeptAnswer {
   readonly retryAfterMs: number | undefined;
   readonly remainingMs: number;
   readonly manual: boolean;
+  readonly why: string | undefined;
   readonly problem: Problem;
 }
 
@@ -223,7 +225,7 @@ export class RefusalAnswers {
     if (reason === "load_shed" || reason === "rate_limited") {
       return refusalProblem(this.#destination, refused);
     }
-    const { manual } = refused;
+    const { manual, why } = refused;
     const isLimit = isLimitReason(reason);
     // An estimate moves with each call, and only its whole seconds show.
     const retryAfterMs = isLimit ? inSeconds(refused.retryAfterMs) : refused.retryAfterMs;
@@ -236,13 +238,14 @@ export class RefusalAnswers {
       kept.remainingMs === remainingMs &&
       kept.retryAfterMs === retryAfterMs &&
       kept.manual === manual &&
-      kept.reason === reason
+      kept.reason === reason &&
+      kept.why === why
     ) {
       return kept.problem;
     }
     const problem = { ...refusalProblem(this.#destination, refused), isShared: true };
     if (this.#kept.size >= ANSWERS_KEPT_MAX) this.#kept.clear();
-    this.#kept.set(key, { reason, retryAfterMs, remainingMs, manual, problem });
+    this.#kept.set(key, { reason, retryAfterMs, remainingMs, manual, why, problem });
     return problem;
   }
 }

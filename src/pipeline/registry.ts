@@ -502,7 +502,8 @@ export class Switchgear implements AsyncDisposable {
     if (limit === undefined) return undefined;
     const { before } = parts;
     const isSame = isSamePlace && before?.policy === limit && before.deadlineMs === deadlineMs;
-    return isSame ? before : new LimitGuard(limit, deadlineMs, this.#ports.scheduler, parts);
+    if (isSame) return before;
+    return new LimitGuard(limit, deadlineMs, this.#ports.scheduler, { ...parts, isSamePlace });
   }
 
   #admitName(name: string, options: UpstreamOptions): Upstream {

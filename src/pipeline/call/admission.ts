@@ -71,6 +71,8 @@ export interface Refused {
   /** Until a reset is accepted without force, or until the next probe; never negative. */
   readonly remainingMs: number;
   readonly manual: boolean;
+  /** Of a call over a limit: why there is no room, where it is not that its upstream has as much to do as it can. */
+  readonly why?: string | undefined;
   /** Set when the load shedder refused: 0–1. */
   readonly systemLoad: number | undefined;
   readonly operationLoad: number | undefined;

@@ -184,6 +184,10 @@ export class LimitedCall implements Refused {
     return this.retryAfterMs;
   }
 
+  get why(): string | undefined {
+    return this.reason === "limit" ? this.#limits?.whyFull : undefined;
+  }
+
   get manual(): boolean {
     return false;
   }

@@ -28,6 +28,8 @@ export interface TierCounts {
 export interface LimitGuardParts {
   /** Whose place it takes: what was counted goes on, what was learnt does not. */
   readonly before?: LimitGuard | undefined;
+  /** Whether what the one before let in went to the same place, and takes room there until it ends. */
+  readonly isSamePlace?: boolean;
   /** Told once of each change of the limiter's `isHung`, at the end of a call. */
   readonly onHung?: ((guard: LimitGuard, isHung: boolean) => void) | undefined;
 }
@@ -52,6 +54,8 @@ export class LimitGuard implements PermitOffice {
   readonly #limiter: Limiter;
   readonly #clock: Clock;
   #untimedLeft = 0;
+  /** Whose calls in flight take room here, too: a reload buys no second set of connections. */
+  #earlier: LimitGuard | undefined = undefined;
   /** Permits of calls that are owed nothing at the moment; undefined before the first. */
   #unowed: Set<HeldPermit> | undefined = undefined;
   readonly #onHung: LimitGuardParts["onHung"];
@@ -61,7 +65,7 @@ export class LimitGuard implements PermitOffice {
     policy: LimitPolicy,
     deadlineMs: number | undefined,
     clock: Clock,
-    { before, onHung }: LimitGuardParts = {},
+    { before, onHung, isSamePlace = false }: LimitGuardParts = {},
   ) {
     this.policy = policy;
     this.deadlineMs = deadlineMs;
@@ -77,6 +81,7 @@ export class LimitGuard implements PermitOffice {
       }));
     const nowMs = clock.monotonic();
     this.#limiter = policy.createLimiter({ nowMs, phaseMs: clock.now() - nowMs, deadlineMs });
+    if (isSamePlace && policy.kind === "fixed") this.#earlier = before;
     this.line = new WaitingLine(() => this.#limiter.queueMax);
   }
 
@@ -91,6 +96,10 @@ export class LimitGuard implements PermitOffice {
     const limiter = this.#limiter;
     if (limiter.isFrozen) limiter.thaw(nowMs);
     this.excuse(nowMs);
+    if (this.#isFullOfEarlier()) {
+      this.refusedFor = "limit";
+      return undefined;
+    }
     const verdict = limiter.admit(tier, nowMs, remainingMs);
     if (verdict >= 0) {
       // Where there was room there may be more: the next call need not ask whether it can be refused untimed.
@@ -108,6 +117,19 @@ export class LimitGuard implements PermitOffice {
     return undefined;
   }
 
+  /** Calls in flight, those included that were let in under earlier options and still count. */
+  get inFlight(): number {
+    return this.limiter.inFlight + (this.#earlier?.inFlight ?? 0);
+  }
+
+  #isFullOfEarlier(): boolean {
+    if (this.#earlier === undefined) return false;
+    const earlier = this.#earlier.inFlight;
+    if (earlier === 0) this.#earlier = undefined;
+    const { inFlight, limit } = this.#limiter;
+    return earlier > 0 && inFlight + earlier >= limit;
+  }
+
   /** Permits kept for a tier from the less critical ones, as of now. */
   reserveOf(tier: Tier): number {
     return this.#limiter.reserveOf(tier, this.#clock.monotonic());
@@ -122,7 +144,10 @@ export class LimitGuard implements PermitOffice {
   get whyFull(): string | undefined {
     const { spaceMs, inFlight, unended, limit } = this.#limiter;
     if (unended >= limit) return `${unended} calls that nobody waits for have not ended`;
-    if (spaceMs === 0 || inFlight >= limit) return undefined;
+    if (inFlight >= limit) return undefined;
+    const earlier = this.#earlier?.inFlight ?? 0;
+    if (earlier > 0) return `${earlier} calls from before the last reload have not ended`;
+    if (spaceMs === 0) return undefined;
     return `its last answers came too late, and one call each ${seconds(spaceMs)} is let in`;
   }
 
@@ -170,7 +195,8 @@ export class LimitGuard implements PermitOffice {
   holdAgain(tier: Tier, nowMs: number): number | undefined {
     const limiter = this.#limiter;
     this.excuse(nowMs);
-    if (limiter.inFlight < limiter.limit) return limiter.admitAnyway(tier, nowMs);
+    const hasRoom = limiter.inFlight < limiter.limit && !this.#isFullOfEarlier();
+    if (hasRoom) return limiter.admitAnyway(tier, nowMs);
     this.refusedFor = "limit";
     this.countRefusal(tier, "limit");
     return undefined;

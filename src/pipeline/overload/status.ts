@@ -71,7 +71,7 @@ export function limitStatus(guard: LimitGuard): LimitStatus {
     limit: limiter.limit,
     min: policy.min,
     max: policy.max,
-    inFlight: limiter.inFlight,
+    inFlight: guard.inFlight,
     abandoned: limiter.abandoned,
     waiting: line.length,
     baseMs: limiter.baseMs === 0 ? null : limiter.baseMs,

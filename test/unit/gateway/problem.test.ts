@@ -52,6 +52,22 @@ describe("RefusalAnswers", () => {
     });
   }
 
+  test("says why there is no room, where it is not as usual", () => {
+    const answers = new RefusalAnswers(DESTINATION);
+    const limited = { ...TRIPPED, reason: "limit", retryAfterMs: 500 } as const;
+    const late = { ...limited, why: "its last answers came too late" };
+
+    assert.match(
+      answers.of(limited).body,
+      /"draftkings has as much to do as it can; it was not asked\."/,
+    );
+    assert.match(
+      answers.of(late).body,
+      /"draftkings is full: its last answers came too late; it was not/,
+    );
+    assert.match(answers.of(limited).body, /as much to do as it can/);
+  });
+
   test("writes each load that it was refused at", () => {
     const answers = new RefusalAnswers(DESTINATION);
     const shed = { ...TRIPPED, reason: "load_shed", operationLoad: 200 } as const;
