@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { format } from "prettier";
+import { endOnSignals } from "../loadtest/run/children.ts";
 import { SIZE } from "../loadtest/run/world.ts";
 import { FACTOR } from "../test/pager/compress.ts";
 import { playGameDay, type GameDay, type Step } from "../test/pager/game-day.ts";
@@ -15,6 +16,8 @@ import { toolPath } from "../test/tools/build.ts";
 
 const PAGE = join(resolve(import.meta.dirname, ".."), "docs/game-day.md");
 const STACK_MS_MAX = 40 * 60_000;
+
+endOnSignals();
 
 const { values } = parseArgs({
   options: {

@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { format } from "prettier";
+import { endOnSignals } from "../loadtest/run/children.ts";
 import { FACTOR } from "../test/pager/compress.ts";
 import { provePage, type Event, type Proof } from "../test/pager/scenario.ts";
 import { startStack } from "../test/pager/stack.ts";
@@ -14,6 +15,8 @@ const PAGE = join(resolve(import.meta.dirname, ".."), "docs/page-proof.md");
 
 /** Twice the five minutes of the rule, its gaps, and a busy machine. */
 const STACK_MS_MAX = 30 * 60_000;
+
+endOnSignals();
 
 const { values } = parseArgs({
   options: {

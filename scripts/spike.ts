@@ -17,6 +17,7 @@ import {
 } from "../loadtest/lib/shapes.ts";
 import { machineOf, nameOf } from "../loadtest/report/verdict.ts";
 import { writeReport } from "../loadtest/report/write.ts";
+import { endOnSignals } from "../loadtest/run/children.ts";
 import { isControl, SUBJECTS, type RunRecord, type Subject } from "../loadtest/run/data.ts";
 import { runK6, type K6Options } from "../loadtest/run/k6.ts";
 import { startSampler, type Sampler } from "../loadtest/run/sampler.ts";
@@ -178,6 +179,7 @@ function startProgress(sampler: Sampler): NodeJS.Timeout {
   }, PROGRESS_MS);
 }
 
+endOnSignals();
 const choice = readChoice();
 const k6 = toolPath("k6");
 const records: RunRecord[] = [];

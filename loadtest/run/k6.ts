@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { secondsOf, shapeOf, type ScenarioName, type Shape } from "../lib/shapes.ts";
 import type { Baseline } from "../lib/measure.ts";
 import { verdictsOf, type Summary } from "../lib/summary.ts";
+import { endsWithUs } from "./children.ts";
 import { DASHBOARD, type RunRecord, type StepRecord, type Subject } from "./data.ts";
 import { watchMachine, type WakeMs } from "./machine.ts";
 import { outcomeOf } from "./outcome.ts";
@@ -163,6 +164,7 @@ function run(
       timeout: (SETUP_SECONDS_MAX + secondsOf(files.shape)) * 1000,
     },
   );
+  endsWithUs(child);
   // A line for each call without an answer, which are counted anyway.
   createInterface({ input: child.stderr }).on("line", (line) => {
     if (!line.includes('msg="Request Failed"')) process.stderr.write(`${line}\n`);

@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createServer, type AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
+import { endsWithUs } from "./children.ts";
 
 export const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -39,6 +40,7 @@ export function startProgram({ name, command, cwd, env }: StartOptions): Running
     cwd: cwd ?? ROOT,
     env: { ...process.env, ...env },
   });
+  endsWithUs(child);
   let stdout = "";
   let complaints = "";
   // Only the beginning is read for a pattern; a log may be long.

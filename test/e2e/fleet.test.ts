@@ -51,6 +51,17 @@ async function readiness({ admin }: Serving): Promise<{ status: string; reasons:
   return (await answer.json()) as { status: string; reasons: string[] };
 }
 
+/** Each learns by itself that the store is away or back. */
+async function untilBoth(
+  replicas: readonly Serving[],
+  status: "ready" | "degraded",
+  what: string,
+): Promise<void> {
+  for (const each of replicas) {
+    await until(async () => (await readiness(each)).status === status, what);
+  }
+}
+
 async function fleet(t: TestContext) {
   const folder = temporaryFolder(t);
   const bookmaker = await startBookmaker({ name: "draftkings", port: 0 });
@@ -137,7 +148,7 @@ test(
     assert.equal(await statusOf(second), 503);
 
     await redis.stop();
-    await until(async () => (await readiness(first)).status === "degraded", "degraded, not down");
+    await untilBoth([first, second], "degraded", "degraded, not down");
     assert.equal(await statusOf(second), 503, "from memory");
     const reset = await second.run("reset", "draftkings", "--reason", "while away", "--force");
     assert.match(reset.stdout, /in force here alone: the store is away/);
@@ -148,7 +159,7 @@ test(
 
     await redis.start();
     await until(async () => (await statusOf(first)) === 200, "the order reaches the other");
-    await until(async () => (await readiness(second)).status === "ready", "ready again");
+    await untilBoth([first, second], "ready", "ready again");
     const page = await (await fetch(`${first.admin}/metrics`)).text();
     assert.match(page, /^switchgear_store_up 1$/m);
     assert.match(page, /^switchgear_fleet_order_version\{bookmaker="draftkings"\} 2$/m);
@@ -159,9 +170,9 @@ test("an empty store unlatches nobody, and learns what the replicas know", { ski
   const { first, second, redis, begin } = await fleet(t);
   await first.run("trip", "draftkings", "--reason", "hold it");
   await redis.stop();
-  await until(async () => (await readiness(second)).status === "degraded", "the store is away");
+  await untilBoth([first, second], "degraded", "the store is away");
   await redis.start();
-  await until(async () => (await readiness(second)).status === "ready", "the store is back");
+  await untilBoth([first, second], "ready", "the store is back");
   assert.deepEqual([await statusOf(first), await statusOf(second)], [503, 503]);
 
   first.program.child.kill("SIGKILL");

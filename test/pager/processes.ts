@@ -1,7 +1,8 @@
 // Programs of the stack: each bounded in time, ended by the handle it was started with, and taken
 // along when this process ends.
 
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { endsWithUs } from "../../loadtest/run/children.ts";
 
 export interface Running {
   readonly name: string;
@@ -17,11 +18,6 @@ export interface Running {
 /** Prometheus writes its log away, the gateway drains: both take less. */
 const HEED_MS_MAX = 10_000;
 
-const alive = new Set<ChildProcess>();
-process.on("exit", () => {
-  for (const child of alive) child.kill("SIGKILL");
-});
-
 export interface StartOptions {
   readonly cwd: string;
   /** In place of this process's own environment. */
@@ -35,7 +31,7 @@ export function startProcess(
   { cwd, env, msMax }: StartOptions,
 ): Running {
   const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  alive.add(child);
+  endsWithUs(child);
   const bound = setTimeout(() => child.kill("SIGKILL"), msMax);
   bound.unref();
   let output = "";
@@ -46,7 +42,6 @@ export function startProcess(
   const ended = new Promise<void>((done) => {
     const end = (): void => {
       isOver = true;
-      alive.delete(child);
       clearTimeout(bound);
       done();
     };
