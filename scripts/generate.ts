@@ -1,6 +1,10 @@
 // Writes the generated files.
 
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { generatedFiles } from "./generated-files.ts";
 
-for (const { path, content } of await generatedFiles()) writeFileSync(path, content);
+for (const { path, content } of await generatedFiles()) {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+}

@@ -2,6 +2,7 @@
 
 import { join, resolve } from "node:path";
 import { format } from "prettier";
+import { dashboardFiles } from "../grafana/boards/index.ts";
 import { configJsonSchema } from "../src/config/json-schema.ts";
 import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
 import { alertsPage } from "./alerts/page.ts";
@@ -36,7 +37,8 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
       content: await format(text, { parser, printWidth: 100 }),
     })),
   );
-  return [...pages, ...alerts.map(({ path, content }) => ({ path: join(ROOT, path), content }))];
+  const whole = [...alerts, ...dashboardFiles()];
+  return [...pages, ...whole.map(({ path, content }) => ({ path: join(ROOT, path), content }))];
 }
 
 function metricsPage(): string {

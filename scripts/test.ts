@@ -30,7 +30,7 @@ const loneReport = join(folder, "lone.xml");
 const bunReport = join(folder, "bun.xml");
 
 /** Each starts a gateway, Prometheus and mostly Alertmanager of its own, and mostly waits: side by side they do. */
-const STACKS = /^test\/(?:runbooks\/|e2e\/(?:page-proof|testrun))/;
+const STACKS = /^test\/(?:runbooks\/|dashboards\/executed|e2e\/(?:page-proof|testrun))/;
 const STACKS_AT_ONCE = 4;
 
 /** Send a thousand requests a second: beside others they would show what this machine cannot do. */
