@@ -8,6 +8,7 @@ import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
 import { alertsPage } from "./alerts/page.ts";
 import { DEFAULT_VALUES, renderAlerts } from "./alerts/render.ts";
 import { readValues } from "./alerts/values.ts";
+import { dashboardsPage } from "./dashboards-page.ts";
 import { loadTestSeriesPage } from "./load-test-series.ts";
 import { testRun } from "./testrun.ts";
 import { transitionsPage } from "./transitions.ts";
@@ -24,6 +25,7 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
   const alerts = await renderAlerts(readValues(DEFAULT_VALUES));
   const made = [
     ["deploy/k6/testrun.yaml", "yaml", testRun()],
+    ["docs/dashboards.md", "markdown", dashboardsPage()],
     ["docs/alerts.md", "markdown", alertsPage(alerts)],
     ["src/config/switchgear.schema.json", "json", JSON.stringify(configJsonSchema())],
     ["docs/load-test-metrics.md", "markdown", loadTestSeriesPage()],

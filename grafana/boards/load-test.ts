@@ -20,8 +20,18 @@ export const loadTest: Board = {
     CLUSTER,
     NAMESPACE,
     JOB,
-    { label: "testrun", title: "Run", query: "label_values(k6_call_ms_count, testrun_name)" },
-    { label: "bookmaker", title: "Bookmaker", query: "label_values(k6_call_ms_count, bookmaker)" },
+    {
+      label: "testrun",
+      title: "Run",
+      all: ".+",
+      query: "label_values(k6_call_ms_count, testrun_name)",
+    },
+    {
+      label: "bookmaker",
+      title: "Bookmaker",
+      all: ".+",
+      query: "label_values(k6_call_ms_count, bookmaker)",
+    },
   ],
   rows: [
     {

@@ -139,8 +139,8 @@ export const overview: Board = {
             { name: "Tripped for", unit: "dtdurations" },
             { name: "Failures" },
             { name: "Trips at" },
-            { name: "Trips in 24 h" },
-            { name: "Resets in 24 h" },
+            { name: "Trips in 24 h", decimals: 0 },
+            { name: "Resets in 24 h", decimals: 0 },
           ],
           link: {
             title: "This bookmaker",

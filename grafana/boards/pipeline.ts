@@ -148,8 +148,8 @@ export const pipeline: Board = {
           noData: "Prometheus does not scrape itself",
           targets: [
             {
-              expr: `max by (rule_group) (prometheus_rule_group_last_duration_seconds{${GROUPS}})`,
-              legend: "{{rule_group}}",
+              expr: `max by (group) (label_replace(prometheus_rule_group_last_duration_seconds{${GROUPS}}, "group", "$1", "rule_group", ".*;(.+)"))`,
+              legend: "{{group}}",
             },
           ],
         },
@@ -175,7 +175,7 @@ export const pipeline: Board = {
           unit: "none",
           min: 0,
           width: 8,
-          noData: "Alertmanager is not scraped",
+          noData: "nothing failed, or Alertmanager is not scraped",
           colours: [[".*", BAD]],
           targets: [
             {

@@ -16,6 +16,8 @@ export interface Choice {
   readonly title: string;
   /** Such as `label_values(up{…}, namespace)`. */
   readonly query: string;
+  /** What "all" stands for. Default: every value that there is, by name. */
+  readonly all?: string;
 }
 
 export interface Board {
@@ -98,23 +100,20 @@ export function jsonOf(board: Board): string {
   return `${JSON.stringify(numbered(builder.build()), undefined, 2)}\n`;
 }
 
-function variable({ label, title, query }: Choice): dashboard.QueryVariableBuilder {
-  return (
-    new dashboard.QueryVariableBuilder(label)
-      .label(title)
-      .datasource(DATASOURCE)
-      .query(query)
-      .definition(query)
-      // As the range of time changes: a bookmaker of last week is one of last week's dashboard.
-      .refresh(dashboard.VariableRefresh.OnTimeRangeChanged)
-      // oxlint-disable-next-line unicorn/no-array-sort -- of no array
-      .sort(dashboard.VariableSort.AlphabeticalAsc)
-      .multi(true)
-      .includeAll(true)
-      // Also where the label is missing, as `cluster` is with one Prometheus for each.
-      .allValue(".*")
-      .current({ selected: true, text: "All", value: "$__all" })
-  );
+function variable({ label, title, query, all }: Choice): dashboard.QueryVariableBuilder {
+  const builder = new dashboard.QueryVariableBuilder(label)
+    .label(title)
+    .datasource(DATASOURCE)
+    .query(query)
+    .definition(query)
+    // As the range of time changes: a bookmaker of last week is one of last week's dashboard.
+    .refresh(dashboard.VariableRefresh.OnTimeRangeChanged)
+    // oxlint-disable-next-line unicorn/no-array-sort -- of no array
+    .sort(dashboard.VariableSort.AlphabeticalAsc)
+    .multi(true)
+    .includeAll(true)
+    .current({ selected: true, text: "All", value: "$__all" });
+  return all === undefined ? builder : builder.allValue(all);
 }
 
 function note({ name, expr, title, color }: Annotation): dashboard.AnnotationQueryBuilder {

@@ -78,6 +78,7 @@ export interface TablePanel extends Base {
   readonly columns: readonly {
     readonly name: string;
     readonly unit?: string;
+    readonly decimals?: number;
     readonly meanings?: readonly Meaning[];
   }[];
   /** Leads from a row to another dashboard. */
@@ -244,9 +245,10 @@ function table(panel: TablePanel): Table {
       renameByName: names,
     },
   });
-  for (const { name, unit, meanings } of panel.columns) {
+  for (const { name, unit, decimals, meanings } of panel.columns) {
     const properties = [
       ...(unit === undefined ? [] : [{ id: "unit", value: unit }]),
+      ...(decimals === undefined ? [] : [{ id: "decimals", value: decimals }]),
       ...(meanings === undefined
         ? []
         : [

@@ -1,5 +1,7 @@
 // Which series a dashboard is of: what its variables choose. `cluster` is there where several clusters write into one
-// Prometheus; the values of "all" match series without it, too.
+// Prometheus, `namespace` in one: "all" of them are series without it, too. "All" of the jobs are those that have
+// Switchgear's series, since others have `up` as well. And a bookmaker has a name: rules of alerts/switchgear.yml keep
+// some series under an earlier label, without it.
 
 /** Series of a whole process. */
 export const ALL = `cluster=~"$cluster", namespace=~"$namespace", job=~"$job"`;
@@ -15,12 +17,14 @@ export const BY = "cluster, namespace, bookmaker";
 
 export const CLUSTER = {
   label: "cluster",
+  all: ".*",
   title: "Cluster",
   query: "label_values(switchgear_build_info, cluster)",
 } as const;
 
 export const NAMESPACE = {
   label: "namespace",
+  all: ".*",
   title: "Namespace",
   query: `label_values(switchgear_build_info{cluster=~"$cluster"}, namespace)`,
 } as const;
@@ -33,18 +37,21 @@ export const JOB = {
 
 export const BOOKMAKERS = {
   label: "bookmaker",
+  all: ".+",
   title: "Bookmaker",
   query: `label_values(circuit_breaker_tripped{${ALL}}, bookmaker)`,
 } as const;
 
 export const OPERATIONS = {
   label: "operation",
+  all: ".+",
   title: "Operation",
   query: `label_values(switchgear_requests_total{${BOOKMAKER}}, operation)`,
 } as const;
 
 export const INSTANCES = {
   label: "instance",
+  all: ".+",
   title: "Instance",
   query: `label_values(switchgear_build_info{${ALL}}, instance)`,
 } as const;

@@ -78,14 +78,19 @@ export interface Filling {
   readonly rateInterval: string;
 }
 
+/** The job that the stack's Prometheus, and the shipped rules, know Switchgear by. */
+export const JOB = { job: "switchgear" } as const;
+
 /** With its variables in their places, as Grafana sends it. Throws on one that the dashboard does not have. */
 export function filled(text: string, { templating }: Dashboard, filling: Filling): string {
-  return text.replaceAll(/\$(?:\{(\w+)(?::\w+)?\}|(\w+))/g, (whole, braced, bare) => {
+  return text.replaceAll(/\$(?:\{([a-z_]\w*)(?::\w+)?\}|([a-z_]\w*))/g, (whole, braced, bare) => {
     const name = String(braced ?? bare);
     if (name === "__rate_interval") return filling.rateInterval;
     const variable = templating.list.find((one) => one.name === name);
     if (variable === undefined) throw new Error(`there is no variable ${whole} in ${text}`);
-    return filling.chosen?.[name] ?? variable.allValue ?? "";
+    const value = filling.chosen?.[name] ?? variable.allValue;
+    if (value === undefined) throw new Error(`"all" of ${whole} is what there is: say what`);
+    return value;
   });
 }
 
