@@ -25,6 +25,8 @@ export interface BookmakerView {
   readonly manual: boolean;
   readonly trippedAt: number | null;
   readonly trippedUntil: number | null;
+  /** Whether it is tripped and only a person closes it. */
+  readonly needsPerson: boolean;
   readonly cooldownRemainingMs: number;
   readonly lastSuccessAt: number | null;
   readonly mode: string;
@@ -63,6 +65,7 @@ export function bookmakerView(status: UpstreamStatus): BookmakerView {
     manual: status.manual,
     trippedAt: status.trippedAt,
     trippedUntil: status.trippedUntil,
+    needsPerson: status.needsPerson,
     cooldownRemainingMs: status.cooldownRemainingMs,
     lastSuccessAt: status.lastSuccessAt,
     mode: status.mode,

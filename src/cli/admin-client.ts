@@ -33,7 +33,7 @@ export function adminClient(env: Environment, url?: string): AdminClient {
         signal: AbortSignal.timeout(ANSWER_MS_MAX),
       });
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = causeOf(error);
       throw new CommandError(
         EXIT.unreachable,
         `no Switchgear answers at ${base.origin} (${why}); is it running, and is ${url === undefined ? "SWITCHGEAR_URL" : "--url"} right?`,
@@ -51,6 +51,19 @@ export function adminClient(env: Environment, url?: string): AdminClient {
         body: JSON.stringify(body),
       }),
   };
+}
+
+/** What lies behind "fetch failed": the last in the chain of causes that has something to say. */
+function causeOf(error: unknown): string {
+  let said = String(error);
+  let at: unknown = error;
+  for (let depth = 0; depth < 8 && at instanceof Error; depth += 1) {
+    const { code } = at as NodeJS.ErrnoException;
+    // Of several addresses that were tried each has its own; the code is of the last.
+    said = at.message || (code ?? said);
+    at = at.cause ?? (at instanceof AggregateError ? at.errors.at(-1) : undefined);
+  }
+  return said;
 }
 
 async function readAnswer(response: Response, isWithoutToken: boolean): Promise<unknown> {

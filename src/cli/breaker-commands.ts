@@ -2,9 +2,10 @@
 
 import { z } from "zod";
 import type { AdminClient } from "./admin-client.ts";
+import { UnknownUpstreamError } from "../core/errors.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
 import { printFleet } from "./fleet.ts";
-import { orDash, printJson, printTable, say, when } from "./print.ts";
+import { orDash, percent, printJson, printTable, say, when } from "./print.ts";
 
 export const API = "/api/circuit-breakers";
 
@@ -21,7 +22,7 @@ const limitSchema = z
   // Of a server that knows none yet.
   .default(null);
 
-const statusSchema = z.object({
+export const statusSchema = z.object({
   bookmaker: z.string(),
   tripped: z.boolean(),
   state: z.string(),
@@ -42,6 +43,8 @@ const statusSchema = z.object({
   inFlight: z.number(),
   limit: limitSchema,
   trippedUntil: z.number().nullable(),
+  // Of a server that does not tell.
+  needsPerson: z.boolean().default(false),
   trippedBy: z
     .looseObject({ rule: z.string(), threshold: z.number() })
     .and(z.object({ ratio: z.number().optional(), value: z.number().optional() }))
@@ -109,7 +112,9 @@ export async function statusCommand(
   name: string | undefined,
   options: OutputOptions,
 ): Promise<void> {
-  const answer = await client.get(name === undefined ? `${API}/status` : `${API}/${pathOf(name)}`);
+  const answer = await (name === undefined
+    ? client.get(`${API}/status`)
+    : ofName(client, name, client.get(`${API}/${pathOf(name)}`)));
   if (options.json === true) {
     printJson(answer);
     return;
@@ -140,6 +145,26 @@ export async function statusCommand(
   for (const line of await storeNotes(client)) say(line);
 }
 
+/** What the server answers of a name; where it knows none such, with the ones it knows and the nearest of them. */
+export async function ofName<Answer>(
+  client: AdminClient,
+  name: string,
+  asked: Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!(error instanceof CommandError) || error.message !== UNKNOWN) throw error;
+    const known = await listStatuses(client).catch(() => undefined);
+    if (known === undefined) throw error;
+    const names = known.map(({ bookmaker }) => bookmaker);
+    throw new CommandError(error.exitCode, new UnknownUpstreamError(name, names).message);
+  }
+}
+
+/** Hyper-Bun's words, which the API keeps. */
+const UNKNOWN = "Bookmaker not found";
+
 export async function listStatuses(client: AdminClient): Promise<readonly Status[]> {
   return read(statusListSchema, await client.get(`${API}/status`)).bookmakers;
 }
@@ -166,18 +191,14 @@ function statusRow(status: Status): string[] {
 }
 
 /** A count against its threshold; of a window, the failed among all its calls. */
-function failuresOf({ failures, failureThreshold, window, health }: Status): string {
+export function failuresOf({ failures, failureThreshold, window, health }: Status): string {
   if (window === null) return `${failures}/${health?.adaptiveThreshold ?? failureThreshold}`;
   return `${failures} of ${window.calls} calls`;
 }
 
 /** Against the limit, where there is one: those, too, that nobody waits for any more. */
-function inFlightOf({ inFlight, limit }: Pick<Status, "inFlight" | "limit">): string {
+export function inFlightOf({ inFlight, limit }: Pick<Status, "inFlight" | "limit">): string {
   return limit === null ? String(inFlight) : `${limit.inFlight}/${limit.limit}`;
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
 }
 
 function whyTripped(status: Status): string[] {
@@ -272,7 +293,8 @@ export async function historyCommand(
   options: OutputOptions & { readonly limit: number },
 ): Promise<void> {
   const scope = name === undefined ? API : `${API}/${pathOf(name)}`;
-  const answer = await client.get(`${scope}/history?limit=${options.limit}`);
+  const asked = client.get(`${scope}/history?limit=${options.limit}`);
+  const answer = await (name === undefined ? asked : ofName(client, name, asked));
   if (options.json === true) {
     printJson(answer);
     return;

@@ -1,20 +1,23 @@
 #!/usr/bin/env node
 // The command line. Answers go to standard output, sentences about failures to standard error.
 
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { ConfigError } from "../config/fault.ts";
 import { InvalidOptionsError } from "../core/errors.ts";
+import { OPERATOR_MODES } from "../core/events.ts";
 import { HISTORY_LIMIT_MAX } from "../pipeline/ports.ts";
 import { standardError, tellPeople } from "../telemetry/log/standard-output.ts";
 import { adminClient } from "./admin-client.ts";
 import { historyCommand, statusCommand } from "./breaker-commands.ts";
 import { checkCommand } from "./check.ts";
 import { CommandError, EXIT } from "./exit-codes.ts";
-import { resetCommand, tripCommand } from "./orders.ts";
+import { explainCommand } from "./explain.ts";
+import { modeCommand, resetCommand, tripCommand } from "./orders.ts";
 import { print } from "./print.ts";
 import { serveCommand } from "./serve.ts";
 import { verifyHistoryCommand } from "./verify-history.ts";
 import { packageVersion } from "./version.ts";
+import { watchCommand } from "./watch.ts";
 
 const { env } = process;
 
@@ -33,6 +36,11 @@ any failed, else 3 when any was refused.
 const HISTORY_HELP = `
 With --verify each row is held against the hash it was written with, and against the row before it: exit code 1
 when one was changed, deleted, put in or moved since. It cannot see that the newest were cut off.
+`;
+
+const WATCH_HELP = `
+What is tripped stands first. On a terminal tripped is red and what comes back or is in another mode yellow,
+unless NO_COLOR is set. A server that stops answering is told of, and asked again.
 `;
 
 const SERVER_HELP = `
@@ -126,6 +134,41 @@ Exit codes:
     );
 
   root
+    .command("mode")
+    .description(
+      "let all calls through: shadow (reports, refuses nothing), forced-closed (learns nothing), normal",
+    )
+    .argument("<name>", "upstream")
+    .addArgument(new Argument("<mode>", "what to set").choices(OPERATOR_MODES))
+    .requiredOption("-r, --reason <text>", "why, for the audit")
+    .option("-u, --url <address>", URL_OPTION)
+    .option("--json", "for programs")
+    .addHelpText("after", SERVER_HELP)
+    .action((name: string, mode: string, options) =>
+      modeCommand(adminClient(env, options.url), name, mode, options),
+    );
+
+  root
+    .command("explain")
+    .description("say why a breaker is as it is, what would change it, and what to do next")
+    .argument("<name>", "upstream")
+    .option("-u, --url <address>", URL_OPTION)
+    .option("--json", "for programs")
+    .addHelpText("after", SERVER_HELP)
+    .action((name: string, options) =>
+      explainCommand(adminClient(env, options.url), name, options),
+    );
+
+  root
+    .command("watch")
+    .description("show all breakers as they change; without a terminal a line for each change")
+    .option("-i, --interval <seconds>", "between two looks, 0.2 to 3600", interval, 2)
+    .option("-n, --count <looks>", "end after so many", looks)
+    .option("-u, --url <address>", URL_OPTION)
+    .addHelpText("after", `${WATCH_HELP}${SERVER_HELP}`)
+    .action((options) => watchCommand(adminClient(env, options.url), options));
+
+  root
     .command("history")
     .description("show who tripped and reset what, newest first")
     .argument("[name]", "upstream")
@@ -152,6 +195,18 @@ function historyLimit(text: string): number {
   const limit = Number(text);
   if (Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_LIMIT_MAX) return limit;
   throw new InvalidArgumentError(`It must be a whole number from 1 to ${HISTORY_LIMIT_MAX}.`);
+}
+
+function interval(text: string): number {
+  const seconds = Number(text);
+  if (seconds >= 0.2 && seconds <= 3600) return seconds;
+  throw new InvalidArgumentError("It must be a number of seconds from 0.2 to 3600.");
+}
+
+function looks(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new InvalidArgumentError("It must be a whole number from 1 on.");
 }
 
 function collect(name: string, before: readonly string[] = []): readonly string[] {

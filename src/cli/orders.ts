@@ -6,6 +6,7 @@ import type { AdminClient } from "./admin-client.ts";
 import {
   API,
   listStatuses,
+  ofName,
   pathOf,
   read,
   type OutputOptions,
@@ -33,7 +34,7 @@ export async function tripCommand(
 ): Promise<void> {
   const hold = options.hold === true;
   const body = { reason: options.reason, ...(hold ? { hold } : {}) };
-  const given = await client.post(`${API}/${pathOf(name)}/trip`, body);
+  const given = await ofName(client, name, client.post(`${API}/${pathOf(name)}/trip`, body));
   const answer = read(answerSchema, given);
   // What tripped by itself may close by itself, and whoever trips it wants that it stays.
   if (!answer.changed && !answer.manual) {
@@ -41,6 +42,19 @@ export async function tripCommand(
   }
   if (options.json === true) printJson(given);
   else tell(answer);
+}
+
+/** Modes that an operator can set, as the API names them. */
+export async function modeCommand(
+  client: AdminClient,
+  name: string,
+  mode: string,
+  options: OutputOptions & { readonly reason: string },
+): Promise<void> {
+  const body = { mode, reason: options.reason };
+  const given = await ofName(client, name, client.post(`${API}/${pathOf(name)}/mode`, body));
+  if (options.json === true) printJson(given);
+  else tell(read(answerSchema, given));
 }
 
 export interface ResetOptions extends OutputOptions {
@@ -77,7 +91,7 @@ export async function resetCommand(
 
 function resetOne(client: AdminClient, name: string, options: ResetOptions): Promise<unknown> {
   const body = { reason: options.reason, force: options.force === true };
-  return client.post(`${API}/${pathOf(name)}/reset`, body);
+  return ofName(client, name, client.post(`${API}/${pathOf(name)}/reset`, body));
 }
 
 function tell({ message, persisted }: Answer): void {

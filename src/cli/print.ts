@@ -47,6 +47,24 @@ export function when(ms: number | null | undefined): string {
   return Number.isNaN(date.getTime()) ? "-" : date.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
+/** A share of 1. */
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+const SPANS = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "min"],
+] as const;
+
+/** Milliseconds in words, in the unit that fits, cut down to whole ones from ten of them on. */
+export function duration(ms: number): string {
+  const [size, unit] = SPANS.find(([least]) => ms >= 2 * least) ?? [1000, "s"];
+  const count = Math.max(0, ms) / size;
+  return `${count >= 10 ? Math.floor(count) : Math.floor(10 * count) / 10} ${unit}`;
+}
+
 export function orDash(value: string | number | null | undefined): string {
   return value === null || value === undefined || value === "" ? "-" : String(value);
 }

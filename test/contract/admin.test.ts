@@ -155,6 +155,7 @@ describe("reads", () => {
       manual: false,
       trippedAt: null,
       trippedUntil: null,
+      needsPerson: false,
       cooldownRemainingMs: 0,
       lastSuccessAt: null,
       mode: "normal",
@@ -181,6 +182,7 @@ describe("reads", () => {
         state: "open",
         manual: true,
         trippedAt: at,
+        needsPerson: true,
         cooldownRemainingMs: 60_000,
       },
     ]);

@@ -137,7 +137,7 @@ test("the command line shows, trips and explains", async (t) => {
 
   const unknown = await running.run("reset", "nobody", "--reason", "x");
   assert.equal(unknown.code, 1);
-  assert.match(unknown.stderr, /Bookmaker not found/);
+  assert.match(unknown.stderr, /no upstream named "?nobody"?; known: /);
 
   const wrong = await switchgear(["trip", "draftkings", "-r", "x"], {
     env: { SWITCHGEAR_URL: running.admin, SWITCHGEAR_ADMIN_TOKEN: "not-the-token-at-all" },
@@ -226,7 +226,7 @@ test("several are reset one after the other, and each is listed", async (t) => {
   assert.equal(named.code, 1);
   assert.match(named.stdout, /draftkings +reset/);
   assert.match(named.stdout, /caesars +reset/);
-  assert.match(named.stdout, /nobody +failed +Bookmaker not found/);
+  assert.match(named.stdout, /nobody +failed +no upstream named/);
   assert.match(named.stdout, /fanduel +reset +Circuit breaker for fanduel was closed already/);
 
   for (const wrong of [[], ["--all-tripped", "fanduel"], ["fanduel", "--except", "betmgm"]]) {

@@ -31,6 +31,7 @@ export function upstreamStatus({ guard, books, door, clock }: Readable): Upstrea
     state: guard.state,
     mode: guard.mode,
     failureThreshold: guard.policy.failureThreshold,
+    needsPerson: guard.isTripped && guard.refusal().retryAfterMs === undefined,
     cooldownRemainingMs: guard.cooldownRemainingMs(),
     persisted: guard.isSaved,
     inFlight: books.inFlight,

@@ -55,8 +55,10 @@ export interface UpstreamStatus {
   readonly lastFailureAt: number | null;
   readonly lastSuccessAt: number | null;
   readonly trippedAt: number | null;
-  /** When probes are due; null for trips by hand, and where only a person closes it. */
+  /** When probes are due, or a reset is accepted where `needsPerson`; null for trips by hand. */
   readonly trippedUntil: number | null;
+  /** Whether it is tripped and only a person closes it: it never probes. */
+  readonly needsPerson: boolean;
   /** Until a reset is accepted without force; 0 when it is now. */
   readonly cooldownRemainingMs: number;
   readonly lastResetAt: number | null;
@@ -135,6 +137,7 @@ export function statusOf(
   | "state"
   | "mode"
   | "failureThreshold"
+  | "needsPerson"
   | "cooldownRemainingMs"
   | "persisted"
   | "inFlight"
