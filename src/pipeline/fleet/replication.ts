@@ -32,6 +32,7 @@ import type { Entry } from "./pending.ts";
 import { Presence } from "./presence.ts";
 import { ReceiptBook, type Receipts } from "./receipts.ts";
 import { Sync } from "./sync.ts";
+import { Turns } from "./turns.ts";
 
 /** Changes under way at one time; a storm of trips waits for its turn. */
 const COMMITS_MAX = 32;
@@ -85,6 +86,7 @@ export class Replication implements Keeper {
   readonly #faults: StoreFaults;
   readonly #presence: Presence;
   readonly #receipts: ReceiptBook;
+  readonly #turns: Turns;
   readonly #known = new Map<string, Known>();
   readonly #auditsRefused = new Map<AuditAction, number>(
     AUDIT_ACTIONS.map((action) => [action, 0]),
@@ -145,6 +147,7 @@ export class Replication implements Keeper {
       failed: (error) => this.#fail("load", error),
     });
     this.#receipts = new ReceiptBook(replica, scheduler, () => this.#presence.names());
+    this.#turns = new Turns(store, scheduler, () => this.#presence.names().length);
     this.fleet = this.#fleetOf();
   }
 
@@ -210,7 +213,7 @@ export class Replication implements Keeper {
   }
 
   saveNow(upstream: Persisted, audit?: AuditEntry, ordered?: Ordered): void {
-    this.#takeTurn(upstream);
+    this.#turns.take(upstream);
     // Evidence, averages and what a breaker does on its way back are each replica's own.
     if (audit === undefined && ordered === undefined) return;
     const { name } = upstream;
@@ -285,25 +288,6 @@ export class Replication implements Keeper {
       timer.keepAlive(true);
       this.#syncListeners.add(listener);
     });
-  }
-
-  /** Of several replicas whose breakers have opened each lets its probes in for itself: one after the other. */
-  #takeTurn(upstream: Persisted): void {
-    const { probesAt, epoch } = upstream;
-    const replicas = this.#presence.names().length;
-    if (probesAt === null || replicas < 2) return;
-    const inMs = Math.max(0, probesAt - this.#ports.scheduler.now());
-    const turn = this.#store.turn(upstream.name, {
-      inMs,
-      spacingMs: inMs / replicas,
-      windowMs: inMs,
-    });
-    turn.then(
-      (byMs) => upstream.postpone(epoch, byMs),
-      () => {
-        // They come when they are due.
-      },
-    );
   }
 
   #fleetOf(): Fleet {
@@ -469,7 +453,10 @@ export class Replication implements Keeper {
 
   #takeOver(name: string, known: Known): void {
     const breaker = this.#ports.breakerOf(name);
+    const epoch = breaker?.epoch;
     for (const id of known.takeOver(breaker)) this.#receipts.overruled(name, id);
+    // One that has opened since others have lets probes in, too.
+    if (breaker !== undefined && breaker.epoch !== epoch) this.#turns.take(breaker);
     const version = versionOf(known.row);
     if (version !== known.shownVersion) this.#presence.changed();
     known.shownVersion = version;
