@@ -1,7 +1,7 @@
 // One process of a fleet: a real registry on a clock and a connection of its own, and what it was told.
 
 import { mergeRows, type FleetRow } from "../../../src/core/fleet/row.ts";
-import type { Fleet } from "../../../src/pipeline/fleet/replication.ts";
+import type { Fleet } from "../../../src/pipeline/fleet/fleet.ts";
 import type { AuditEntry } from "../../../src/pipeline/ports.ts";
 import { Switchgear } from "../../../src/pipeline/registry.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";

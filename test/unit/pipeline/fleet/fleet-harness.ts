@@ -7,7 +7,7 @@ import { Network } from "../../../sim/fleet/network.ts";
 import { ProcessClock, Timeline } from "../../../sim/timeline.ts";
 import type { SwitchgearEvent } from "../../../../src/core/events.ts";
 import type { FleetChange } from "../../../../src/pipeline/fleet-port.ts";
-import type { Fleet } from "../../../../src/pipeline/fleet/replication.ts";
+import type { Fleet } from "../../../../src/pipeline/fleet/fleet.ts";
 import { Switchgear } from "../../../../src/pipeline/registry.ts";
 import type { UpstreamOptions } from "../../../../src/pipeline/registry-options.ts";
 import { SeededRandom } from "../../../../src/testing/index.ts";
