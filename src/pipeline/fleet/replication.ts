@@ -89,7 +89,7 @@ export class Replication implements Keeper {
       versionOf: (name) => versionOf(this.#known.get(name)?.row),
       heard: () => {
         // Nothing else is left that would show it.
-        if (this.#trouble.isFailing && !this.#sync.isDue && this.#sending.isIdle) this.#isWell();
+        if (!this.#sync.isDue && this.#sending.isIdle) this.#isWell();
       },
       failed: (error) => this.#trouble.begin("poll", error),
     });
@@ -197,18 +197,15 @@ export class Replication implements Keeper {
   saveNow(upstream: Persisted, audit?: AuditEntry, ordered?: Ordered): void {
     this.#turns.take(upstream);
     // Evidence, averages and what a breaker does on its way back are each replica's own.
-    if (audit === undefined && ordered === undefined) return;
-    const { name } = upstream;
-    const isOwnAffair =
-      ordered?.part === "breaker" && !ordered.isByPerson && upstream.reporters === 0;
+    if (ordered === undefined) return;
+    const { name, reporters } = upstream;
     const { snapshot, mode, modeAt = 0 } = upstream.toStored();
-    const isByPerson = ordered?.part === "mode" || (ordered?.isByPerson ?? false);
+    const isByPerson = ordered.part === "mode" || ordered.isByPerson;
     const entry = this.#sending.entry(name, audit === undefined ? [] : [audit], isByPerson);
-    if (ordered?.part === "mode") entry.mode = { mode, at: modeAt };
-    if (ordered?.part === "breaker" && !isOwnAffair) {
+    if (ordered.part === "mode") entry.mode = { mode, at: modeAt };
+    else if (isByPerson || reporters > 0) {
       const { isTrip } = ordered;
-      const reporters = Math.max(1, upstream.reporters);
-      entry.breaker = { isByPerson, isTrip, snapshot, reporters };
+      entry.breaker = { isByPerson, isTrip, snapshot, reporters: Math.max(1, reporters) };
     }
     if (entry.mode !== undefined || entry.breaker !== undefined) upstream.isSaved = false;
     if (isByPerson) this.#receipts.begin(name, entry.id);
@@ -232,7 +229,6 @@ export class Replication implements Keeper {
   }
 
   flush(): boolean {
-    this.#sending.pump();
     for (const { pending } of this.#known.values()) if (!pending.isEmpty) return false;
     return true;
   }

@@ -31,8 +31,8 @@ export interface SendingPorts {
 
 export class Sending {
   readonly #ports: SendingPorts;
-  /** Names of those that have something to tell, and are not telling it. */
-  readonly #queue = new Set<string>();
+  /** Those that have something to tell, and are not telling it. */
+  readonly #queue = new Map<string, Known>();
   #count = 0;
   #underWay = 0;
   #audits = 0;
@@ -74,7 +74,7 @@ export class Sending {
   add(name: string, known: Known, entry: Entry): void {
     this.#audits += entry.audits.length;
     known.give(entry);
-    if (!known.isSending) this.#queue.add(name);
+    if (!known.isSending) this.#queue.set(name, known);
     if (this.#audits > AUDITS_MAX) this.#dropAudit();
     this.pump();
   }
@@ -85,12 +85,11 @@ export class Sending {
    */
   pump(): void {
     if (this.#isClosed || !this.#ports.isReady()) return;
-    for (const name of this.#queue) {
+    for (const [name, known] of this.#queue) {
       if (this.#underWay >= COMMITS_MAX) return;
       this.#queue.delete(name);
-      const known = this.#ports.known.get(name);
-      const first = known?.pending.first;
-      if (known === undefined || first === undefined) continue;
+      const { first } = known.pending;
+      if (first === undefined) continue;
       known.isSending = true;
       this.#underWay += 1;
       void this.#send(name, known, first);
@@ -143,7 +142,7 @@ export class Sending {
   #sent(name: string, known: Known): void {
     known.isSending = false;
     this.#underWay -= 1;
-    if (!known.pending.isEmpty) this.#queue.add(name);
+    if (!known.pending.isEmpty) this.#queue.set(name, known);
   }
 
   /** The oldest that cannot have been sent. */

@@ -35,6 +35,7 @@ export class TestFleet {
     upstreams: readonly string[] = ["dk"],
     limit = 100,
     aheadMs = 0,
+    mode: UpstreamOptions["mode"] = undefined,
   ): TestReplica {
     const clock = new ProcessClock(this.timeline, 0, aheadMs);
     const changes: FleetChange[] = [];
@@ -44,7 +45,8 @@ export class TestFleet {
       told: () => {},
       confirmed: () => {},
     });
-    const options: UpstreamOptions = { breaker: latching({ failureThreshold: 1, cooldownMs: 0 }) };
+    const breaker = latching({ failureThreshold: 1, cooldownMs: 0 });
+    const options: UpstreamOptions = { breaker, mode };
     const gear = new Switchgear(
       {
         upstreams: Object.fromEntries(upstreams.map((upstream) => [upstream, options])),
