@@ -173,7 +173,7 @@ of the runtime are lines, too. \`createLogger\` does the same in your own servic
 | \`HBCB-007\` | error | an alert callback failed |
 | \`SG_CALL\` | warn | a call failed or timed out: its cause |
 | \`SG_LIMIT\` | error or info | an upstream hangs, as its limiter sees it, or answers again |
-| \`SG_MODE\` | warn | somebody changed the breaker's mode |
+| \`SG_MODE\` | warn | somebody changed the breaker's mode, here or, as \`system\` tells, on another replica |
 | \`SG_STATE\` | info or warn | a breaker that recovers by itself sent probes, closed, or found its upstream still down |
 | \`SG_TASK\` | info, warn or error | a monitoring task started, ended, or had to be ended |
 | \`SG_STORE\` | error, info or fatal | the store fails, works again, or was found broken and put aside |

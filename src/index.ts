@@ -78,7 +78,7 @@ export type {
   FleetStore,
   ReplicaView,
 } from "./pipeline/fleet-port.ts";
-export type { Fleet } from "./pipeline/fleet/replication.ts";
+export type { Fleet } from "./pipeline/fleet/fleet.ts";
 export type { Receipts } from "./pipeline/fleet/receipts.ts";
 export type { StoreHealth } from "./pipeline/breaker/keeper.ts";
 export type {

@@ -176,7 +176,11 @@ const TAIL = `## What to know on the night
   ([measured](page-proof.md)), two of which are \`keep_firing_for\`. The last 20 s before it comes are
   Alertmanager's wait for what mutes it. Until it resolves PagerDuty is told again every 4 hours; of a ticket
   every 12 hours, and through the second channel every hour.
-- Its text names the replicas that are tripped: an order given to one does not reach the others yet.
+- Its text names the replicas that are tripped: an order given to one reaches the others where they share a Redis
+  ([fleets](fleet.md)), and nowhere else.
+- \`CircuitBreakerReplicaDisagreement\` says that some replicas refuse and others do not, whatever the cause;
+  \`CircuitBreakerFleetSplit\` that replicas of a fleet do not hear of each other's orders, before it makes a difference
+  to anybody. Where both are so, the second one is told.
 - A bookmaker that trips while \`CircuitBreakerManyTripped\` fires is muted by it: it pages nobody, and shows in the
   number of that page only. Its runbook says how to see which came later.
 - Alertmanager sends nothing for an alert that is muted, not even its end: an incident that was open before what

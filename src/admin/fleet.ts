@@ -1,7 +1,7 @@
 // What the API tells of the other replicas: who is there, what each sees, and who has taken over an order.
 
 import type { Context, Hono } from "hono";
-import type { Fleet } from "../pipeline/fleet/replication.ts";
+import type { Fleet } from "../pipeline/fleet/fleet.ts";
 import type { ReplicaView } from "../pipeline/fleet-port.ts";
 import type { Switchgear } from "../pipeline/registry.ts";
 import { json, problem } from "./answers.ts";

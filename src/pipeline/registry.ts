@@ -24,7 +24,8 @@ import { MonitorTasks, taskEvent } from "./tasks/monitor.ts";
 import type { Keeper, StoreHealth } from "./breaker/keeper.ts";
 import { Persistence } from "./breaker/persistence.ts";
 import type { FleetStore } from "./fleet-port.ts";
-import { Replication, type Fleet } from "./fleet/replication.ts";
+import type { Fleet } from "./fleet/fleet.ts";
+import { Replication } from "./fleet/replication.ts";
 import { boundedName } from "./names.ts";
 import { HISTORY_LIMIT_MAX, LOAD_DRIVERS } from "./ports.ts";
 import type {

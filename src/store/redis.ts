@@ -5,7 +5,7 @@
 // Nothing waits for it: what is sent while it is away is refused at once, and whoever sent it sends it again.
 
 import { StoreError } from "../core/errors.ts";
-import type { FleetRow } from "../core/fleet/row.ts";
+import { replicaOf, type FleetRow } from "../core/fleet/row.ts";
 import { show } from "../core/options.ts";
 import {
   BEHIND,
@@ -188,8 +188,7 @@ class RedisStore implements FleetStore {
   }
 
   confirm(change: string, by: string): void {
-    const replica = change.slice(0, Math.max(change.indexOf("/"), 0));
-    const channel = this.#keys.receiptsOf(replica);
+    const channel = this.#keys.receiptsOf(replicaOf(change));
     this.#send(undefined, ["PUBLISH", channel, JSON.stringify([change, by])]).catch(ignore);
   }
 

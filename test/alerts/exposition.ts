@@ -1,6 +1,6 @@
 // What /metrics shows when everything that Switchgear has exists at once: each kind of breaker, upstreams
 // with endpoints, calls with and without success, refusals for each reason that a rule or a runbook asks for, a process,
-// and a store that was found broken and fails.
+// a store that was found broken and fails, and what one of a fleet tells beside that.
 
 import {
   adaptiveLimit,
@@ -12,6 +12,8 @@ import {
   type Upstream,
 } from "../../src/index.ts";
 import { StoreError } from "../../src/core/errors.ts";
+import type { FleetRow } from "../../src/core/fleet/row.ts";
+import type { FleetStore } from "../../src/pipeline/fleet-port.ts";
 import type { Store } from "../../src/pipeline/ports.ts";
 import { prometheusMetrics } from "../../src/telemetry/otel/index.ts";
 import { ProcessStats } from "../../src/runtime/process-stats.ts";
@@ -76,7 +78,40 @@ export async function livePage(): Promise<string> {
       config: { isGood: true, takenAt: 0 },
       process: new ProcessStats(),
     });
-    return (await metrics.collect()).body;
+    return (await metrics.collect()).body + (await fleetLines());
+  } finally {
+    await gear.close();
+  }
+}
+
+/** What it tells whose store is a fleet's, and nobody else. */
+async function fleetLines(): Promise<string> {
+  const order = { id: "other/1", version: 1, isTrip: false };
+  const row = (upstream: string): FleetRow => ({
+    upstream,
+    breaker: undefined,
+    mode: { order, mode: "normal", at: 0 },
+  });
+  const store: FleetStore = {
+    kind: "fleet",
+    location: "nowhere",
+    replica: "this",
+    open: (listener) => listener.connected(),
+    read: async (names) => names.map(row),
+    commit: async ({ upstream }) => ({ isInForce: true, row: row(upstream) }),
+    restore: async () => {},
+    turn: async () => 0,
+    confirm: () => {},
+    present: async () => [],
+    history: async () => [],
+    verify: async (upstream) => ({ upstream, rows: 0, isShortened: false, brokenAt: undefined }),
+    close: async () => {},
+  };
+  const gear = createSwitchgear({ upstreams: { draftkings: { breaker: latching() } }, store });
+  try {
+    await gear.fleet?.synced(1000);
+    const { body } = await prometheusMetrics(gear, { version: "0.0.0" }).collect();
+    return body.replaceAll(/^(?!.*switchgear_fleet_).*\n/gm, "");
   } finally {
     await gear.close();
   }

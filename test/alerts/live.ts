@@ -71,8 +71,11 @@ export async function seriesOfPrometheus(
 ): Promise<Labels[]> {
   const folder = mkdtempSync(join(tmpdir(), "switchgear-live-"));
   const [prometheusPort = 0] = await freePorts(1);
-  // What was recovered and what was kept exclude each other: of that there is a second place.
-  const recovered = page.replace(/^(circuit_breaker_store_recovered) 0$/m, "$1 1");
+  // What was recovered and what was kept exclude each other, and a store that fails and one that works: of that there is
+  // a second place.
+  const recovered = page
+    .replace(/^(circuit_breaker_store_recovered) 0$/m, "$1 1")
+    .replace(/^(switchgear_store_up) 0$/m, "$1 1");
   const server = createServer(({ url }, response) => {
     response.writeHead(200, { "content-type": "text/plain; version=0.0.4" });
     response.end(url === RECOVERED_PATH ? recovered : page);

@@ -75,6 +75,11 @@ export const PAIRS: readonly Pair[] = [
     BURN,
   ]),
   ...ofBookmaker("CircuitBreakerCriticalRefused", ["CircuitBreakerLimitAtFloor", BURN]),
+  {
+    source: ["CircuitBreakerFleetSplit", "warning", { ...DK, ...JOB }],
+    target: ["CircuitBreakerReplicaDisagreement", "warning", DK],
+    same: ["bookmaker"],
+  },
   ...["critical", "warning"].flatMap((severity): Pair[] => [
     {
       source: [BURN, "critical", { slo: "success" }],

@@ -52,6 +52,7 @@ export const RECEIVERS: Labels = {
   "CircuitBreakerCriticalRefused critical": "pagerduty",
   "CircuitBreakerEndpointCoolingDown warning": "tickets",
   "CircuitBreakerFlapping warning": "tickets",
+  "CircuitBreakerFleetSplit warning": "tickets",
   "CircuitBreakerLimitAtFloor warning": "tickets",
   "CircuitBreakerLoadShedding warning": "tickets",
   "CircuitBreakerManyTripped critical": "pagerduty",

@@ -27,6 +27,14 @@ export const REASONS: readonly (readonly [ids: RegExp, reason: string])[] = [
     /^(CircuitBreakerSuccessRatioLow\/.*: no matcher job @(20|135)|namespace_bookmaker:switchgear_endpoints_out:max: no matcher job @(39|97))$/,
     "what it is multiplied with is of that job, and they are matched by job",
   ],
+  [
+    /^instance_bookmaker:switchgear_fleet_order_version:known: no matcher job/,
+    "each of the four is kept by another one that is of that job, and they are matched by job",
+  ],
+  [
+    /^instance_bookmaker:switchgear_fleet_order_version:known: == → >=/,
+    "what is either 1 or 0 is never above 1",
+  ],
   // processes and budgets
   [
     /^Switchgear(InstanceDown|StoreDown|ConfigRejected|LogLost)\/.*: == → <=/,

@@ -2,10 +2,12 @@
 // order of another one is in force here. Times are of the clock that all processes of a machine share.
 
 import { createSwitchgear, latching, memoryStore, type Switchgear } from "../../src/index.ts";
-import { redisStore } from "../../src/store/redis.ts";
+import { redisStore, type RedisStoreOptions } from "../../src/store/redis.ts";
+import { LoadRecorder, type Load } from "./load.ts";
 
 export interface WorkerOptions {
-  readonly url: string;
+  /** Where the server is. */
+  readonly server: Pick<RedisStoreOptions, "url" | "sentinel">;
   readonly prefix: string;
   /** Names of the replicas here. */
   readonly replicas: readonly string[];
@@ -21,6 +23,8 @@ export type Order =
     }
   | { readonly do: "fail"; readonly upstream: string }
   | { readonly do: "state"; readonly id: number }
+  /** Calls go on, or end; what was measured until now is told. */
+  | { readonly do: "load"; readonly id: number; readonly isOn: boolean }
   | { readonly do: "cost"; readonly id: number; readonly rounds: number }
   | { readonly do: "end" };
 
@@ -37,10 +41,11 @@ export type Word =
   | {
       readonly say: "state";
       readonly id: number;
-      /** By replica: what it refuses, and whether it holds something that the store has not. */
+      /** By replica: what it refuses, and whether its store works. */
       readonly tripped: Readonly<Record<string, readonly string[]>>;
       readonly isOk: Readonly<Record<string, boolean>>;
     }
+  | { readonly say: "load"; readonly id: number; readonly load: Load }
   | {
       readonly say: "cost";
       readonly id: number;
@@ -55,6 +60,10 @@ const CALLED = "called";
 const CALLS = 20_000;
 const WARM_UP = 10;
 
+/** The load: so many calls of each replica, so often. */
+const LOAD_CALLS = 4;
+const LOAD_MS = 10;
+
 const options = JSON.parse(process.argv[2] ?? "{}") as WorkerOptions;
 const breaker = latching({ failureThreshold: 10, cooldownMs: 0 });
 const names = [...options.upstreams, CALLED];
@@ -68,8 +77,8 @@ function tell(word: Word): void {
 }
 
 for (const replica of options.replicas) {
-  const { url, prefix } = options;
-  const gear = createSwitchgear({ upstreams, store: redisStore({ url, prefix, replica }) });
+  const { server, prefix } = options;
+  const gear = createSwitchgear({ upstreams, store: redisStore({ ...server, prefix, replica }) });
   gears.set(replica, gear);
   gear.on("transition", ({ upstream, to }) => {
     const atNs = String(process.hrtime.bigint());
@@ -87,13 +96,43 @@ function state(id: number): Word {
   return { say: "state", id, tripped, isOk };
 }
 
+const work = (): Promise<number> => Promise.resolve(1);
+
+const recorder = new LoadRecorder();
+let turn = 0;
+let loading: NodeJS.Timeout | undefined;
+
+/** All calls of one turn of the loop, each measured: what it does not end in has waited. */
+async function loadOnce(): Promise<void> {
+  for (const gear of gears.values()) {
+    const upstream = gear.upstream(CALLED);
+    for (let n = 0; n < LOAD_CALLS; n += 1) {
+      const before = turn;
+      const start = process.hrtime.bigint();
+      await upstream.execute(work);
+      recorder.add(Number(process.hrtime.bigint() - start), turn !== before);
+    }
+  }
+}
+
+function load(id: number, isOn: boolean): Word {
+  clearInterval(loading);
+  if (isOn) {
+    loading = setInterval(() => {
+      turn += 1;
+      void loadOnce();
+      setImmediate(() => (turn += 1));
+    }, LOAD_MS);
+  }
+  return { say: "load", id, load: recorder.take() };
+}
+
 /** What a call costs on registries with their state in memory, and on two of the fleet's, in turns. */
 async function cost(id: number, rounds: number): Promise<Word> {
   const [first, second] = [...gears.values()];
   const fleet = [first, second].filter((gear) => gear !== undefined);
   const block = async (gear: Switchgear): Promise<number> => {
     const upstream = gear.upstream(CALLED);
-    const work = (): Promise<number> => Promise.resolve(1);
     const start = process.hrtime.bigint();
     for (let n = 0; n < CALLS; n += 1) await upstream.execute(work);
     return Number(process.hrtime.bigint() - start) / CALLS;
@@ -103,8 +142,8 @@ async function cost(id: number, rounds: number): Promise<Word> {
   const fleetNs: number[] = [];
   for (let round = 0; round < WARM_UP + rounds; round += 1) {
     let [memory, ofFleet] = [0, 0];
-    for (let turn = 0; turn < turns.length; turn += 1) {
-      const gear = turns[(turn + round) % turns.length];
+    for (let index = 0; index < turns.length; index += 1) {
+      const gear = turns[(index + round) % turns.length];
       if (gear === undefined) continue;
       const ns = await block(gear);
       if (gear.fleet === undefined) memory += ns / 2;
@@ -134,6 +173,7 @@ process.on("message", (order: Order) => {
         one.execute(() => Promise.reject(new Error("down"))).catch(() => {});
     }
   } else if (order.do === "state") tell(state(order.id));
+  else if (order.do === "load") tell(load(order.id, order.isOn));
   else if (order.do === "cost") void cost(order.id, order.rounds).then(tell);
   else {
     void Promise.all([...gears.values()].map((gear) => gear.close())).then(() => process.exit(0));

@@ -45,6 +45,8 @@ export interface StackOptions {
   readonly factor?: number;
   /** Makes the gateway's configuration from the demo's. Default: the demo's. */
   readonly config?: (demo: string) => string;
+  /** Variables of it, beside the bookmakers' addresses and the token. */
+  readonly env?: Readonly<Record<string, string>>;
   /** What the two bookmakers can serve. Default: more than anybody asks for. */
   readonly bookmakers?: Pick<BookmakerOptions, "workers" | "serviceMs">;
   /** Nothing of the stack outlives this. */
@@ -64,9 +66,12 @@ export interface Stack extends Monitoring {
   readonly env: Readonly<Record<string, string>>;
   /**
    * A second gateway with a database of its own, scraped beside the first. One at a time: it takes the place of
-   * the one before. `logTo` is the file that its log goes to.
+   * the one before. `logTo` is the file that its log goes to, `env` are variables in place of the first one's.
    */
-  startReplica(how?: { readonly logTo?: string }): Promise<Replica>;
+  startReplica(how?: {
+    readonly logTo?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  }): Promise<Replica>;
   /** From now on Prometheus asks these for the gateways' metrics, and sees them. */
   scrape(...adminPorts: readonly number[]): Promise<void>;
   /** One more file of rules, or none of that name any more. */
@@ -122,6 +127,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       SWITCHGEAR_ADMIN_TOKEN: TOKEN,
       DRAFTKINGS_URL: draftkings.url,
       FANDUEL_URL: fanduel.url,
+      ...options.env,
     },
   };
   const gateway = createReplica({
@@ -247,7 +253,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       PROMETHEUS_URL: prometheusUrl,
       ALERTMANAGER_URL: alertmanagerUrl,
     },
-    startReplica: async ({ logTo } = {}) => {
+    startReplica: async ({ logTo, env } = {}) => {
       const cwd = join(folder, "second");
       mkdirSync(cwd, { recursive: true });
       const [, , , , port = 0, secondAdminPort = 0] = ports;
@@ -257,6 +263,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ports: [port, secondAdminPort],
         cwd,
         logTo,
+        env: { ...served.env, ...env },
       });
       replicas.push(second);
       await second.start();

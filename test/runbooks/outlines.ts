@@ -18,6 +18,11 @@ export const OUTLINES: Readonly<Record<string, Readonly<Record<string, string>>>
     Mitigation: "5>1",
     Verify: "5>1",
   },
+  CircuitBreakerFleetSplit: {
+    Diagnosis: "4>4, 7>7, kubectl 4",
+    Mitigation: "5>2, kubectl 4",
+    Verify: "4>2",
+  },
   CircuitBreakerLimitAtFloor: {
     Diagnosis: "6>3>hung 2, 5>3",
     Mitigation: "3>1, kubectl 3",

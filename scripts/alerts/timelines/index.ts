@@ -25,6 +25,7 @@ import {
   storeError,
   storeRecovered,
 } from "./processes.ts";
+import { fleetSplit } from "./fleet.ts";
 import { criticalRecorded, criticalRefused, limitAtFloor } from "./limits.ts";
 import { stateLost, stateLostForDays } from "./lost.ts";
 import { manyTripped, mostlyOpen, noEndpoint } from "./outs.ts";
@@ -48,6 +49,7 @@ const FILES: readonly ((values: Values) => TimelineFile | readonly TimelineFile[
   stuckOpen,
   flapping,
   replicaDisagreement,
+  fleetSplit,
   windowOpen,
   endpointCoolingDown,
   modeForgotten,

@@ -107,6 +107,11 @@ export function nextVersion(stored: FleetRow | undefined, seen: Seen): number {
   return Math.max(versionOf(stored), seen.person, seen.order, seen.mode) + 1;
 }
 
+/** The replica that gave it. */
+export function replicaOf(id: string): string {
+  return id.slice(0, Math.max(0, id.indexOf("/")));
+}
+
 /** Above 0 where `a` is the one that counts. Versions may be handed out twice after a fail-over that lost some. */
 export function compareOrders(a: Order | undefined, b: Order | undefined): number {
   if (a === undefined || b === undefined) return Number(b === undefined) - Number(a === undefined);

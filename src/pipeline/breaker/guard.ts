@@ -3,18 +3,19 @@
 
 import type { BreakerSnapshot } from "../../core/breaker/snapshot.ts";
 import { asKind } from "../../core/breaker/restore.ts";
-import type {
-  BreakerMachine,
-  BreakerPolicy,
-  Failure,
-  Instant,
-  MachineRefusal,
-  OperatorOrder,
-  Ticket,
+import {
+  SYSTEM,
+  type BreakerMachine,
+  type BreakerPolicy,
+  type Failure,
+  type Instant,
+  type MachineRefusal,
+  type OperatorOrder,
+  type Ticket,
 } from "../../core/breaker/machine.ts";
 import { ResetDeniedError } from "../../core/errors.ts";
-import type { BreakerPart, ModePart } from "../../core/fleet/row.ts";
-import type { MachineEvent, OperatorMode, TransitionCause } from "../../core/events.ts";
+import { replicaOf, type BreakerPart, type ModePart } from "../../core/fleet/row.ts";
+import type { EventOf, MachineEvent, OperatorMode, TransitionCause } from "../../core/events.ts";
 import { isLatency, type OutcomeKind } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
 import type { Emitter } from "../emitter.ts";
@@ -78,6 +79,8 @@ export class BreakerGuard implements Persisted {
   #share = 0;
   /** Id of the newest order of a person that a fleet told of. */
   #person: string | undefined = undefined;
+  /** Of a mode that was taken over, and is not announced yet. */
+  #modeTaken: EventOf<"mode"> | undefined = undefined;
 
   constructor(
     name: string,
@@ -329,7 +332,9 @@ export class BreakerGuard implements Persisted {
       this.#marks = { ...this.#marks, person };
       this.#machine.restoreReset(snapshot);
     }
+    const from = this.#mode;
     this.#adoptMode(stored);
+    this.#noteMode(from, "ordered in another process");
   }
 
   /** The newest wins; one without a date is from before there were dates. */
@@ -372,9 +377,8 @@ export class BreakerGuard implements Persisted {
   }
 
   get probesAt(): number | null {
-    if (this.#machine.savesEvidence || !this.isTripped) return null;
-    const { manual, trippedUntil } = this.snapshot();
-    return manual ? null : trippedUntil;
+    // What is tripped and asks for no time is closed by a person only.
+    return this.#machine.admitNeedsTime ? this.snapshot().trippedUntil : null;
   }
 
   postpone(epoch: number, byMs: number): void {
@@ -382,14 +386,27 @@ export class BreakerGuard implements Persisted {
     if (byMs > 0 && isStill) this.#machine.postpone(byMs, this.#clock.monotonic());
   }
 
-  takeMode({ mode, at }: ModePart): void {
+  takeMode({ order, mode, at }: ModePart): void {
+    const from = this.#mode;
     this.#mode = mode;
     this.#marks = { ...this.#marks, mode: newMark(at) };
+    this.#noteMode(from, `ordered on ${replicaOf(order.id)}`);
+  }
+
+  /** Who ordered it, and why, the history there tells. */
+  #noteMode(from: OperatorMode, reason: string): void {
+    const to = this.#mode;
+    if (from === to) return;
+    const at = this.#clock.now();
+    this.#modeTaken = { type: "mode", from, to, actor: SYSTEM, reason, upstream: this.name, at };
   }
 
   /** Tells what was taken over. */
   announce(): void {
     if (this.#machine.events.length > 0) this.#announce();
+    const mode = this.#modeTaken;
+    this.#modeTaken = undefined;
+    if (mode !== undefined) this.#emitter.emit(mode);
   }
 
   #afterEvidence(): void {

@@ -4,20 +4,13 @@
 // as it can be, and says what version it has. What others ordered arrives as rows; whose word counts, row.ts says.
 // A store that lost what is known here gets it back. Nobody who calls an upstream waits for any of this.
 
-import { errorText } from "../../core/classify.ts";
 import type { EventOf, RegistryEvent } from "../../core/events.ts";
-import { earlier, hasMore, seenOf, versionOf, type FleetRow } from "../../core/fleet/row.ts";
+import { hasMore, versionOf, type FleetRow } from "../../core/fleet/row.ts";
 import type { Random } from "../../core/random.ts";
 import type { Keeper, Ordered, StoreHealth } from "../breaker/keeper.ts";
 import type { Persisted } from "../breaker/persisted.ts";
-import { StoreFaults, type StoreErrorCount } from "../breaker/store-faults.ts";
-import {
-  BEHIND,
-  type ChainedAudit,
-  type ChainReport,
-  type FleetStore,
-  type ReplicaView,
-} from "../fleet-port.ts";
+import type { StoreErrorCount } from "../breaker/store-faults.ts";
+import { BEHIND, type FleetAnswer, type FleetStore } from "../fleet-port.ts";
 import {
   AUDIT_ACTIONS,
   HISTORY_LIMIT_MAX,
@@ -25,25 +18,16 @@ import {
   type AuditEntry,
   type HistoryQuery,
   type Scheduler,
-  type Timer,
 } from "../ports.ts";
+import { FleetView } from "./fleet.ts";
 import { Known } from "./known.ts";
 import type { Entry } from "./pending.ts";
 import { Presence } from "./presence.ts";
-import { ReceiptBook, type Receipts } from "./receipts.ts";
+import { ReceiptBook } from "./receipts.ts";
+import { Sending } from "./sending.ts";
 import { Sync } from "./sync.ts";
-
-/** Changes under way at one time; a storm of trips waits for its turn. */
-const COMMITS_MAX = 32;
-
-const RETRY_MS_MIN = 250;
-const RETRY_MS_MAX = 15_000;
-
-/** Audits that wait for a store that is away; beyond it the oldest are dropped and counted. */
-const AUDITS_MAX = 10_000;
-
-/** What waits to be told when the registry is closed has so long to go. */
-const CLOSE_MS = 2000;
+import { codeOf, Trouble } from "./trouble.ts";
+import { Turns } from "./turns.ts";
 
 export interface ReplicationPorts {
   readonly scheduler: Scheduler;
@@ -55,36 +39,20 @@ export interface ReplicationPorts {
   readonly breakers: () => Iterable<Persisted>;
 }
 
-/** What the registry offers of its fleet. */
-export interface Fleet {
-  readonly replica: string;
-  /** Whether what the store has was read since the connection was made. */
-  readonly isSynced: boolean;
-  /** True as soon as it is, false after `timeoutMs`. */
-  synced(timeoutMs: number): Promise<boolean>;
-  /** Replicas heard of lately, this one first. */
-  replicas(): readonly ReplicaView[];
-  /** Of the newest order of a person here about this upstream; undefined where there was none. */
-  receipts(upstream: string, timeoutMs: number): Promise<Receipts | undefined>;
-  /** As the store has it, newest first. Rejects with `StoreError`. */
-  history(query: HistoryQuery): Promise<readonly ChainedAudit[]>;
-  verify(upstream: string): Promise<ChainReport>;
-  /** The newest version known here of each upstream that has one. */
-  versions(): ReadonlyMap<string, number>;
-}
-
 export class Replication implements Keeper {
   readonly polls = false;
   readonly revision = undefined;
   /** Evidence is each replica's own. */
   readonly isDurable = false;
   readonly replica: string;
-  readonly fleet: Fleet;
+  readonly fleet: FleetView;
   readonly #store: FleetStore;
   readonly #ports: ReplicationPorts;
-  readonly #faults: StoreFaults;
+  readonly #trouble: Trouble;
+  readonly #sending: Sending;
   readonly #presence: Presence;
   readonly #receipts: ReceiptBook;
+  readonly #turns: Turns;
   readonly #known = new Map<string, Known>();
   readonly #auditsRefused = new Map<AuditAction, number>(
     AUDIT_ACTIONS.map((action) => [action, 0]),
@@ -92,19 +60,8 @@ export class Replication implements Keeper {
   /** The newest last: what is answered while nobody can ask the store. */
   readonly #recent: AuditEntry[] = [];
   readonly #sync: Sync;
-  readonly #syncListeners = new Set<() => void>();
-  /** Names of those that have something to tell, and are not telling it. */
-  readonly #queue = new Set<string>();
   readonly #prefix: string;
-  #count = 0;
-  #sending = 0;
-  #audits = 0;
-  #auditsDropped = 0;
-  #retry: Timer | undefined = undefined;
-  #retryMs = RETRY_MS_MIN;
-  #isFailing = false;
   #isClosed = false;
-  #drained: (() => void) | undefined = undefined;
 
   constructor(store: FleetStore, ports: ReplicationPorts) {
     const { replica } = store;
@@ -113,22 +70,28 @@ export class Replication implements Keeper {
     this.#ports = ports;
     // A process that begins anew under its old name counts from 1 again.
     this.#prefix = `${replica}/${Math.floor(ports.random.next() * 2 ** 48).toString(36)}:`;
-    const { scheduler, emit } = ports;
-    this.#faults = new StoreFaults(scheduler, emit);
+    const { scheduler, random, emit } = ports;
+    this.#trouble = new Trouble({
+      scheduler,
+      random,
+      emit,
+      retry: () => {
+        this.#sync.resume();
+        this.#sending.pump();
+      },
+    });
     this.#presence = new Presence({
       store,
       replica,
       scheduler,
-      random: ports.random,
+      random,
       breakers: ports.breakers,
       versionOf: (name) => versionOf(this.#known.get(name)?.row),
       heard: () => {
         // Nothing else is left that would show it.
-        if (this.#isFailing && !this.#sync.isDue && this.#queue.size + this.#sending === 0) {
-          this.#isWell();
-        }
+        if (!this.#sync.isDue && this.#sending.isIdle) this.#isWell();
       },
-      failed: (error) => this.#fail("poll", error),
+      failed: (error) => this.#trouble.begin("poll", error),
     });
     this.#sync = new Sync({
       names: () => {
@@ -138,18 +101,40 @@ export class Replication implements Keeper {
       },
       read: (names) => this.#read(names),
       done: () => {
-        for (const listener of this.#syncListeners) listener();
+        this.fleet.wake();
         this.#isWell();
-        this.#pumpAll();
+        this.#sending.pump();
       },
-      failed: (error) => this.#fail("load", error),
+      failed: (error) => this.#trouble.begin("load", error),
+    });
+    this.#sending = new Sending({
+      store,
+      scheduler,
+      prefix: this.#prefix,
+      known: this.#known,
+      isReady: () => this.#sync.isSynced && !this.#trouble.isPausing,
+      answered: (name, known, entry, answer) => this.#answered(name, known, entry, answer),
+      failed: (error) => {
+        // It gets back what it lost before it is told anything; not at once, since it may lose that, too.
+        if (codeOf(error) === BEHIND) this.#sync.outdate();
+        this.#trouble.begin("commit", error);
+      },
     });
     this.#receipts = new ReceiptBook(replica, scheduler, () => this.#presence.names());
-    this.fleet = this.#fleetOf();
+    this.#turns = new Turns(store, scheduler, () => this.#presence.names().length);
+    this.fleet = new FleetView({
+      store,
+      scheduler,
+      presence: this.#presence,
+      receipts: this.#receipts,
+      known: this.#known,
+      isSynced: () => this.#sync.isSynced,
+      names: () => this.#names(),
+    });
   }
 
   get errors(): readonly StoreErrorCount[] {
-    return [...this.#faults.counts.values()];
+    return this.#trouble.errors;
   }
 
   get auditsRefused(): ReadonlyMap<AuditAction, number> {
@@ -157,7 +142,7 @@ export class Replication implements Keeper {
   }
 
   get standingErrors(): readonly EventOf<"store-error">[] {
-    return this.#faults.standing;
+    return this.#trouble.standing;
   }
 
   health(): StoreHealth {
@@ -166,12 +151,12 @@ export class Replication implements Keeper {
     return {
       kind: this.#store.kind,
       location: this.#store.location,
-      ok: !this.#isFailing,
-      pending: this.#isFailing ? pending : 0,
+      ok: !this.#trouble.isFailing,
+      pending: this.#trouble.isFailing ? pending : 0,
       refused: [],
-      auditsDropped: this.#auditsDropped,
+      auditsDropped: this.#sending.auditsDropped,
       auditsRefused: 0,
-      lastError: this.#faults.lastError,
+      lastError: this.#trouble.lastError,
       recoveredFrom: null,
     };
   }
@@ -185,7 +170,7 @@ export class Replication implements Keeper {
         void this.#presence.beat();
       },
       missed: () => this.#sync.readAll(),
-      failed: (error) => this.#fail("poll", error),
+      failed: (error) => this.#trouble.begin("poll", error),
     });
     this.#presence.start();
   }
@@ -210,20 +195,17 @@ export class Replication implements Keeper {
   }
 
   saveNow(upstream: Persisted, audit?: AuditEntry, ordered?: Ordered): void {
-    this.#takeTurn(upstream);
+    this.#turns.take(upstream);
     // Evidence, averages and what a breaker does on its way back are each replica's own.
-    if (audit === undefined && ordered === undefined) return;
-    const { name } = upstream;
-    const isOwnAffair =
-      ordered?.part === "breaker" && !ordered.isByPerson && upstream.reporters === 0;
+    if (ordered === undefined) return;
+    const { name, reporters } = upstream;
     const { snapshot, mode, modeAt = 0 } = upstream.toStored();
-    const isByPerson = ordered?.part === "mode" || (ordered?.isByPerson ?? false);
-    const entry = this.#entryOf(name, audit === undefined ? [] : [audit], isByPerson);
-    if (ordered?.part === "mode") entry.mode = { mode, at: modeAt };
-    if (ordered?.part === "breaker" && !isOwnAffair) {
+    const isByPerson = ordered.part === "mode" || ordered.isByPerson;
+    const entry = this.#sending.entry(name, audit === undefined ? [] : [audit], isByPerson);
+    if (ordered.part === "mode") entry.mode = { mode, at: modeAt };
+    else if (isByPerson || reporters > 0) {
       const { isTrip } = ordered;
-      const reporters = Math.max(1, upstream.reporters);
-      entry.breaker = { isByPerson, isTrip, snapshot, reporters };
+      entry.breaker = { isByPerson, isTrip, snapshot, reporters: Math.max(1, reporters) };
     }
     if (entry.mode !== undefined || entry.breaker !== undefined) upstream.isSaved = false;
     if (isByPerson) this.#receipts.begin(name, entry.id);
@@ -231,7 +213,7 @@ export class Replication implements Keeper {
   }
 
   saveAudit(audit: AuditEntry): void {
-    this.#add(audit.upstream, this.#entryOf(audit.upstream, [audit], false));
+    this.#add(audit.upstream, this.#sending.entry(audit.upstream, [audit], false));
   }
 
   saveSoon(_upstream: Persisted): void {
@@ -247,134 +229,24 @@ export class Replication implements Keeper {
   }
 
   flush(): boolean {
-    this.#pumpAll();
     for (const { pending } of this.#known.values()) if (!pending.isEmpty) return false;
     return true;
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    if (!this.flush() && !this.#isFailing) await this.#drain();
+    if (!this.flush() && !this.#trouble.isFailing) await this.#sending.drain();
     this.#isClosed = true;
-    this.#retry?.cancel();
+    this.#sending.close();
+    this.#trouble.close();
     this.#presence.close();
     await this.#store.close();
   }
 
-  #drain(): Promise<void> {
-    return new Promise((done) => {
-      const timer = this.#ports.scheduler.setTimer(done, CLOSE_MS);
-      timer.keepAlive(true);
-      this.#drained = () => {
-        timer.cancel();
-        done();
-      };
-    });
-  }
-
-  #synced(timeoutMs: number): Promise<boolean> {
-    if (this.#sync.isSynced) return Promise.resolve(true);
-    return new Promise((done) => {
-      const end = (isSynced: boolean): void => {
-        timer.cancel();
-        this.#syncListeners.delete(listener);
-        done(isSynced);
-      };
-      const listener = (): void => end(true);
-      const timer = this.#ports.scheduler.setTimer(() => end(false), timeoutMs);
-      timer.keepAlive(true);
-      this.#syncListeners.add(listener);
-    });
-  }
-
-  /** Of several replicas whose breakers have opened each lets its probes in for itself: one after the other. */
-  #takeTurn(upstream: Persisted): void {
-    const { probesAt, epoch } = upstream;
-    const replicas = this.#presence.names().length;
-    if (probesAt === null || replicas < 2) return;
-    const inMs = Math.max(0, probesAt - this.#ports.scheduler.now());
-    const turn = this.#store.turn(upstream.name, {
-      inMs,
-      spacingMs: inMs / replicas,
-      windowMs: inMs,
-    });
-    turn.then(
-      (byMs) => upstream.postpone(epoch, byMs),
-      () => {
-        // They come when they are due.
-      },
-    );
-  }
-
-  #fleetOf(): Fleet {
-    const isSynced = (): boolean => this.#sync.isSynced;
-    return {
-      replica: this.replica,
-      get isSynced() {
-        return isSynced();
-      },
-      synced: (timeoutMs) => this.#synced(timeoutMs),
-      replicas: () => this.#presence.replicas(),
-      receipts: (upstream, timeoutMs) =>
-        this.#receipts.of(upstream, timeoutMs, () => this.#presence.beat()),
-      history: (query) => {
-        const names = query.upstream === undefined ? this.#names() : [query.upstream];
-        return this.#store.history(names, query);
-      },
-      verify: (upstream) => this.#store.verify(upstream),
-      versions: () => this.#versions(),
-    };
-  }
-
-  #versions(): ReadonlyMap<string, number> {
-    const versions = new Map<string, number>();
-    for (const [name, { row }] of this.#known) {
-      const version = versionOf(row);
-      if (version > 0) versions.set(name, version);
-    }
-    return versions;
-  }
-
-  #entryOf(name: string, audits: AuditEntry[], isByPerson: boolean): Entry {
-    this.#count += 1;
-    return {
-      id: `${this.#prefix}${this.#count}`,
-      place: this.#count,
-      isByPerson,
-      seen: seenOf(this.#known.get(name)?.row),
-      breaker: undefined,
-      mode: undefined,
-      audits,
-      isSent: false,
-    };
-  }
-
   #add(name: string, entry: Entry): void {
-    for (const audit of entry.audits) {
-      this.#recent.push(Object.freeze(audit));
-      this.#audits += 1;
-    }
+    for (const audit of entry.audits) this.#recent.push(Object.freeze(audit));
     if (this.#recent.length > 2 * HISTORY_LIMIT_MAX) this.#recent.splice(0, HISTORY_LIMIT_MAX);
-    const known = this.#knownOf(name);
-    known.give(entry);
-    if (!known.isSending) this.#queue.add(name);
-    if (this.#audits > AUDITS_MAX) this.#dropAudit();
-    this.#pumpAll();
-  }
-
-  /** The oldest that cannot have been sent. */
-  #dropAudit(): void {
-    let oldest: Known | undefined;
-    let place = Number.POSITIVE_INFINITY;
-    for (const known of this.#known.values()) {
-      const first = known.pending.oldestAudit;
-      if (first === undefined || first >= place) continue;
-      [oldest, place] = [known, first];
-    }
-    if (oldest === undefined) return;
-    oldest.pending.dropAudit();
-    this.#audits -= 1;
-    this.#auditsDropped += 1;
+    this.#sending.add(name, this.#knownOf(name), entry);
   }
 
   #knownOf(name: string): Known {
@@ -396,62 +268,13 @@ export class Replication implements Keeper {
     for (const name of this.#known.keys()) if (!kept.has(name)) this.#known.delete(name);
   }
 
-  /**
-   * Nothing is told to a store of which nobody knows what it has: it may have lost what an order was given after,
-   * and gets that back first.
-   */
-  #pumpAll(): void {
-    if (this.#isClosed || !this.#sync.isSynced || this.#retry !== undefined) return;
-    for (const name of this.#queue) {
-      if (this.#sending >= COMMITS_MAX) return;
-      this.#queue.delete(name);
-      const known = this.#known.get(name);
-      const first = known?.pending.first;
-      if (known === undefined || first === undefined) continue;
-      known.isSending = true;
-      this.#sending += 1;
-      void this.#send(name, known, first);
+  #answered(name: string, known: Known, { id, isByPerson }: Entry, { isInForce }: FleetAnswer) {
+    if (isByPerson) {
+      if (isInForce) this.#receipts.stored(name, id);
+      else this.#receipts.overruled(name, id);
     }
-    if (this.#sending === 0 && this.#queue.size === 0) this.#drained?.();
-  }
-
-  async #send(name: string, known: Known, entry: Entry): Promise<void> {
-    entry.isSent = true;
-    const { id, breaker, mode, audits, isByPerson } = entry;
-    try {
-      const { row, isInForce } = await this.#store.commit({
-        upstream: name,
-        id,
-        // What was seen and is no longer known was lost, and counts for less than what is.
-        seen: earlier(entry.seen, seenOf(known.row)),
-        breaker,
-        mode,
-        audits,
-        wantsReceipts: isByPerson && (breaker !== undefined || mode !== undefined),
-      });
-      this.#audits -= audits.length;
-      known.learn(row);
-      known.pending.remove(id);
-      this.#sent(name, known);
-      if (isByPerson) {
-        if (isInForce) this.#receipts.stored(name, id);
-        else this.#receipts.overruled(name, id);
-      }
-      this.#takeOver(name, known);
-      this.#isWell();
-      this.#pumpAll();
-    } catch (error) {
-      this.#sent(name, known);
-      // It gets back what it lost before it is told anything; not at once, since it may lose that, too.
-      if (codeOf(error) === BEHIND) this.#sync.outdate();
-      this.#fail("commit", error);
-    }
-  }
-
-  #sent(name: string, known: Known): void {
-    known.isSending = false;
-    this.#sending -= 1;
-    if (!known.pending.isEmpty) this.#queue.add(name);
+    this.#takeOver(name, known);
+    this.#isWell();
   }
 
   #changed(row: FleetRow, receipt: string | undefined): void {
@@ -469,7 +292,10 @@ export class Replication implements Keeper {
 
   #takeOver(name: string, known: Known): void {
     const breaker = this.#ports.breakerOf(name);
+    const epoch = breaker?.epoch;
     for (const id of known.takeOver(breaker)) this.#receipts.overruled(name, id);
+    // One that has opened since others have lets probes in, too.
+    if (breaker !== undefined && breaker.epoch !== epoch) this.#turns.take(breaker);
     const version = versionOf(known.row);
     if (version !== known.shownVersion) this.#presence.changed();
     known.shownVersion = version;
@@ -491,43 +317,7 @@ export class Replication implements Keeper {
   }
 
   #isWell(): void {
-    // Where orders still wait, whether they are taken is yet to be seen.
-    if (this.#queue.size === 0) this.#retryMs = RETRY_MS_MIN;
-    this.#retry?.cancel();
-    this.#retry = undefined;
-    if (this.#isFailing) {
-      this.#isFailing = false;
-      this.#faults.recovered();
-      this.#ports.emit({ type: "store-recovered", at: this.#ports.scheduler.now(), pending: 0 });
-    }
+    this.#trouble.end(this.#sending.isQueueEmpty);
     this.#sync.resume();
   }
-
-  #fail(op: "load" | "commit" | "poll", error: unknown): void {
-    if (this.#isClosed) return;
-    this.#isFailing = true;
-    this.#faults.addTrouble(op, faultOf(error));
-    if (this.#retry !== undefined) return;
-    // Replicas that lost the store together must not come back together.
-    const delayMs = this.#retryMs * (0.5 + this.#ports.random.next());
-    this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MS_MAX);
-    this.#retry = this.#ports.scheduler.setTimer(() => {
-      this.#retry = undefined;
-      this.#sync.resume();
-      this.#pumpAll();
-    }, delayMs);
-  }
-}
-
-function codeOf(error: unknown): string {
-  const code = (error as { readonly storeCode?: unknown } | null)?.storeCode;
-  return typeof code === "string" ? code : "UNKNOWN";
-}
-
-function faultOf(error: unknown): {
-  readonly code: string;
-  readonly message: string;
-  readonly concerns: "store";
-} {
-  return { code: codeOf(error), message: errorText(error), concerns: "store" };
 }

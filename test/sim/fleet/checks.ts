@@ -2,12 +2,16 @@
 
 import { compareOrders, versionOf, type FleetRow } from "../../../src/core/fleet/row.ts";
 import { auditKey } from "./ledger.ts";
-import { KINDS } from "./plan.ts";
+import { KINDS, SHARING } from "./plan.ts";
+import type { Upstream } from "../../../src/pipeline/call/upstream.ts";
 import type { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
 
 /** Questions that one replica may have under way: changes, a read, what is written back, three beats, turns. */
 const WAITING_MAX = 42;
+
+/** A probe of single-probe recovery is due after 3 s, and put off by less than that once more. */
+const PROBE_MS_MAX = 6000;
 
 export function checkReplica(world: World, replica: Replica): void {
   const { journal } = world.parts;
@@ -21,6 +25,8 @@ export function checkReplica(world: World, replica: Replica): void {
       );
     }
     replica.wasTripped.set(name, isTripped);
+    checkHeld(world, replica, upstream);
+    checkProbe(world, replica, upstream);
   }
   replica.closers.clear();
   if (replica.link.waiting.size > WAITING_MAX) {
@@ -50,6 +56,28 @@ function mayClose(world: World, replica: Replica, name: string): boolean {
   return name === "probe" || world.ledger.taken.has(order.id);
 }
 
+/** Whatever others report: what a person holds is let go by a person. */
+function checkHeld({ parts }: World, replica: Replica, upstream: Upstream): void {
+  const { name, isTripped } = upstream;
+  const isHeld = isTripped && upstream.snapshot().manual;
+  const wasHeld = replica.wasHeld.get(name) === true;
+  replica.wasHeld.set(name, isHeld);
+  if (!wasHeld || isHeld || replica.closers.get(name) === "person") return;
+  const person = replica.told.get(name)?.breaker?.person;
+  if (person?.isTrip === false) return;
+  const detail = `${replica.name} ${name} ${JSON.stringify(person)}`;
+  parts.journal.break("nobody lets go what a person holds but a person", detail);
+}
+
+function checkProbe({ parts }: World, { name, clock }: Replica, upstream: Upstream): void {
+  if (upstream.name !== "probe" || !upstream.isTripped) return;
+  const { trippedUntil } = upstream.snapshot();
+  const inMs = (trippedUntil ?? 0) - clock.now();
+  // Wall clocks show whole milliseconds.
+  if (inMs > PROBE_MS_MAX + 1)
+    parts.journal.break("a probe is put off once", `${name}: ${inMs} ms`);
+}
+
 export function checkEnd(world: World): void {
   for (const name of world.parts.plan.upstreams) {
     const row = world.network.store.rows.get(name);
@@ -62,7 +90,7 @@ export function checkEnd(world: World): void {
 
 function checkAgreement(
   world: World,
-  { name: replica, gear }: Replica,
+  { name: replica, gear, recoveredFrom }: Replica,
   name: string,
   row: FleetRow | undefined,
 ): void {
@@ -87,6 +115,10 @@ function checkAgreement(
   if (kind === "latching" && upstream.isTripped !== isTrip) {
     break_("tripped", upstream.isTripped, isTrip);
   }
+  // One that has recovered since may stay closed where it is not told of; all others are open with those that report it.
+  const isShared = SHARING.has(name) && world.parts.plan.share !== "orders";
+  const hasRecovered = isTrip && recoveredFrom.get(name) === order?.id;
+  if (isShared && isTrip && !upstream.isTripped && !hasRecovered) break_("opened", false, true);
   const health = gear.storeHealth();
   if (!health.ok || health.pending > 0) break_("health", JSON.stringify(health), "well");
   if (gear.fleet?.isSynced !== true) break_("synced", false, true);

@@ -5,6 +5,7 @@ import type { FleetAnswer, FleetChange } from "../../../src/pipeline/fleet-port.
 import type { AuditEntry } from "../../../src/pipeline/ports.ts";
 import type { Journal } from "../journal.ts";
 import type { Replica } from "./replica.ts";
+import { Reports } from "./reports.ts";
 
 /** One order of a person; its reason is its name. */
 export interface Given {
@@ -38,11 +39,13 @@ export class Ledger {
   }[] = [];
   /** Of a change, whose order counted when it was sent. */
   readonly #toldThen = new WeakMap<FleetChange, string | undefined>();
+  readonly #reports: Reports;
   readonly #journal: Journal;
   readonly #hasLost: () => boolean;
 
   /** `hasLost`: whether a store has lost anything that it had acknowledged. */
-  constructor(journal: Journal, hasLost: () => boolean) {
+  constructor(journal: Journal, nowMs: () => number, hasLost: () => boolean) {
+    this.#reports = new Reports(nowMs);
     this.#journal = journal;
     this.#hasLost = hasLost;
   }
@@ -93,6 +96,7 @@ export class Ledger {
     this.#journal.note("committed", id, answer.isInForce, order?.version, order?.isTrip);
     const stored = before?.breaker;
     const isTaken = order?.id === id && stored?.order.id !== id;
+    this.#reports.hear(replica.name, change, isTaken);
     // Taken anew by a store that had it back, and had forgotten that it was asked: it has another version.
     if (order?.id === id) this.#handedOut.add(`${id} ${order.version}`);
     if (breaker?.isByPerson === true) {
@@ -131,6 +135,16 @@ export class Ledger {
     if (isUnknown && stored.person.isTrip && breaker?.isTrip === false) {
       this.#break("a reset is about what its giver could know", `${id} over ${stored.person.id}`);
     }
+  }
+
+  /** A replica has opened with others: because a person said so, or as many as are wanted. */
+  openedWith({ name, told }: Replica, upstream: string, wanted: number): void {
+    const { order, person } = told.get(upstream)?.breaker ?? {};
+    this.#journal.note("opened with", name, upstream, order?.id);
+    if (order === undefined || order.id === person?.id) return;
+    const backers = this.#reports.backersOf(order.id);
+    if (backers >= wanted) return;
+    this.#break("nobody opens for fewer than are wanted", `${name} ${order.id}: ${backers}`);
   }
 
   /** The answer has reached whoever gave it. */

@@ -69,7 +69,7 @@ export class Link implements FleetStore {
     const answer = await this.#ask((store) => {
       this.#refuseWrites();
       const before = store.rows.get(change.upstream);
-      const answered = store.commit(change, this.replica);
+      const answered = store.commit(change, this.replica, this.#network.timeline.nowMs);
       this.#watcher.committed(change, before, answered);
       return answered;
     });

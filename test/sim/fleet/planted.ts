@@ -7,6 +7,7 @@ import {
   type FleetRow,
 } from "../../../src/core/fleet/row.ts";
 import type { FleetListener } from "../../../src/pipeline/fleet-port.ts";
+import { BreakerGuard } from "../../../src/pipeline/breaker/guard.ts";
 import { Known } from "../../../src/pipeline/fleet/known.ts";
 import { Pending } from "../../../src/pipeline/fleet/pending.ts";
 import { ReceiptBook } from "../../../src/pipeline/fleet/receipts.ts";
@@ -157,6 +158,60 @@ export const PLANTED_FLEET: readonly FleetSabotage[] = [
         () =>
           function (this: ReceiptBook, upstream: string, id: string) {
             this.stored(upstream, id);
+          },
+      ),
+  },
+  {
+    name: "a replica that reports twice is two",
+    wants: ["shares"],
+    rules: { countsReplicas: false },
+  },
+  {
+    name: "a report counts for ever",
+    wants: ["shares", "ages"],
+    rules: { reportMs: Infinity },
+  },
+  {
+    name: "one report is a quorum",
+    wants: ["shares"],
+    install: () =>
+      replace(
+        Link.prototype,
+        "commit",
+        (commit) =>
+          function (this: Link, change) {
+            const { breaker } = change;
+            const alone = breaker && { ...breaker, reporters: 1 };
+            return commit.call(this, { ...change, breaker: alone });
+          },
+      ),
+  },
+  {
+    name: "what recovers by itself opens with others, unasked",
+    install: () => replaceGetter(BreakerGuard.prototype, "reporters", () => 1),
+  },
+  {
+    name: "what a person holds elsewhere is taken for what tripped by itself",
+    wants: ["shares", "calls"],
+    install: () =>
+      replace(
+        BreakerGuard.prototype,
+        "takeOver",
+        (takeOver) =>
+          function (this: BreakerGuard, part) {
+            takeOver.call(this, { ...part, snapshot: { ...part.snapshot, manual: false } });
+          },
+      ),
+  },
+  {
+    name: "probes wait for their turn twice",
+    install: () =>
+      replace(
+        BreakerGuard.prototype,
+        "postpone",
+        (postpone) =>
+          function (this: BreakerGuard, epoch, byMs) {
+            postpone.call(this, epoch, 2 * byMs);
           },
       ),
   },

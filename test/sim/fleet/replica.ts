@@ -1,7 +1,7 @@
 // One process of a fleet: a real registry on a clock and a connection of its own, and what it was told.
 
 import { mergeRows, type FleetRow } from "../../../src/core/fleet/row.ts";
-import type { Fleet } from "../../../src/pipeline/fleet/replication.ts";
+import type { Fleet } from "../../../src/pipeline/fleet/fleet.ts";
 import type { AuditEntry } from "../../../src/pipeline/ports.ts";
 import { Switchgear } from "../../../src/pipeline/registry.ts";
 import { SeededRandom } from "../../../src/testing/index.ts";
@@ -9,7 +9,7 @@ import { ProcessClock } from "../timeline.ts";
 import type { Ledger } from "./ledger.ts";
 import { Link } from "./link.ts";
 import type { Network } from "./network.ts";
-import { GUEST, KINDS, type FleetPlan } from "./plan.ts";
+import { GUEST, KINDS, reportersWanted, type FleetPlan } from "./plan.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -24,8 +24,12 @@ export class Replica {
   readonly toldPersons = new Set<string>();
   /** Whether it refused when last looked at. */
   readonly wasTripped = new Map<string, boolean>();
-  /** Closed here by a person, or by itself, since then. */
-  readonly closers = new Set<string>();
+  /** Whether a person held it then. */
+  readonly wasHeld = new Map<string, boolean>();
+  /** Closed here since then, and by whom. */
+  readonly closers = new Map<string, "person" | "itself">();
+  /** The newest order that was known when it last closed by itself. */
+  readonly recoveredFrom = new Map<string, string | undefined>();
   readonly versions = new Map<string, number>();
 
   constructor(
@@ -47,7 +51,9 @@ export class Replica {
     const listed = plan.upstreams.filter((upstream) => upstream !== GUEST);
     this.gear = new Switchgear(
       {
-        upstreams: Object.fromEntries(listed.map((one) => [one, { breaker: policyOf(one) }])),
+        upstreams: Object.fromEntries(
+          listed.map((one) => [one, { breaker: policyOf(one), share: plan.share }]),
+        ),
         otherUpstreams: { breaker: policyOf("latch") },
       },
       {
@@ -62,8 +68,13 @@ export class Replica {
       ledger.happened(this, { ...event, action, forced: false });
     this.gear.on("trip", (event) => event.manual || audit("TRIP", event));
     this.gear.on("recovery", (event) => {
-      this.closers.add(event.upstream);
+      this.closers.set(event.upstream, "itself");
+      this.recoveredFrom.set(event.upstream, this.told.get(event.upstream)?.breaker?.order.id);
       audit("RESET", event);
+    });
+    this.gear.on("transition", ({ upstream, to, cause }) => {
+      if (cause !== "restored" || (to !== "open" && to !== "cooling-down")) return;
+      ledger.openedWith(this, upstream, reportersWanted(upstream, plan.share));
     });
   }
 

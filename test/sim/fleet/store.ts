@@ -34,6 +34,10 @@ export const STORE_RULES = {
   dedupes: true,
   /** Whether what is written back keeps its version. */
   keepsVersions: true,
+  /** Whether what one replica reports again counts once. */
+  countsReplicas: true,
+  /** A report counts for so long, unless it comes again. */
+  reportMs: 600_000,
 };
 
 export type StoreRules = typeof STORE_RULES;
@@ -60,8 +64,8 @@ export class ModelStore {
   pushes = 0;
   readonly subscribers = new Set<(push: Push) => void>();
   #answers = new Map<string, boolean>();
-  /** Replicas that have reported what their breaker did by itself, where a quorum is asked for. */
-  readonly #reports = new Map<string, Set<string>>();
+  /** When replicas have reported that their breaker tripped by itself, where a quorum is asked for. */
+  readonly #reports = new Map<string, Map<string, number>>();
   readonly #turns = new Map<string, number>();
   readonly #views = new Map<string, { readonly breakers: ReplicaView["breakers"]; atMs: number }>();
   readonly #rules: StoreRules;
@@ -71,7 +75,7 @@ export class ModelStore {
   }
 
   /** Throws `StoreError` of the code `BEHIND` where it lacks what the giver has seen: it lost something. */
-  commit(change: FleetChange, replica: string): FleetAnswer {
+  commit(change: FleetChange, replica: string, nowMs: number): FleetAnswer {
     const { upstream, id, seen, breaker, mode, audits, wantsReceipts } = change;
     const stored = this.rows.get(upstream);
     const before: FleetRow = stored ?? { upstream, breaker: undefined, mode: undefined };
@@ -86,7 +90,7 @@ export class ModelStore {
     if (breaker !== undefined) {
       const { isByPerson, isTrip, snapshot } = breaker;
       if (
-        this.#isReported(upstream, replica, breaker) &&
+        this.#isReported(upstream, replica, nowMs, breaker) &&
         this.#rules.isInForce(before.breaker, { isByPerson, isTrip, seen })
       ) {
         const order = { id, version, isTrip };
@@ -173,6 +177,8 @@ export class ModelStore {
     this.audits.clear();
     this.#answers.clear();
     this.#views.clear();
+    this.#reports.clear();
+    this.#turns.clear();
     // Counted from where nobody has counted yet: whoever listens sees that it is another count.
     this.pushes += FAR;
   }
@@ -180,14 +186,19 @@ export class ModelStore {
   #isReported(
     upstream: string,
     replica: string,
+    nowMs: number,
     { isByPerson, isTrip, reporters }: NonNullable<FleetChange["breaker"]>,
   ): boolean {
     if (isByPerson) this.#reports.delete(upstream);
     if (isByPerson || reporters <= 1) return true;
-    const reports = this.#reports.get(upstream) ?? new Set();
+    const reports = this.#reports.get(upstream) ?? new Map<string, number>();
     this.#reports.set(upstream, reports);
-    if (isTrip) reports.add(replica);
-    else reports.delete(replica);
+    for (const [reporter, atMs] of reports) {
+      if (atMs + this.#rules.reportMs <= nowMs) reports.delete(reporter);
+    }
+    const reporter = this.#rules.countsReplicas ? replica : `${replica} ${reports.size}`;
+    if (isTrip) reports.set(reporter, nowMs);
+    else reports.delete(reporter);
     return reports.size >= reporters === isTrip;
   }
 

@@ -25,7 +25,13 @@ const WAITS_MS = [0, 0.5, 1, 2, 3, 10, 50, 300, 1000, 3000, 6000] as const;
 
 const DAY_MS = 86_400_000;
 
+/** Longer than a report of one replica counts. */
+const AGE_MS = 660_000;
+
 const RECEIPTS_MS = 3000;
+
+/** More than any kind here needs to open, or its probes to close it. */
+const CALLS_MAX = 12;
 
 export interface WorldParts {
   readonly seed: number;
@@ -50,7 +56,12 @@ export class World {
 
   constructor(parts: WorldParts) {
     this.parts = parts;
-    this.ledger = new Ledger(parts.journal, () => this.network.hasLost);
+    const { journal, timeline } = parts;
+    this.ledger = new Ledger(
+      journal,
+      () => timeline.nowMs,
+      () => this.network.hasLost,
+    );
     this.network = new Network(parts.timeline, parts.random, parts.rules);
     this.#drawWeather();
     for (let n = 0; n < parts.plan.replicas; n += 1) this.#start(n);
@@ -69,6 +80,7 @@ export class World {
     for (let step = 0; step < plan.steps && !this.isOver; step += 1) {
       this.#act();
       await this.settle();
+      if (plan.has("ages") && random.integer(20) === 0) await this.#age();
       if (random.integer(3) > 0) await this.advance(pick(random, WAITS_MS));
     }
   }
@@ -106,6 +118,15 @@ export class World {
     for (const replica of this.replicas) if (replica.isAlive) checkReplica(this, replica);
   }
 
+  /** One opens, and another one when nobody remembers that. */
+  async #age(): Promise<void> {
+    for (const ms of [AGE_MS, 0]) {
+      this.#onOne((replica, upstream) => this.#callOften(replica, upstream, "failed"));
+      await this.settle();
+      await this.advance(ms);
+    }
+  }
+
   #start(index: number): void {
     const { plan, journal, seed } = this.parts;
     this.#started += 1;
@@ -133,6 +154,12 @@ export class World {
     };
     const someCut = (): string => `r${random.integer(plan.replicas)}`;
     add("calls", 10, () => this.#onOne((replica, upstream) => this.#call(replica, upstream)));
+    add("calls", 4, () =>
+      this.#onOne((replica, upstream) => this.#callOften(replica, upstream, "failed")),
+    );
+    add("shares", 4, () =>
+      this.#onOne((replica, upstream) => this.#callOften(replica, upstream, "ok")),
+    );
     add("trips", 5, () =>
       this.#onOne((replica, upstream) => this.#order(replica, upstream, "trip")),
     );
@@ -215,9 +242,12 @@ export class World {
   }
 
   /** One that answers at once. Whoever is admitted is so before anybody could have waited. */
-  #call(replica: Replica, upstream: Upstream): void {
-    const { random, journal } = this.parts;
-    const outcome = random.integer(3) === 0 ? "ok" : "failed";
+  #call(
+    replica: Replica,
+    upstream: Upstream,
+    outcome: "ok" | "failed" = this.parts.random.integer(3) === 0 ? "ok" : "failed",
+  ): void {
+    const { journal } = this.parts;
     const before = upstream.isTripped;
     const admission = upstream.tryAcquire();
     journal.note("call", replica.name, upstream.name, admission.admitted, outcome);
@@ -227,6 +257,11 @@ export class World {
     if (!admission.admitted) return;
     if (outcome === "ok") admission.settle({ outcome });
     else admission.settle({ outcome, error: "503" });
+  }
+
+  /** So many that it opens, or, where its probes are due, closes. */
+  #callOften(replica: Replica, upstream: Upstream, outcome: "ok" | "failed"): void {
+    for (let n = 0; n < CALLS_MAX; n += 1) this.#call(replica, upstream, outcome);
   }
 
   #order(replica: Replica, upstream: Upstream, kind: Given["kind"]): void {
@@ -240,7 +275,7 @@ export class World {
     if (kind === "trip") upstream.trip(by);
     else if (kind === "mode") upstream.setMode({ mode: pick(random, MODES), ...by });
     else if (!this.#reset(upstream, by)) this.ledger.given.delete(reason);
-    else replica.closers.add(upstream.name);
+    else replica.closers.set(upstream.name, "person");
     if (!plan.has("receipts")) return;
     void replica.fleet.receipts(upstream.name, RECEIPTS_MS).then((receipts) => {
       if (receipts?.isStored !== true || receipts.missing.length > 0) return;

@@ -314,3 +314,16 @@ test("an order that waited is not undone by what its process had written before,
   assert.equal(b.dk.isTripped, false);
   await Promise.all([a.gear.close(), b.gear.close()]);
 });
+
+test("a mode that another process was given is told of, once, as its own is", async () => {
+  const path = newPath();
+  const [a, b] = [new Service(path, 0), new Service(path, 0)];
+  const told: unknown[] = [];
+  b.gear.on("mode", ({ from, to, actor, reason }) => told.push([from, to, actor, reason]));
+  a.dk.setMode({ mode: "shadow", reason: "trial", actor: "ann" });
+  b.look();
+  a.dk.trip({ reason: "maintenance" });
+  b.look();
+  assert.deepEqual(told, [["normal", "shadow", "system", "ordered in another process"]]);
+  await Promise.all([a.gear.close(), b.gear.close()]);
+});

@@ -15,6 +15,7 @@ import {
   mergeRows,
   nextVersion,
   NOTHING_SEEN,
+  replicaOf,
   seenOf,
   versionOf,
   type BreakerPart,
@@ -247,4 +248,8 @@ test("a row's version is the newest of its parts", () => {
     order: 2,
     mode: 7,
   });
+});
+
+test("an order's id names the replica that gave it; of one that nobody here can have given, nobody", () => {
+  assert.deepEqual(["gateway-1/k3:7", "/k3:7", "other"].map(replicaOf), ["gateway-1", "", ""]);
 });

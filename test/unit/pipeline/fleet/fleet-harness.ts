@@ -7,7 +7,7 @@ import { Network } from "../../../sim/fleet/network.ts";
 import { ProcessClock, Timeline } from "../../../sim/timeline.ts";
 import type { SwitchgearEvent } from "../../../../src/core/events.ts";
 import type { FleetChange } from "../../../../src/pipeline/fleet-port.ts";
-import type { Fleet } from "../../../../src/pipeline/fleet/replication.ts";
+import type { Fleet } from "../../../../src/pipeline/fleet/fleet.ts";
 import { Switchgear } from "../../../../src/pipeline/registry.ts";
 import type { UpstreamOptions } from "../../../../src/pipeline/registry-options.ts";
 import { SeededRandom } from "../../../../src/testing/index.ts";
@@ -35,6 +35,7 @@ export class TestFleet {
     upstreams: readonly string[] = ["dk"],
     limit = 100,
     aheadMs = 0,
+    mode: UpstreamOptions["mode"] = undefined,
   ): TestReplica {
     const clock = new ProcessClock(this.timeline, 0, aheadMs);
     const changes: FleetChange[] = [];
@@ -44,7 +45,8 @@ export class TestFleet {
       told: () => {},
       confirmed: () => {},
     });
-    const options: UpstreamOptions = { breaker: latching({ failureThreshold: 1, cooldownMs: 0 }) };
+    const breaker = latching({ failureThreshold: 1, cooldownMs: 0 });
+    const options: UpstreamOptions = { breaker, mode };
     const gear = new Switchgear(
       {
         upstreams: Object.fromEntries(upstreams.map((upstream) => [upstream, options])),

@@ -267,6 +267,22 @@ test("a breaker that is listed again is as others have ordered", async () => {
   assert.equal(isTripped(b, "fd"), true);
 });
 
+test("a breaker that was evicted and is called again begins as is known here, be the store there or not", async () => {
+  const fleet = new TestFleet();
+  const [a, b] = [fleet.start("a"), fleet.start("b", [], 1, 0, "shadow")];
+  await fleet.advance(1000);
+  for (const name of ["one", "two"]) {
+    b.gear.upstream(name);
+    a.gear.upstream(name).setMode({ mode: "normal", ...BY });
+    await fleet.advance(100);
+    assert.equal(b.gear.upstream(name).mode, "normal");
+  }
+  assert.equal(b.gear.find("one"), undefined);
+  fleet.network.isDown = true;
+  fleet.network.disconnect();
+  assert.equal(b.gear.upstream("one").mode, "normal", "and not as it is configured");
+});
+
 test("says who confirmed, and that an order was overruled", async () => {
   const { fleet, a, b } = await twoReplicas();
   a.gear.upstream("dk").trip(BY);
@@ -373,6 +389,120 @@ test("closing does not wait for a store that is away", async () => {
   a.gear.upstream("dk").trip(BY);
   await a.gear.close();
   assert.equal(a.clock.pendingTimers, 0);
+});
+
+test("what a person orders, and what is told of a breaker, is persisted once the store has it; its own affair always", async () => {
+  const { fleet, a } = await twoReplicas();
+  const isPersisted = (): boolean => a.gear.upstream("dk").status().persisted;
+  for (const order of [
+    () => a.gear.upstream("dk").trip(BY),
+    () => a.gear.upstream("dk").setMode({ mode: "shadow", ...BY }),
+  ]) {
+    order();
+    assert.equal(isPersisted(), false);
+    await fleet.advance(100);
+    assert.equal(isPersisted(), true);
+  }
+  a.gear.upstream("dk").reset(BY);
+  a.gear.configure({ dk: { breaker: slidingWindow({ minimumCalls: 1, windowSize: 2 }) } });
+  await fleet.advance(100);
+  a.gear.upstream("dk").record({ outcome: "failed", error: "503" });
+  assert.deepEqual([isTripped(a), isPersisted()], [true, true]);
+});
+
+test("closing closes the store, once and at once where nothing waits", async () => {
+  const { a } = await twoReplicas();
+  let times = 0;
+  a.link.close = () => {
+    times += 1;
+    return Promise.resolve();
+  };
+  await a.gear.close();
+  await a.gear.close();
+  assert.equal(times, 1);
+});
+
+test("what is ordered after it was closed is in force here, and told to nobody", async () => {
+  const { fleet, a } = await twoReplicas();
+  await a.gear.close();
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(10_000);
+  assert.deepEqual([isTripped(a), a.changes.length], [true, 0]);
+});
+
+test("a read that fails once, on a connection that stays, is tried again, and what waits told after it", async () => {
+  const fleet = new TestFleet();
+  const a = fleet.start("a");
+  const { read } = a.link;
+  let reads = 0;
+  a.link.read = (names) => {
+    reads += 1;
+    if (reads === 1) return Promise.reject(new StoreError("TIMEOUT", "no answer in time"));
+    return read.call(a.link, names);
+  };
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(2000);
+  assert.deepEqual([reads, a.fleet.isSynced, a.changes.length], [2, true, 1]);
+  assert.equal(a.gear.storeHealth().ok, true);
+});
+
+test("a store that cannot be read is not well because it hears who is there, and is read ever more rarely", async () => {
+  const fleet = new TestFleet();
+  const a = fleet.start("a");
+  let reads = 0;
+  a.link.read = () => {
+    reads += 1;
+    return Promise.reject(new StoreError("BUSY", "a script runs"));
+  };
+  await fleet.advance(120_000);
+  assert.equal(a.gear.storeHealth().ok, false);
+  assert.deepEqual(
+    a.events.filter(({ type }) => type === "store-recovered"),
+    [],
+  );
+  assert.ok(reads >= 10 && reads <= 20, `${reads} times`);
+});
+
+test("a store that takes no orders is not well because it hears who is there, and is asked ever more rarely", async () => {
+  const { fleet, a } = await twoReplicas();
+  let asked = 0;
+  a.link.commit = () => {
+    asked += 1;
+    return Promise.reject(new StoreError("OOM", "its memory is full"));
+  };
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(120_000);
+  const { ok, pending } = a.gear.storeHealth();
+  assert.deepEqual([ok, pending], [false, 1]);
+  assert.deepEqual(
+    a.events.filter(({ type }) => type === "store-recovered"),
+    [],
+  );
+  assert.ok(asked >= 10 && asked <= 20, `${asked} times`);
+});
+
+test("a store is well as soon as it was read, whether or not it tells who is there", async () => {
+  const { fleet, a } = await twoReplicas();
+  fleet.network.isDown = true;
+  fleet.network.disconnect();
+  await fleet.advance(1000);
+  assert.equal(a.gear.storeHealth().ok, false);
+  a.link.present = () => new Promise(() => {});
+  fleet.network.isDown = false;
+  await fleet.advance(1000);
+  assert.equal(a.gear.storeHealth().ok, true);
+});
+
+test("a store that lacks what an order was given after gets that back, and then the order, before anybody counts its pushes", async () => {
+  const { fleet, a } = await twoReplicas();
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(100);
+  a.link.present = () => new Promise(() => {});
+  fleet.network.flush();
+  a.gear.upstream("dk").setMode({ mode: "shadow", ...BY });
+  await fleet.advance(2000);
+  const row = fleet.store.rows.get("dk");
+  assert.deepEqual([row?.breaker?.order.version, row?.mode?.order.version], [1, 2]);
 });
 
 test("says when what is stored was read, and no longer than it is waited for", async () => {

@@ -139,6 +139,151 @@ test("probes of several replicas take turns, within one opening more; alone nobo
   assert.equal(asked, 0);
 });
 
+/** Milliseconds until each lets its probe in, the soonest first. */
+function waits(replicas: readonly TestReplica[]): number[] {
+  return replicas
+    .map(({ gear, clock }) => (gear.upstream("dk").status().trippedUntil ?? NaN) - clock.now())
+    .toSorted((x, y) => x - y);
+}
+
+function seconds(all: readonly number[]): number[] {
+  return all.map((ms) => Math.round(ms / 1000));
+}
+
+const single = latching({
+  failureThreshold: 1,
+  recovery: "single-probe",
+  resetTimeoutMs: OPEN_MS,
+});
+
+async function singles(policy = single): Promise<{ fleet: TestFleet; replicas: TestReplica[] }> {
+  const fleet = new TestFleet();
+  const replicas = ["a", "b", "c"].map((name) => fleet.start(name));
+  for (const { gear } of replicas) gear.configure({ dk: { breaker: policy } });
+  await fleet.advance(12_000);
+  return { fleet, replicas };
+}
+
+test("probes of a latching breaker that others have tripped take turns, and again after each that fails", async () => {
+  const { fleet, replicas } = await singles();
+  fail(replicas[0] as TestReplica);
+  await fleet.advance(200);
+  assert.deepEqual(open(replicas), [true, true, true]);
+  assert.deepEqual(seconds(waits(replicas)), [10, 13, 16]);
+
+  await fleet.advance(10_000);
+  const admissions = replicas.map(({ gear }) => gear.upstream("dk").tryAcquire());
+  assert.equal(admissions.filter(({ admitted }) => admitted).length, 1, "one of the three");
+  for (const admission of admissions) {
+    if (admission.admitted) admission.settle({ outcome: "failed", error: "503" });
+  }
+  await fleet.advance(200);
+  assert.deepEqual(seconds(waits(replicas)), [3, 6, 10], "after the others, and not with them");
+});
+
+test("where nobody but a person closes it, or holds it, no turn is asked for", async () => {
+  for (const [policy, act] of [
+    [latching({ failureThreshold: 1 }), fail],
+    [single, ({ gear }: TestReplica) => gear.upstream("dk").trip(BY)],
+  ] as const) {
+    const { fleet, replicas } = await singles(policy);
+    let asked = 0;
+    for (const { link } of replicas) {
+      link.turn = () => {
+        asked += 1;
+        return Promise.resolve(0);
+      };
+    }
+    act(replicas[0] as TestReplica);
+    await fleet.advance(200);
+    assert.deepEqual([open(replicas), asked], [[true, true, true], 0]);
+  }
+});
+
+test("what others have opened takes turns, too, and no second one for what a person sets beside it", async () => {
+  const { fleet, replicas } = await windows("trips");
+  fail(replicas[0] as TestReplica);
+  await fleet.advance(200);
+  const before = waits(replicas);
+  assert.deepEqual(
+    before.map((ms) => Math.round((ms - (before[0] ?? 0)) / 1000)),
+    [0, 3, 7],
+  );
+  for (const { gear } of replicas) gear.upstream("dk").setMode({ mode: "shadow", ...BY });
+  await fleet.advance(200);
+  const after = waits(replicas);
+  assert.deepEqual(
+    after.map((ms, index) => Math.round((before[index] ?? 0) - ms)),
+    [200, 200, 200],
+  );
+});
+
+test("one question about a breaker is under way at a time, and the one about its newest opening counts", async () => {
+  const { fleet, replicas } = await singles();
+  const [a] = replicas as [TestReplica];
+  const answers: ((byMs: number) => void)[] = [];
+  a.link.turn = () => new Promise((done) => void answers.push(done));
+  fail(a);
+  a.gear.upstream("dk").reset({ ...BY, force: true });
+  fail(a);
+  a.gear.upstream("dk").reset({ ...BY, force: true });
+  fail(a);
+  await fleet.advance(100);
+  assert.equal(answers.length, 1);
+  answers[0]?.(7000);
+  await fleet.advance(100);
+  assert.equal(answers.length, 2);
+  const due = a.gear.upstream("dk").status().trippedUntil ?? 0;
+  answers[1]?.(4000);
+  await fleet.advance(100);
+  assert.equal((a.gear.upstream("dk").status().trippedUntil ?? 0) - due, 4000);
+  assert.equal(answers.length, 2, "it has had its turn");
+});
+
+test("a storm asks for so many turns at one time, and for all of them in the end", async () => {
+  const fleet = new TestFleet();
+  const names = Array.from({ length: 100 }, (_, n) => `u${n}`);
+  const [a] = [fleet.start("a", names), fleet.start("b", names)];
+  for (const { gear } of [a]) {
+    gear.configure(Object.fromEntries(names.map((name) => [name, { breaker: single }])));
+  }
+  await fleet.advance(12_000);
+  const asked: string[] = [];
+  let [underWay, most] = [0, 0];
+  a.link.turn = async (name) => {
+    asked.push(name);
+    underWay += 1;
+    most = Math.max(most, underWay);
+    await Promise.resolve();
+    underWay -= 1;
+    if (asked.length % 3 === 0) throw new Error("away");
+    return 0;
+  };
+  for (const name of names) a.gear.upstream(name).record({ outcome: "failed", error: "503" });
+  await fleet.advance(1000);
+  assert.deepEqual([asked.toSorted(), most], [names.toSorted(), 32]);
+});
+
+test("a mode that another replica was given is told of, as a trip is, once and by whom", async () => {
+  const { fleet, replicas } = await windows("orders", 2);
+  const [a, b] = replicas as [TestReplica, TestReplica];
+  const told: unknown[] = [];
+  for (const [name, { gear }] of Object.entries({ a, b })) {
+    gear.on("mode", ({ upstream, from, to, actor, reason }) =>
+      told.push([name, upstream, from, to, actor, reason]),
+    );
+  }
+  a.gear.upstream("dk").setMode({ mode: "shadow", ...BY });
+  await fleet.advance(200);
+  a.gear.upstream("dk").setMode({ mode: "shadow", ...BY });
+  await fleet.advance(12_000);
+  assert.deepEqual(told, [
+    ["a", "dk", "normal", "shadow", "ops", "by hand"],
+    ["b", "dk", "normal", "shadow", "system", "ordered on a"],
+    ["a", "dk", "shadow", "shadow", "ops", "by hand"],
+  ]);
+});
+
 test("a turn of an opening that is over puts the next one off by nothing", async () => {
   const { fleet, replicas } = await windows("orders", 2);
   const [a, b] = replicas as [TestReplica, TestReplica];
