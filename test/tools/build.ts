@@ -40,6 +40,11 @@ const MODULES = {
     define: "github.com/prometheus/common/version.Version=0.31.1",
   },
   k6: { programs: ["k6"] },
+  helm: { programs: ["helm"], define: "helm.sh/helm/v4/internal/version.version=v4.3.1" },
+  chart: { programs: ["helm-docs", "kubeconform"] },
+  // Needs Kubernetes' types of a year ago, which the others cannot be built with.
+  "kube-score": { programs: ["kube-score"] },
+  crd: { programs: ["controller-gen"] },
 } as const satisfies Readonly<Record<string, Module>>;
 
 type ModuleName = keyof typeof MODULES;
@@ -108,10 +113,12 @@ function isBuilt(name: ModuleName, folder: string): boolean {
   );
 }
 
-/** Of everything that decides what comes out; the flags are in the script. */
+/** Of everything that decides what comes out. */
 function stamp(name: ModuleName, version: string): string {
-  const hash = createHash("sha256").update(version);
-  for (const file of [`${name}/go.mod`, `${name}/go.sum`, "build.ts"]) {
+  const hash = createHash("sha256")
+    .update(version)
+    .update(JSON.stringify(flags(name)));
+  for (const file of [`${name}/go.mod`, `${name}/go.sum`]) {
     hash.update("\0").update(readFileSync(join(import.meta.dirname, file)));
   }
   return hash.digest("hex").slice(0, 16);
