@@ -53,7 +53,7 @@ export type Tool = (typeof MODULES)[ModuleName]["programs"][number];
 /** The oldest Go that the modules accept. */
 const GO_MIN = "1.26";
 
-const ENVIRONMENT = {
+export const GO_ENVIRONMENT = {
   ...process.env,
   GOFLAGS: "-buildvcs=false",
   GOTOOLCHAIN: "local",
@@ -76,7 +76,7 @@ function moduleOf(tool: Tool): ModuleName {
   throw new Error(`no module builds ${tool}`);
 }
 
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const base = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
   return join(base, "switchgear", "tools");
 }
@@ -134,10 +134,10 @@ function flags(name: ModuleName): string[] {
   ];
 }
 
-function goVersion(): string {
+export function goVersion(): string {
   const { stdout, error } = spawnSync("go", ["env", "GOVERSION"], {
     encoding: "utf8",
-    env: ENVIRONMENT,
+    env: GO_ENVIRONMENT,
   });
   const found = error === undefined ? stdout.trim() : "none";
   const problem = goProblem(found);
@@ -164,7 +164,7 @@ function build(name: ModuleName, folder: string): void {
   const { status, stderr, error } = spawnSync("go", ["install", ...flags(name), "tool"], {
     cwd: join(import.meta.dirname, name),
     encoding: "utf8",
-    env: { ...ENVIRONMENT, GOBIN: folder },
+    env: { ...GO_ENVIRONMENT, GOBIN: folder },
     maxBuffer: 64 * 1024 * 1024,
   });
   if (status !== 0) {
@@ -175,7 +175,7 @@ function build(name: ModuleName, folder: string): void {
 }
 
 /** Test files run as processes side by side: one builds, the others wait for it. */
-function lock(path: string): () => void {
+export function lock(path: string): () => void {
   mkdirSync(join(path, ".."), { recursive: true });
   for (;;) {
     try {
