@@ -35,6 +35,10 @@ const WRONG: readonly (readonly [values: object, message: RegExp])[] = [
   [upstream({ breaker: { failureThreshold: 0 } }), /breaker\/failureThreshold': minimum/],
   [upstream({ limit: { kind: "fixd" } }), /limit\/kind': value must be one of 'adaptive'/],
   [upstream({ retries: 3 }), /draftkings': additional properties 'retries' not allowed/],
+  [upstream({ url: "a.example" }), /draftkings\/url': 'a.example' does not match pattern/],
+  [upstream({ url: "https://user@a.example" }), /draftkings\/url': .* does not match pattern/],
+  [upstream({ operations: { odds: { path: "odds" } } }), /odds\/path': 'odds' does not match/],
+  [{ config: { store: { kind: "redis", url: "redis:6379" } } }, /store\/url': .* does not match/],
   [{ config: { upstreams: { a: {} } } }, /upstreams\/a': missing property 'url'/],
   [{ config: { upstreams: { "a/b": { url: "https://a" } } } }, /upstreams': .*a\/b|'a\/b'/],
   [{ config: { upstreams: { status: { url: "https://a" } } } }, /status/],
@@ -99,14 +103,15 @@ describe("values", { skip }, () => {
       await chart.render(upstream({ breaker: { kind } }));
     for (const limit of [{}, { kind: "adaptive" }, { kind: "fixed", max: 5 }, { kind: "off" }])
       await chart.render(upstream({ limit }));
+    await chart.render(upstream({ url: "${BOOKMAKER_URL}", operations: { o: { path: "/${A}" } } }));
     await chart.render(upstream({ breaker: {} }));
     await chart.render(upstream({ share: { quorum: 2 } }));
     await chart.render({ config: { upstreams: UPSTREAMS, gateway: { methods: ["PURGE"] } } });
   });
 
   test("are all listed, in the schema and in values.yaml", () => {
-    const schema = JSON.parse(readFileSync(join(CHART, "values.schema.json"), "utf8")) as Any;
-    const values = parse(readFileSync(join(CHART, "values.yaml"), "utf8")) as Any;
+    const schema = JSON.parse(readFileSync(join(CHART, "values.schema.json"), "utf8"));
+    const values = parse(readFileSync(join(CHART, "values.yaml"), "utf8"));
     // What only a parent gives, what is the gateway's own, and what alerts/values.yaml lists.
     const elsewhere = /^(enabled|(config|monitoring\.values|monitoring\.alerts)(\..*)?)$/;
     const inSchema = [...closedPaths(schema, "")].filter((path) => !elsewhere.test(path));
