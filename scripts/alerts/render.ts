@@ -31,6 +31,15 @@ export function renderTemplate(file: string, facts: object): string {
   return eta.renderString(readFileSync(join(TEMPLATES, file), "utf8"), facts);
 }
 
+/** The files of rules alone, as the templates lay them out. */
+export function renderRules(values: Values): string[] {
+  const facts = factsOf(values);
+  return templates()
+    .map((file) => relative(TEMPLATES, file))
+    .filter((file) => /^[\w-]+\.yml\.eta$/.test(file))
+    .map((file) => renderTemplate(file, facts));
+}
+
 export async function renderAlerts(values: Values): Promise<Rendered[]> {
   const facts = factsOf(values);
   const layout = await resolveConfig(join(ROOT, "alerts/switchgear.yml"));

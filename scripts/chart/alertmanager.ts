@@ -3,6 +3,7 @@
 // key, is filled in by the chart (templates/monitoring/alertmanagerconfig.yaml).
 
 import { parse, stringify } from "yaml";
+import { HELM_YAML } from "./yaml.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -40,7 +41,7 @@ export function alertmanagerConfigSpec(alertmanager: string): string {
     })),
     receivers: receivers.map(receiverOf),
   };
-  return stringify(spec, { lineWidth: 0 });
+  return stringify(spec, HELM_YAML);
 }
 
 function receiverOf({ name, pagerduty_configs, webhook_configs }: Receiver): Fields {

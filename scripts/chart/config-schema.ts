@@ -28,11 +28,11 @@ function byKind(value: unknown): unknown {
   return {
     ...rest,
     type: "object",
-    properties: { kind: { type: "string", enum: kinds.map(({ kind }) => kind) } },
+    properties: { kind: { enum: kinds.flatMap(({ kind }) => spellings(kind)) } },
     allOf: kinds.map(({ kind, isDefault, schema }) => ({
       // Left out, it is the default.
       if: {
-        properties: { kind: { const: kind } },
+        properties: { kind: { enum: spellings(kind) } },
         ...(isDefault ? {} : { required: ["kind"] }),
       },
       // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own word
@@ -48,6 +48,11 @@ function withoutLookahead(schema: Json): Json {
   return { ...schema, pattern: `^${rest}`, not: { pattern: `^${unwanted}$` } };
 }
 
+/** Helm's YAML is of version 1.1, where `off` is false; the chart writes it as the word that was meant. */
+function spellings(kind: string): (string | boolean)[] {
+  return kind === "off" ? [kind, false] : [kind];
+}
+
 interface Kind {
   readonly kind: string;
   readonly isDefault: boolean;
@@ -60,9 +65,11 @@ function kindsOf(choices: unknown): Kind[] | undefined {
   const kinds = (choices as readonly Json[]).flatMap((schema) => {
     const { kind } = (schema["properties"] ?? {}) as { readonly kind?: Json };
     const name = kind?.["const"];
-    return typeof name === "string"
-      ? [{ kind: name, isDefault: kind?.["default"] !== undefined, schema }]
-      : [];
+    if (typeof name !== "string") return [];
+    const isDefault = kind?.["default"] !== undefined;
+    // Which kind it is has been judged already.
+    const properties = { ...(schema["properties"] as Json), kind: true };
+    return [{ kind: name, isDefault, schema: { ...schema, properties } }];
   });
   return kinds.length === choices.length ? kinds : undefined;
 }

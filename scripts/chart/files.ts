@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { parseAllDocuments, stringify } from "yaml";
+import { HELM_YAML } from "./yaml.ts";
 import { DEFAULT_VALUES, renderTemplate } from "../alerts/render.ts";
 import { readValues } from "../alerts/values.ts";
 import { durationRanges } from "./alert-values-schema.ts";
@@ -39,7 +40,7 @@ export function chartFiles(): ChartFile[] {
     yaml(
       "alert-ranges.yaml",
       "between which durations of alerts/values.yaml may be, from scripts/alerts/values.ts.",
-      stringify(durationRanges()),
+      stringify(durationRanges(), HELM_YAML),
     ),
     yaml(
       "rules.yaml",
@@ -51,15 +52,11 @@ export function chartFiles(): ChartFile[] {
       "alerts/alertmanager/alertmanager.yml in the operator's words, see scripts/chart/alertmanager.ts.",
       alertmanagerConfigSpec(alertmanager),
     ),
-    yaml(
-      "load-test.yaml",
-      "deploy/k6/testrun.yaml's TestRun.",
-      stringify(loadTest, { lineWidth: 0 }),
-    ),
+    yaml("load-test.yaml", "deploy/k6/testrun.yaml's TestRun.", stringify(loadTest, HELM_YAML)),
     yaml(
       "load-test-scripts.yaml",
       "deploy/k6/testrun.yaml's ConfigMap.",
-      stringify(scripts?.data, { lineWidth: 0 }),
+      stringify(scripts?.data, HELM_YAML),
     ),
     {
       path: `${CHART}/values.schema.json`,

@@ -6,6 +6,7 @@
 // nobody would write, and what it has become is given its name afterwards.
 
 import { parse, stringify } from "yaml";
+import { HELM_YAML } from "./yaml.ts";
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { renderTemplate } from "../alerts/render.ts";
@@ -38,7 +39,7 @@ export function chartRules(values: Values): string {
     });
   return stringify(
     { groups: groups.map(({ name, rules }) => ({ name, blocks: blocksOf(rules) })) },
-    { lineWidth: 0 },
+    HELM_YAML,
   );
 }
 

@@ -1,4 +1,5 @@
-// Runs the real Helm on the chart, and reads what it renders. Each set of values is rendered once.
+// Runs the real Helm on the chart, and reads what it renders. Each set of values is rendered once, and what comes of it
+// is shared: nobody changes it.
 
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -60,6 +61,7 @@ export interface RenderOptions {
 export class Chart {
   readonly folder: string;
   readonly #known = new Map<string, Promise<Ended>>();
+  readonly #read = new Map<string, Manifests>();
   readonly #temporary = mkdtempSync(join(tmpdir(), "switchgear-chart-"));
 
   constructor(folder = CHART) {
@@ -113,7 +115,11 @@ export class Chart {
   async render(values: object = {}, options: RenderOptions = {}): Promise<Manifests> {
     const { code, stdout, stderr } = await this.template(values, options);
     if (code !== 0) throw new Error(stderr);
-    return new Manifests(stdout);
+    const known = this.#read.get(stdout);
+    if (known !== undefined) return known;
+    const manifests = new Manifests(stdout);
+    this.#read.set(stdout, manifests);
+    return manifests;
   }
 
   /** What Helm says when it refuses. Throws when it does not. */

@@ -1,12 +1,15 @@
 // The gateway's configuration, its secrets, and the image.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { parse } from "yaml";
 import { parseConfig } from "../../src/config/load.ts";
 import type { Any, Chart, Manifests } from "./helm.ts";
 import { REDIS, renderCi, UPSTREAMS, type Promised } from "./promise.ts";
 
 const FILE = "switchgear.yaml";
+/** As people write it, with YAML's word and no quotes. */
+const OFF = join(import.meta.dirname, "limits-values.yaml");
 const CHECKSUM = "checksum/config";
 
 function fileOf(manifests: Manifests): string {
@@ -48,6 +51,15 @@ export const CONFIG: readonly Promised[] = [
       });
       // Helm's numbers are floats, and would be written 1.048576e+08, which is no whole number to YAML.
       assert.match(fileOf(manifests), /maxBodyBytes: 104857600$/m);
+    },
+  },
+  {
+    name: "a limiter that is off stays off, though Helm reads the word as false",
+    async check(chart) {
+      const manifests = await chart.render({}, { args: ["--values", OFF] });
+      const { upstreams } = parseConfig(fileOf(manifests), { file: FILE });
+      assert.equal(upstreams["draftkings"]?.limit.kind, "off");
+      assert.equal(upstreams["fanduel"]?.limit.kind, "fixed");
     },
   },
   {

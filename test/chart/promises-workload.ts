@@ -32,11 +32,14 @@ function assertRestricted(pod: Any, what: string): void {
       },
       what,
     );
-    assert.ok(container.resources.requests.cpu !== undefined, what);
-    assert.ok(container.resources.requests.memory !== undefined, what);
-    assert.ok(container.resources.limits.memory !== undefined, what);
+    const { requests, limits } = container.resources;
+    assert.deepEqual(
+      Object.keys(requests).toSorted(),
+      ["cpu", "ephemeral-storage", "memory"],
+      what,
+    );
     // Throttled, it is late, and its breakers take that for their upstreams' slowness.
-    assert.equal(container.resources.limits.cpu, undefined, what);
+    assert.deepEqual(Object.keys(limits).toSorted(), ["ephemeral-storage", "memory"], what);
     assert.equal(container.imagePullPolicy, "IfNotPresent", what);
   }
   for (const volume of pod.volumes ?? []) assert.equal(volume.hostPath, undefined, what);

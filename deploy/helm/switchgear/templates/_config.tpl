@@ -29,6 +29,10 @@
 {{- $_ := set $store "url" "${SWITCHGEAR_REDIS_URL}" -}}
 {{- end -}}
 {{- end -}}
+{{- range $config.upstreams -}}
+{{- /* Helm's YAML reads `off` as false. */}}
+{{- if and (kindIs "map" .limit) (kindIs "bool" (.limit).kind) -}}{{- $_ := set .limit "kind" "off" -}}{{- end -}}
+{{- end -}}
 {{- toYaml (set $config "store" $store) -}}
 {{- end -}}
 
