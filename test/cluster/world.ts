@@ -51,7 +51,7 @@ export class World {
     const { code, stdout, stderr } = await this.curl(at, path, ...options);
     if (code !== 0) throw new Error(`${at}${path} does not answer: ${stderr}`);
     const [, body = "", status = "", reason = ""] =
-      /^([\s\S]*)\n(\d+) (.*)$/.exec(stdout.trimEnd()) ?? [];
+      /^([\s\S]*)\n(\d+) (.*)$/.exec(stdout) ?? [];
     return { status: Number(status), reason, body };
   }
 
