@@ -41,10 +41,10 @@ export async function fleetStory(world: World, chart: string): Promise<void> {
       ]),
     );
     await world.helm("install", ...release);
-    const status = JSON.parse(await gateway.command(await one(world), "status", "--json")) as {
-      fleet?: { replicas?: unknown[] };
-    };
-    assert.equal(status.fleet?.replicas?.length, 2, JSON.stringify(status.fleet));
+    await world.until("they have heard of each other", async () => {
+      const { body } = await gateway.admin("/api/fleet");
+      return (JSON.parse(body) as { replicas: unknown[] }).replicas.length === 2 || undefined;
+    });
     await gateway.answers("/draftkings/odds", 200);
   });
   await checks.check("an order given to one is in force on both", async () => {
