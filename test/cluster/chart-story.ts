@@ -54,6 +54,22 @@ export async function configStory(world: World, release: readonly string[]): Pro
   });
 }
 
+/** What was changed by hand, as runbooks have it, is a conflict that Helm 4 names and does not write over unasked. */
+export async function takenBackStory(world: World, release: readonly string[]): Promise<void> {
+  const { checks } = world;
+  await checks.check(
+    "helm upgrade names what was changed by hand, and takes it back when told to",
+    async () => {
+      const upgrade = (...flags: readonly string[]): Promise<string> =>
+        world.helm("upgrade", ...release, ...flags);
+      await assert.rejects(upgrade(), /conflict with "kubectl[\s\S]*\.data\.switchgear\.yaml/);
+      await upgrade("--force-conflicts");
+      await upgrade();
+      await new Gateway(world, TRADING).answers("/draftkings/odds", 200);
+    },
+  );
+}
+
 /** Each in a namespace of its own, in which `restricted` is enforced. */
 export async function valuesStory(world: World, chart: string): Promise<void> {
   const { checks } = world;

@@ -72,7 +72,7 @@ export async function docsStory(world: World, values: string): Promise<void> {
       env: { PAGERDUTY_ROUTING_KEY: ROUTING_KEY },
     });
     assert.equal(shown.code, 0, `${command}: ${shown.stderr}${shown.stdout}`);
-    assert.match(shown.stdout, SHOWS[at] ?? /never/, command);
+    assert.match(shown.stdout, SHOWS[at] ?? /never/, `${command}\nshows ${shown.stdout}`);
   };
   const step = (at: number, note = ""): Promise<void> =>
     checks.check(`$ ${commands[at]}${note}`, () => give(at));

@@ -42,6 +42,25 @@ async function installDefinitions(cluster: Cluster): Promise<void> {
   // Too large for the annotation that the client would keep them in.
   const flags = files.flatMap((file) => ["-f", file]);
   await cluster.kubectl(["apply", "--server-side", ...flags]);
+  await cluster.kubectl(["apply", "-f", "-"], { input: asList([testRuns()]) });
+}
+
+/** Of k6-operator, which is not run here: that the API server takes a TestRun is all that is seen. */
+function testRuns(): object {
+  const schema = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "testruns.k6.io" },
+    spec: {
+      group: "k6.io",
+      names: { kind: "TestRun", plural: "testruns" },
+      scope: "Namespaced",
+      versions: [
+        { name: "v1alpha1", served: true, storage: true, schema: { openAPIV3Schema: schema } },
+      ],
+    },
+  };
 }
 
 async function installMonitoring(cluster: Cluster): Promise<void> {

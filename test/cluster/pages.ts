@@ -24,13 +24,14 @@ export function openIncident(world: World, bookmaker: string): Promise<Incident>
 }
 
 /** All that were opened have ended by themselves, and nothing that was sent was refused. */
-export async function allResolved(world: World, bookmaker: string, count: number): Promise<void> {
-  await world.until(`the pages for ${bookmaker} end`, async () => {
-    const incidents = await incidentsOf(world, bookmaker);
-    return incidents.every(({ resolvedAtMs }) => resolvedAtMs !== undefined) || undefined;
+export async function allResolved(world: World): Promise<void> {
+  const { incidents, deliveries } = await world.until("the pages end", async () => {
+    const heard = await world.heard();
+    return heard.incidents.every(({ resolvedAtMs }) => resolvedAtMs !== undefined)
+      ? heard
+      : undefined;
   });
-  assert.equal((await incidentsOf(world, bookmaker)).length, count);
-  const { deliveries } = await world.heard();
+  assert.ok(incidents.length > 0);
   assert.deepEqual(
     deliveries.filter(({ status }) => status !== 202).map(({ errors }) => errors),
     [],

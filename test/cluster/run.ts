@@ -11,7 +11,7 @@ import { toolPath } from "../tools/build.ts";
 import { whyNoCluster, words } from "../tools/cluster/build.ts";
 import { Cluster } from "../tools/cluster/cluster.ts";
 import { differences, processesOf, traces } from "../tools/cluster/leftovers.ts";
-import { configStory, uninstallStory, valuesStory } from "./chart-story.ts";
+import { configStory, takenBackStory, uninstallStory, valuesStory } from "./chart-story.ts";
 import { Checks } from "./checks.ts";
 import { docsStory, writeValues } from "./docs-story.ts";
 import { fleetStory } from "./fleet-story.ts";
@@ -20,6 +20,7 @@ import { imageStory } from "./image-story.ts";
 import { neighboursImage, toolImages } from "./images.ts";
 import { monitoringStory } from "./monitoring.ts";
 import { TRADING } from "./neighbours.ts";
+import { allResolved } from "./pages.ts";
 import { runbooksStory } from "./runbooks-story.ts";
 import { hyperBunStory, survivalStory } from "./trading-story.ts";
 import { writeTranscript } from "./transcript.ts";
@@ -81,8 +82,16 @@ async function main(): Promise<boolean> {
       await story("Hyper-Bun", () => hyperBunStory(world));
       await story("what a tripped breaker outlives", () => survivalStory(world, release));
       await story("configuration", () => configStory(world, release));
-      await story("runbooks", () => runbooksStory(world));
+      await story("runbooks", async () => {
+        await runbooksStory(world);
+        await takenBackStory(world, release);
+      });
       await story("values files", () => valuesStory(world, CHART));
+      await story("pages", () =>
+        checks.check("every page has ended, and PagerDuty refused nothing", () =>
+          allResolved(world),
+        ),
+      );
       await story("uninstall", () => uninstallStory(world));
     }
     if (values.hold) {

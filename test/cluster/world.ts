@@ -50,8 +50,7 @@ export class World {
   async ask(at: string, path: string, ...options: readonly string[]): Promise<Answer> {
     const { code, stdout, stderr } = await this.curl(at, path, ...options);
     if (code !== 0) throw new Error(`${at}${path} does not answer: ${stderr}`);
-    const [, body = "", status = "", reason = ""] =
-      /^([\s\S]*)\n(\d+) (.*)$/.exec(stdout) ?? [];
+    const [, body = "", status = "", reason = ""] = /^([\s\S]*)\n(\d+) (.*)$/.exec(stdout) ?? [];
     return { status: Number(status), reason, body };
   }
 
