@@ -2,7 +2,7 @@
 
 SHELL := bash
 
-.PHONY: run fleet test check build bench bench-gateway sim page-proof spike game-day clean
+.PHONY: run fleet test cluster-test check build bench bench-gateway sim page-proof spike game-day clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -19,6 +19,9 @@ fleet: node_modules ## two gateways that share a Redis; needs redis-server
 
 test: node_modules ## checks, and all tests on Node and on Bun
 	@npm run --silent test
+
+cluster-test: node_modules ## the chart on a real one-node Kubernetes; needs root, Go and Debian, minutes the first time
+	@exec node_modules/.bin/node test/cluster/run.ts
 
 check: node_modules ## types, lint, format
 	@npm run --silent check

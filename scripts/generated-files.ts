@@ -9,6 +9,7 @@ import { alertsPage } from "./alerts/page.ts";
 import { DEFAULT_VALUES, renderAlerts } from "./alerts/render.ts";
 import { readValues } from "./alerts/values.ts";
 import { dashboardsPage } from "./dashboards-page.ts";
+import { chartFiles } from "./chart/files.ts";
 import { loadTestSeriesPage } from "./load-test-series.ts";
 import { testRun } from "./testrun.ts";
 import { transitionsPage } from "./transitions.ts";
@@ -32,6 +33,7 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
     ["docs/metrics.md", "markdown", metricsPage()],
     ["docs/transitions.md", "markdown", transitionsPage()],
     ["docs/transports.md", "markdown", transportsPage()],
+    ...chartFiles().map(({ path, parser, content }) => [path, parser, content] as const),
   ] as const;
   const pages = await Promise.all(
     made.map(async ([path, parser, text]) => ({

@@ -18,19 +18,34 @@ export interface Rendered {
   readonly content: string;
 }
 
+const eta = new Eta({
+  // Those of PromQL's and Alertmanager's own templates are braces.
+  tags: ["<<", ">>"],
+  autoEscape: false,
+  autoTrim: false,
+  useWith: true,
+});
+
+/** Of a template below alerts/templates, with whatever facts: the chart's are names that Helm fills in. */
+export function renderTemplate(file: string, facts: object): string {
+  return eta.renderString(readFileSync(join(TEMPLATES, file), "utf8"), facts);
+}
+
+/** The files of rules alone, as the templates lay them out. */
+export function renderRules(values: Values): string[] {
+  const facts = factsOf(values);
+  return templates()
+    .map((file) => relative(TEMPLATES, file))
+    .filter((file) => /^[\w-]+\.yml\.eta$/.test(file))
+    .map((file) => renderTemplate(file, facts));
+}
+
 export async function renderAlerts(values: Values): Promise<Rendered[]> {
   const facts = factsOf(values);
-  const eta = new Eta({
-    // Those of PromQL's and Alertmanager's own templates are braces.
-    tags: ["<<", ">>"],
-    autoEscape: false,
-    autoTrim: false,
-    useWith: true,
-  });
   const layout = await resolveConfig(join(ROOT, "alerts/switchgear.yml"));
   const made = templates().map((file) => {
     const own = relative(TEMPLATES, file).replace(/\.eta$/, "");
-    const text = eta.renderString(readFileSync(file, "utf8"), facts);
+    const text = renderTemplate(relative(TEMPLATES, file), facts);
     const note = `Rendered from ${relative(ROOT, file)} by \`npm run alerts\`.`;
     // The first line of a page is its alert's name.
     return own.startsWith(`${RUNBOOKS}/`)

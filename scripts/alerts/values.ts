@@ -11,17 +11,19 @@ const NAME = /^[a-zA-Z0-9]([\w.:-]*[a-zA-Z0-9])?$/;
 const duration = z.string().regex(/^[1-9]\d*[smhd]$/, 'a duration of one unit, such as "15m"');
 /** One within these ends, both among them. */
 const between = (least: string, most: string) =>
-  duration.refine(
-    (text) => secondsOf(text) >= secondsOf(least) && secondsOf(text) <= secondsOf(most),
-    `from ${least} to ${most}`,
-  );
+  duration
+    .refine(
+      (text) => secondsOf(text) >= secondsOf(least) && secondsOf(text) <= secondsOf(most),
+      `from ${least} to ${most}`,
+    )
+    .meta({ least, most });
 const name = z.string().regex(NAME, "a name of letters, digits, dots, dashes and underscores");
 const share = z.number().gt(0).lt(1);
 const count = z.int().min(1);
 const base = z
   .url({ protocol: /^https?$/, error: "an http or https address" })
-  .refine(
-    (url) => !/["'<>\s{}]|\/$/.test(url),
+  .regex(
+    /^https?:\/\/[^"'<>\s{}]*[^"'<>\s{}/]$/,
     "an address without quotes, braces or a slash at its end",
   );
 
@@ -33,7 +35,8 @@ const window = z.strictObject({
   severity: z.enum(["critical", "warning"]),
 });
 
-const schema = z.strictObject({
+/** The chart's values have it, too, below `monitoring.values`. */
+export const schema = z.strictObject({
   jobs: z.array(name).min(1),
   namespace: name,
   runbooks: base,
@@ -52,7 +55,8 @@ const schema = z.strictObject({
         .refine(
           (value) => DURATION_BUCKETS_SECONDS.includes(value),
           `one of the buckets: ${DURATION_BUCKETS_SECONDS.join(", ")}`,
-        ),
+        )
+        .meta({ enum: DURATION_BUCKETS_SECONDS }),
     }),
     callsMin: count,
     windows: z.array(window).min(1),

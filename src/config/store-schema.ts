@@ -135,6 +135,7 @@ const redisStore = z
       z
         .string({ error: URL_EXPECTS })
         .refine(isRedisUrl, { error: URL_EXPECTS })
+        .meta({ pattern: String.raw`^[Rr][Ee][Dd][Ii][Ss][Ss]?://[^/\s@]+(?:/.*)?$|\$\{` })
         .describe(
           describeOption({
             meaning: "The server, or a Cluster's or Sentinel's any one.",

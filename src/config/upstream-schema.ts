@@ -112,7 +112,8 @@ const operation = z.strictObject({
       z
         .string({ error: OPERATION_PATH_EXPECTS })
         .max(2048, { error: OPERATION_PATH_EXPECTS })
-        .refine(isOperationPath, { error: OPERATION_PATH_EXPECTS }),
+        .refine(isOperationPath, { error: OPERATION_PATH_EXPECTS })
+        .meta({ pattern: String.raw`^/[^?#\s\\]*$|\$\{` }),
     )
     .describe(
       describeOption({
@@ -169,6 +170,8 @@ const url = z
   .string({ error: URL_EXPECTS })
   .max(2048, { error: URL_EXPECTS })
   .refine(isUpstreamUrl, { error: URL_EXPECTS })
+  // For those that have the JSON Schema alone: before anything of the environment is filled in.
+  .meta({ pattern: String.raw`^[Hh][Tt][Tt][Pp][Ss]?://[^/\s?#@\\][^\s?#@\\]*$|\$\{` })
   .describe(
     describeOption({
       meaning: "Base URL of the upstream; the rest of the request's path is appended.",

@@ -48,6 +48,7 @@ const REGISTER: Readonly<Record<string, readonly [languages: string, tests: read
     "ts ts ts ts ts ts bash bash js sql ts",
     ["acceptance/hyper-bun-docs.test.ts"],
   ],
+  "docs/kubernetes.md": ["sh yaml sh sh sh yaml", ["cluster/docs-story.ts"]],
   "docs/limits.md": ["yaml js", ["contract/docs-pages.test.ts"]],
   "docs/load-test-metrics.md": ["promql promql promql promql", ["e2e/testrun.test.ts"]],
   "docs/metrics.md": ["js js", ["contract/docs-pages.test.ts"]],

@@ -24,7 +24,7 @@ async function withPager(
   body: (pager: PagerDuty, clock: { ms: number }) => Promise<void>,
 ): Promise<void> {
   const clock = { ms: 1000 };
-  const pager = await startPagerDuty(KEY, () => clock.ms);
+  const pager = await startPagerDuty(KEY, { nowMs: () => clock.ms });
   try {
     await body(pager, clock);
   } finally {

@@ -42,10 +42,17 @@ const PATH = "/v2/enqueue";
 /** Alertmanager cuts what it sends at this size. */
 const BODY_BYTES_MAX = 512_000;
 
+export interface PagerDutyOptions {
+  /** Default: this host alone, on a free port. */
+  readonly host?: string;
+  readonly port?: number;
+  readonly nowMs?: () => number;
+}
+
 /** `routingKey` is the one that leads to a service; another well-formed one is refused. */
 export async function startPagerDuty(
   routingKey: string,
-  nowMs: () => number = Date.now,
+  { host = "127.0.0.1", port: wanted = 0, nowMs = Date.now }: PagerDutyOptions = {},
 ): Promise<PagerDuty> {
   const desk = new Desk(routingKey, nowMs);
   const server = createServer((request, response) => {
@@ -53,7 +60,7 @@ export async function startPagerDuty(
   });
   await new Promise<void>((done, fail) => {
     server.on("error", fail);
-    server.listen(0, "127.0.0.1", done);
+    server.listen(wanted, host, done);
   });
   const { port } = server.address() as AddressInfo;
   return {

@@ -40,6 +40,11 @@ const MODULES = {
     define: "github.com/prometheus/common/version.Version=0.31.1",
   },
   k6: { programs: ["k6"] },
+  helm: { programs: ["helm"], define: "helm.sh/helm/v4/internal/version.version=v4.3.1" },
+  chart: { programs: ["helm-docs", "kubeconform"] },
+  // Needs Kubernetes' types of a year ago, which the others cannot be built with.
+  "kube-score": { programs: ["kube-score"] },
+  crd: { programs: ["controller-gen"] },
 } as const satisfies Readonly<Record<string, Module>>;
 
 type ModuleName = keyof typeof MODULES;
@@ -48,7 +53,7 @@ export type Tool = (typeof MODULES)[ModuleName]["programs"][number];
 /** The oldest Go that the modules accept. */
 const GO_MIN = "1.26";
 
-const ENVIRONMENT = {
+export const GO_ENVIRONMENT = {
   ...process.env,
   GOFLAGS: "-buildvcs=false",
   GOTOOLCHAIN: "local",
@@ -71,7 +76,7 @@ function moduleOf(tool: Tool): ModuleName {
   throw new Error(`no module builds ${tool}`);
 }
 
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const base = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
   return join(base, "switchgear", "tools");
 }
@@ -108,10 +113,12 @@ function isBuilt(name: ModuleName, folder: string): boolean {
   );
 }
 
-/** Of everything that decides what comes out; the flags are in the script. */
+/** Of everything that decides what comes out. */
 function stamp(name: ModuleName, version: string): string {
-  const hash = createHash("sha256").update(version);
-  for (const file of [`${name}/go.mod`, `${name}/go.sum`, "build.ts"]) {
+  const hash = createHash("sha256")
+    .update(version)
+    .update(JSON.stringify(flags(name)));
+  for (const file of [`${name}/go.mod`, `${name}/go.sum`]) {
     hash.update("\0").update(readFileSync(join(import.meta.dirname, file)));
   }
   return hash.digest("hex").slice(0, 16);
@@ -127,10 +134,10 @@ function flags(name: ModuleName): string[] {
   ];
 }
 
-function goVersion(): string {
+export function goVersion(): string {
   const { stdout, error } = spawnSync("go", ["env", "GOVERSION"], {
     encoding: "utf8",
-    env: ENVIRONMENT,
+    env: GO_ENVIRONMENT,
   });
   const found = error === undefined ? stdout.trim() : "none";
   const problem = goProblem(found);
@@ -157,7 +164,7 @@ function build(name: ModuleName, folder: string): void {
   const { status, stderr, error } = spawnSync("go", ["install", ...flags(name), "tool"], {
     cwd: join(import.meta.dirname, name),
     encoding: "utf8",
-    env: { ...ENVIRONMENT, GOBIN: folder },
+    env: { ...GO_ENVIRONMENT, GOBIN: folder },
     maxBuffer: 64 * 1024 * 1024,
   });
   if (status !== 0) {
@@ -168,7 +175,7 @@ function build(name: ModuleName, folder: string): void {
 }
 
 /** Test files run as processes side by side: one builds, the others wait for it. */
-function lock(path: string): () => void {
+export function lock(path: string): () => void {
   mkdirSync(join(path, ".."), { recursive: true });
   for (;;) {
     try {

@@ -1,0 +1,9 @@
+// All that the chart promises.
+
+import type { Promised } from "./promise.ts";
+import { CONFIG } from "./promises-config.ts";
+import { MONITORING } from "./promises-monitoring.ts";
+import { REST } from "./promises-rest.ts";
+import { WORKLOAD } from "./promises-workload.ts";
+
+export const PROMISES: readonly Promised[] = [...WORKLOAD, ...CONFIG, ...MONITORING, ...REST];

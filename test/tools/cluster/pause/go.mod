@@ -1,0 +1,3 @@
+module switchgear.example/tools/cluster/pause
+
+go 1.26.0
