@@ -1,8 +1,8 @@
 // The files that are made from the sources: `npm run generate` writes them, a test compares them.
 
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { format } from "prettier";
-import { dashboardFiles } from "../grafana/boards/index.ts";
+import { dashboardFiles, type DashboardFile } from "../grafana/boards/index.ts";
 import { configJsonSchema } from "../src/config/json-schema.ts";
 import { METRICS, type Metric } from "../src/telemetry/series/catalogue.ts";
 import { alertsPage } from "./alerts/page.ts";
@@ -41,8 +41,14 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
       content: await format(text, { parser, printWidth: 100 }),
     })),
   );
-  const whole = [...alerts, ...dashboardFiles()];
+  const dashboards = dashboardFiles();
+  const whole = [...alerts, ...dashboards, ...dashboards.map(inChart)];
   return [...pages, ...whole.map(({ path, content }) => ({ path: join(ROOT, path), content }))];
+}
+
+/** Helm reads no file outside of a chart. */
+function inChart({ path, content }: DashboardFile): DashboardFile {
+  return { path: `deploy/helm/switchgear/files/dashboards/${basename(path)}`, content };
 }
 
 function metricsPage(): string {
