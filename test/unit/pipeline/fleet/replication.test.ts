@@ -433,12 +433,12 @@ test("what is ordered after it was closed is in force here, and told to nobody",
 test("a read that fails once, on a connection that stays, is tried again, and what waits told after it", async () => {
   const fleet = new TestFleet();
   const a = fleet.start("a");
-  const { read } = a.link;
+  const read = a.link.read.bind(a.link);
   let reads = 0;
   a.link.read = (names) => {
     reads += 1;
     if (reads === 1) return Promise.reject(new StoreError("TIMEOUT", "no answer in time"));
-    return read.call(a.link, names);
+    return read(names);
   };
   a.gear.upstream("dk").trip(BY);
   await fleet.advance(2000);
