@@ -493,6 +493,23 @@ test("what fails when it is closed already is told to nobody, and tried no more"
   assert.deepEqual([a.events, a.clock.pendingTimers], [[], 0]);
 });
 
+test("a failure after a long one is over is tried again as soon as the first was", async () => {
+  const { fleet, a } = await twoReplicas();
+  const commit = a.link.commit.bind(a.link);
+  let failures = 8;
+  a.link.commit = (change) => {
+    failures -= 1;
+    return failures < 0 ? commit(change) : Promise.reject(new StoreError("BUSY", "a script runs"));
+  };
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(120_000);
+  assert.equal(a.gear.storeHealth().ok, true);
+  failures = 1;
+  a.gear.upstream("dk").reset({ ...BY, force: true });
+  await fleet.advance(500);
+  assert.equal(fleet.store.rows.get("dk")?.breaker?.order.isTrip, false);
+});
+
 test("an answer says what is in force, whether or not pushes arrive", async () => {
   const { fleet, a, b } = await twoReplicas();
   fleet.network.weather.pushLost = 1;
