@@ -3,7 +3,7 @@
 // calls go on. `npm run fleet-proof`.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePorts, ROOT } from "../../loadtest/run/processes.ts";
@@ -54,7 +54,7 @@ async function proveAll(): Promise<void> {
   try {
     const version = /redis_version:(\S+)/.exec(redis.cli("info", "server"))?.[1] ?? "?";
     report.say(
-      `Redis ${version}, Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? "?"}; ${processes} processes of ${each} replicas each`,
+      `Redis ${version}, Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? "?"}; ${processes} processes of ${each} replicas each; load before that ${loadavg()[0]?.toFixed(1)}`,
     );
     for (let index = 0; index < processes; index += 1) await add(index);
     report.heading("Orders");

@@ -268,11 +268,9 @@ export class Replication implements Keeper {
     for (const name of this.#known.keys()) if (!kept.has(name)) this.#known.delete(name);
   }
 
-  #answered(name: string, known: Known, { id, isByPerson }: Entry, { isInForce }: FleetAnswer) {
-    if (isByPerson) {
-      if (isInForce) this.#receipts.stored(name, id);
-      else this.#receipts.overruled(name, id);
-    }
+  #answered(name: string, known: Known, { id }: Entry, { isInForce }: FleetAnswer): void {
+    if (isInForce) this.#receipts.stored(name, id);
+    else this.#receipts.overruled(name, id);
     this.#takeOver(name, known);
     this.#isWell();
   }
@@ -292,10 +290,9 @@ export class Replication implements Keeper {
 
   #takeOver(name: string, known: Known): void {
     const breaker = this.#ports.breakerOf(name);
-    const epoch = breaker?.epoch;
     for (const id of known.takeOver(breaker)) this.#receipts.overruled(name, id);
-    // One that has opened since others have lets probes in, too.
-    if (breaker !== undefined && breaker.epoch !== epoch) this.#turns.take(breaker);
+    // One that has opened with others lets probes in, too.
+    if (breaker !== undefined) this.#turns.take(breaker);
     const version = versionOf(known.row);
     if (version !== known.shownVersion) this.#presence.changed();
     known.shownVersion = version;

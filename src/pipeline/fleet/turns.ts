@@ -23,9 +23,9 @@ export class Turns {
     this.#replicas = replicas;
   }
 
-  /** It may have opened, or its probe have failed. Where nobody answers, probes come when they are due. */
+  /** It may have opened, or its probe have failed; of what lets no probe in nothing is asked. Where nobody answers, probes come when they are due. */
   take(upstream: Persisted): void {
-    if (upstream.probesAt === null || this.#replicas() < 2) return;
+    if (this.#replicas() < 2) return;
     if (this.#askedIn.get(upstream) === upstream.epoch) return;
     this.#waiting.set(upstream.name, upstream);
     this.#askAll();

@@ -35,7 +35,7 @@ export class TestFleet {
     upstreams: readonly string[] = ["dk"],
     limit = 100,
     aheadMs = 0,
-    mode: UpstreamOptions["mode"] = undefined,
+    mode?: UpstreamOptions["mode"],
   ): TestReplica {
     const clock = new ProcessClock(this.timeline, 0, aheadMs);
     const changes: FleetChange[] = [];

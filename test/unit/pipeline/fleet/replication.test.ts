@@ -422,6 +422,129 @@ test("closing closes the store, once and at once where nothing waits", async () 
   assert.equal(times, 1);
 });
 
+test("what others have ordered of a name that was evicted is known when it is called again", async () => {
+  const fleet = new TestFleet();
+  const [a, b] = [fleet.start("a"), fleet.start("b", [], 1)];
+  await fleet.advance(1000);
+  b.gear.upstream("one");
+  a.gear.upstream("one").setMode({ mode: "normal", ...BY });
+  await fleet.advance(100);
+  b.gear.upstream("two");
+  a.gear.upstream("one").trip(BY);
+  await fleet.advance(100);
+  fleet.network.isDown = true;
+  fleet.network.disconnect();
+  assert.equal(isTripped(b, "one"), true);
+});
+
+test("what is pushed before all was read is in force at once", async () => {
+  const fleet = new TestFleet();
+  const [a, b] = [fleet.start("a"), fleet.start("b")];
+  b.link.read = () => new Promise(() => {});
+  await fleet.advance(1000);
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(100);
+  assert.deepEqual([isTripped(b), b.fleet.isSynced], [true, false]);
+});
+
+test("what it knows is shown when that is new, and not whenever it is told again", async () => {
+  const { fleet, a } = await twoReplicas();
+  const present = a.link.present.bind(a.link);
+  let beats = 0;
+  a.link.present = (view) => {
+    beats += 1;
+    return present(view);
+  };
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(1000);
+  assert.equal(beats, 1);
+  fleet.network.disconnect();
+  await fleet.advance(1000);
+  assert.equal(beats, 2, "that it is back");
+});
+
+test("what could not be read is read as soon as an order under way shows that the store works", async () => {
+  const { fleet, a, b } = await twoReplicas();
+  b.gear.upstream("guest").trip(BY);
+  await fleet.advance(100);
+  const [commit, read] = [a.link.commit.bind(a.link), a.link.read.bind(a.link)];
+  const gate = Promise.withResolvers<void>();
+  a.link.commit = (change) => gate.promise.then(() => commit(change));
+  a.link.read = () => Promise.reject(new StoreError("TIMEOUT", "no answer in time"));
+  a.gear.upstream("dk").trip(BY);
+  a.gear.upstream("guest");
+  await atRest();
+  assert.equal(a.gear.storeHealth().ok, false);
+  a.link.read = read;
+  gate.resolve();
+  await fleet.advance(20);
+  assert.equal(isTripped(a, "guest"), true);
+});
+
+test("what fails when it is closed already is told to nobody, and tried no more", async () => {
+  const { fleet, a } = await twoReplicas();
+  const answer = Promise.withResolvers<never>();
+  a.link.commit = () => answer.promise;
+  a.gear.upstream("dk").trip(BY);
+  void a.gear.close();
+  await fleet.advance(2001);
+  answer.reject(new StoreError("TIMEOUT", "too late"));
+  await atRest();
+  assert.deepEqual([a.events, a.clock.pendingTimers], [[], 0]);
+});
+
+test("a failure after a long one is over is tried again as soon as the first was", async () => {
+  const { fleet, a } = await twoReplicas();
+  const commit = a.link.commit.bind(a.link);
+  let failures = 8;
+  a.link.commit = (change) => {
+    failures -= 1;
+    return failures < 0 ? commit(change) : Promise.reject(new StoreError("BUSY", "a script runs"));
+  };
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(120_000);
+  assert.equal(a.gear.storeHealth().ok, true);
+  failures = 1;
+  a.gear.upstream("dk").reset({ ...BY, force: true });
+  await fleet.advance(500);
+  assert.equal(fleet.store.rows.get("dk")?.breaker?.order.isTrip, false);
+});
+
+test("an answer says what is in force, whether or not pushes arrive", async () => {
+  const { fleet, a, b } = await twoReplicas();
+  fleet.network.weather.pushLost = 1;
+  for (const { link } of [a, b]) link.present = () => new Promise(() => {});
+  a.gear.upstream("dk").trip(BY);
+  await fleet.advance(100);
+  assert.equal(a.gear.upstream("dk").status().persisted, true);
+  b.gear.upstream("dk").reset({ ...BY, force: true });
+  await fleet.advance(100);
+  assert.equal(isTripped(b), true, "its giver knew nothing of the trip");
+});
+
+test("a store is well as soon as it takes an order, whether or not it tells who is there", async () => {
+  const { fleet, a } = await twoReplicas();
+  const commit = a.link.commit.bind(a.link);
+  a.link.present = () => new Promise(() => {});
+  a.link.commit = () => Promise.reject(new StoreError("TIMEOUT", "no answer in time"));
+  a.gear.upstream("dk").trip(BY);
+  await atRest();
+  assert.equal(a.gear.storeHealth().ok, false);
+  a.link.commit = commit;
+  await fleet.advance(1000);
+  assert.equal(a.gear.storeHealth().ok, true);
+});
+
+test("of what was ordered here the newest is kept", async () => {
+  const { a } = await twoReplicas();
+  a.gear.upstream("fd").trip(BY);
+  for (let n = 0; n < 1999; n += 1) a.gear.upstream("dk").trip(BY);
+  assert.equal(a.gear.history({ upstream: "fd" }).length, 1);
+  a.gear.upstream("dk").trip(BY);
+  assert.equal(a.gear.history({ upstream: "fd" }).length, 0);
+  assert.equal(a.gear.history({ limit: 1000 }).length, 1000);
+});
+
 test("what is ordered after it was closed is in force here, and told to nobody", async () => {
   const { fleet, a } = await twoReplicas();
   await a.gear.close();
@@ -433,12 +556,12 @@ test("what is ordered after it was closed is in force here, and told to nobody",
 test("a read that fails once, on a connection that stays, is tried again, and what waits told after it", async () => {
   const fleet = new TestFleet();
   const a = fleet.start("a");
-  const { read } = a.link;
+  const read = a.link.read.bind(a.link);
   let reads = 0;
   a.link.read = (names) => {
     reads += 1;
     if (reads === 1) return Promise.reject(new StoreError("TIMEOUT", "no answer in time"));
-    return read.call(a.link, names);
+    return read(names);
   };
   a.gear.upstream("dk").trip(BY);
   await fleet.advance(2000);
