@@ -4,12 +4,14 @@
 import assert from "node:assert/strict";
 import { Gateway } from "./gateway.ts";
 import { HYPER_BUN, TRADING } from "./neighbours.ts";
+import { incidentsOf, openIncident } from "./pages.ts";
 import type { World } from "./world.ts";
 
 export const POD = "switchgear-0";
 const DRAFTKINGS = `${TRADING}/draftkings`;
 
-export async function hyperBunStory(world: World): Promise<void> {
+/** Answers the key of the incident that it ends with. */
+export async function hyperBunStory(world: World): Promise<string> {
   const { checks } = world;
   const gateway = new Gateway(world, TRADING);
   await checks.check("a call through the Service reaches the bookmaker", () =>
@@ -36,6 +38,16 @@ export async function hyperBunStory(world: World): Promise<void> {
       assert.match(refused.body, /HTTP 503/);
       const other = await world.ask(HYPER_BUN, "/api/darkpool/fanduel/m1", "-X", "POST");
       assert.equal((JSON.parse(other.body) as { success: boolean }).success, true, other.body);
+    },
+  );
+  return checks.check(
+    "the page comes, with the facts that an engineer asks for first",
+    async () => {
+      const { key, triggers } = await openIncident(world, "draftkings");
+      const [{ payload } = {}] = triggers;
+      assert.equal(payload?.severity, "critical");
+      assert.match(payload?.summary ?? "", /draftkings/);
+      return key;
     },
   );
 }
@@ -96,6 +108,14 @@ export async function survivalStory(world: World, upgrade: readonly string[]): P
     assert.notEqual(await uid(), before);
     await stays();
   });
+  await checks.check("all the while it was one page, and nobody was woken again", async () => {
+    const incidents = await incidentsOf(world, "draftkings");
+    const open = incidents.filter(({ resolvedAtMs }) => resolvedAtMs === undefined);
+    assert.deepEqual(
+      open.map(({ triggers }) => triggers.length),
+      [1],
+    );
+  });
   await checks.check("the node loses its power and comes up again: tripped still", async () => {
     await cluster.cut();
     await cluster.start();
@@ -103,7 +123,7 @@ export async function survivalStory(world: World, upgrade: readonly string[]): P
   });
   await checks.check("the history knows one trip, and an order resets it", async () => {
     const history = await gateway.command(POD, "history", "draftkings");
-    assert.equal(history.match(/ TRIP /g)?.length, 1, history);
+    assert.equal(history.match(/ TRIP +system /g)?.length, 1, history);
     await gateway.command(POD, "reset", "draftkings", "--reason", "it is back", "--force");
     await gateway.isClosed("draftkings");
   });
