@@ -59,7 +59,7 @@ export async function imageStory(world: World, image: GatewayImage): Promise<voi
         packages[path] !== undefined && packages[path].dev === undefined;
       const strangers = packagePaths(root).filter((path) => !isServing(path));
       assert.deepEqual(strangers, []);
-      assert.deepEqual(globSync("app/**/*.{ts,map,test.js}", { cwd: root }), []);
+      assert.deepEqual(globSync("app/**/*.{ts,cts,mts,map}", { cwd: root }), []);
       assert.deepEqual(globSync("**/{.npmrc,.env,.git,*.key,*.pem}", { cwd: root }), []);
       assert.deepEqual(
         config.config.Env.filter((one) => /token|secret|password|key/i.test(one)),
