@@ -33,14 +33,17 @@ export async function allResolved(world: World): Promise<void> {
 }
 
 /** The stand-in keeps nothing when its node falls: what it is told of an incident of before is all that can be seen. */
-export async function hearsOfEnd(world: World, key: string): Promise<void> {
-  await world.until("the page ends", async () => {
+export async function hears(
+  world: World,
+  action: "trigger" | "resolve",
+  key: string,
+): Promise<void> {
+  await world.until(`PagerDuty hears ${action}`, async () => {
     const { deliveries } = await world.heard();
-    return deliveries.some(
-      ({ event }) => event?.event_action === "resolve" && event.dedup_key === key,
-    )
-      ? true
-      : undefined;
+    const isIt = deliveries.some(
+      ({ event }) => event?.event_action === action && event.dedup_key === key,
+    );
+    return isIt || undefined;
   });
   await nothingRefused(world);
 }

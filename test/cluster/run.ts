@@ -20,7 +20,7 @@ import { imageStory } from "./image-story.ts";
 import { neighboursImage, toolImages } from "./images.ts";
 import { monitoringStory } from "./monitoring.ts";
 import { TRADING } from "./neighbours.ts";
-import { allResolved, hearsOfEnd } from "./pages.ts";
+import { allResolved, hears } from "./pages.ts";
 import { runbooksStory } from "./runbooks-story.ts";
 import { hyperBunStory, survivalStory } from "./trading-story.ts";
 import { writeTranscript } from "./transcript.ts";
@@ -86,7 +86,7 @@ async function main(): Promise<boolean> {
       await story("Hyper-Bun", async () => {
         key = await hyperBunStory(world);
       });
-      await story("what a tripped breaker outlives", () => survivalStory(world, release));
+      await story("what a tripped breaker outlives", () => survivalStory(world, release, key));
       await story("configuration", () => configStory(world, release));
       await story("runbooks", async () => {
         await runbooksStory(world);
@@ -95,7 +95,7 @@ async function main(): Promise<boolean> {
       await story("values files", () => valuesStory(world, CHART));
       await story("the page's end", () =>
         checks.check("PagerDuty hears that it is over, by the same key", () =>
-          hearsOfEnd(world, key),
+          hears(world, "resolve", key),
         ),
       );
       await story("uninstall", () => uninstallStory(world));

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { Gateway } from "./gateway.ts";
 import { HYPER_BUN, TRADING } from "./neighbours.ts";
-import { incidentsOf, openIncident } from "./pages.ts";
+import { hears, incidentsOf, openIncident } from "./pages.ts";
 import type { World } from "./world.ts";
 
 export const POD = "switchgear-0";
@@ -53,7 +53,11 @@ export async function hyperBunStory(world: World): Promise<string> {
 }
 
 /** Each ends with the breaker as tripped as before, and with nobody having asked the bookmaker. */
-export async function survivalStory(world: World, upgrade: readonly string[]): Promise<void> {
+export async function survivalStory(
+  world: World,
+  upgrade: readonly string[],
+  key: string,
+): Promise<void> {
   const { checks, cluster } = world;
   const gateway = new Gateway(world, TRADING);
   const uid = (): Promise<string> =>
@@ -121,6 +125,11 @@ export async function survivalStory(world: World, upgrade: readonly string[]): P
     await cluster.start();
     await stays();
   });
+  // An Alertmanager that has lost its memory with its node, and hears first of the end, tells nobody of it.
+  await checks.check(
+    "Alertmanager tells of the page again, by the same key: PagerDuty wakes nobody",
+    () => hears(world, "trigger", key),
+  );
   await checks.check("the history knows one trip, and an order resets it", async () => {
     const history = await gateway.command(POD, "history", "draftkings");
     assert.equal(history.match(/ TRIP +system /g)?.length, 1, history);
