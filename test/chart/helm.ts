@@ -2,11 +2,12 @@
 // is shared: nobody changes it.
 
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
 import { toolPath } from "../tools/build.ts";
+import type { Renderer, Rendering } from "./renderer.ts";
 
 export const ROOT = resolve(import.meta.dirname, "../..");
 export const CHART = join(ROOT, "deploy/helm/switchgear");
@@ -62,14 +63,28 @@ export class Chart {
   readonly folder: string;
   readonly #known = new Map<string, Promise<Ended>>();
   readonly #read = new Map<string, Manifests>();
+  readonly #renderings = new Map<string, Promise<Rendering>>();
   readonly #temporary = mkdtempSync(join(tmpdir(), "switchgear-chart-"));
 
-  constructor(folder = CHART) {
+  readonly #renderer: Renderer | undefined;
+
+  /** With a renderer it is asked in place of the command, but for what only the command can. */
+  constructor(folder = CHART, renderer?: Renderer) {
     this.folder = folder;
+    this.#renderer = renderer;
   }
 
   close(): void {
     rmSync(this.#temporary, { recursive: true, force: true });
+  }
+
+  /** The same chart with one file more. It ends with this one. */
+  withFile(path: string, text: string): Chart {
+    const folder = join(this.#temporary, "with-a-file", "switchgear");
+    cpSync(this.folder, folder, { recursive: true });
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+    return new Chart(folder, this.#renderer);
   }
 
   /** What Helm says and exits with. */
@@ -93,7 +108,11 @@ export class Chart {
   }
 
   /** What an installation would say to whoever runs it, without one. */
-  install(values: object): Promise<Ended> {
+  async install(values: object): Promise<Ended> {
+    if (this.#renderer !== undefined) {
+      const { error, notes = "" } = await this.#rendered(values, {});
+      return { code: error === undefined ? 0 : 1, stdout: notes, stderr: error ?? "" };
+    }
     const file = join(this.#temporary, `install-${this.#known.size}.yaml`);
     const key = JSON.stringify(["install", values]);
     const known = this.#known.get(key);
@@ -113,34 +132,62 @@ export class Chart {
 
   /** All that is rendered. Throws what Helm says when it refuses. */
   async render(values: object = {}, options: RenderOptions = {}): Promise<Manifests> {
+    if (this.#renderer !== undefined && options.args === undefined) {
+      const { error, manifests = [] } = await this.#rendered(values, options);
+      if (error !== undefined) throw new Error(error);
+      return new Manifests(manifests);
+    }
     const { code, stdout, stderr } = await this.template(values, options);
     if (code !== 0) throw new Error(stderr);
     const known = this.#read.get(stdout);
     if (known !== undefined) return known;
-    const manifests = new Manifests(stdout);
+    const manifests = new Manifests(manifestsIn(stdout), stdout);
     this.#read.set(stdout, manifests);
     return manifests;
   }
 
+  /** `skipSchema` where nobody asks about the schema. */
+  #rendered(values: object, options: RenderOptions, skipSchema = true): Promise<Rendering> {
+    const { release = "switchgear", namespace = "switchgear" } = options;
+    const asked = { chart: this.folder, values: stringify(values), release, namespace, skipSchema };
+    const key = JSON.stringify(asked);
+    const known = this.#renderings.get(key);
+    if (known !== undefined) return known;
+    if (this.#renderer === undefined) throw new Error("there is no renderer");
+    const rendering = this.#renderer.render(asked);
+    this.#renderings.set(key, rendering);
+    return rendering;
+  }
+
   /** What Helm says when it refuses. Throws when it does not. */
   async refuse(values: object, options: RenderOptions = {}): Promise<string> {
+    if (this.#renderer !== undefined && options.args === undefined) {
+      const { error } = await this.#rendered(values, options, false);
+      if (error === undefined) throw new Error("these values were taken");
+      return error;
+    }
     const { code, stderr } = await this.template(values, options);
     if (code === 0) throw new Error(`these values were taken: ${JSON.stringify(values)}`);
     return stderr;
   }
 }
 
-export class Manifests {
-  readonly text: string;
-  readonly all: readonly Manifest[];
+function manifestsIn(text: string): Manifest[] {
+  return parseAllDocuments(text, { uniqueKeys: true }).flatMap((document) => {
+    if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
+    const manifest = document.toJS() as Manifest | null;
+    return manifest === null ? [] : [manifest];
+  });
+}
 
-  constructor(text: string) {
+export class Manifests {
+  readonly all: readonly Manifest[];
+  /** As Helm wrote them. */
+  readonly text: string;
+
+  constructor(all: readonly Manifest[], text = "") {
+    this.all = all;
     this.text = text;
-    this.all = parseAllDocuments(text, { uniqueKeys: true }).flatMap((document) => {
-      if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
-      const manifest = document.toJS() as Manifest | null;
-      return manifest === null ? [] : [manifest];
-    });
   }
 
   /** Of a kind, by what its name ends with where there are several. */

@@ -22,11 +22,9 @@ export function mutants(): Mutant[] {
 
 function mutantsOf(file: string): Mutant[] {
   const lines = readFileSync(join(CHART, file), "utf8").split("\n");
-  const found = lines.flatMap((_, at) => [
-    ...withoutBlock(lines, at),
-    ...withoutFields(lines, at),
-    ...withoutAction(lines, at),
-  ]);
+  const found = lines.flatMap((_, at) =>
+    [withoutBlock, withoutFields, withoutAction].flatMap((change) => change(lines, at)),
+  );
   const seen = new Map<string, number>();
   return found.map(([what, changed]) => {
     const count = (seen.get(what) ?? 0) + 1;

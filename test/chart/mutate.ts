@@ -10,21 +10,30 @@ import { eachOf } from "../alerts/rule-files.ts";
 import { Chart, CHART } from "./helm.ts";
 import { mutants, type Mutant } from "./mutants.ts";
 import { PROMISES } from "./promises.ts";
+import { Renderer } from "./renderer.ts";
 import { reasonFor } from "./survivors.ts";
 
 const NOTICED_RATIO_MIN = 0.97;
 
 /** The promise that was broken, "Helm" when nothing could be rendered, or undefined when nobody noticed. */
-async function noticedBy({ file, text }: Mutant, order: string[]): Promise<string | undefined> {
+async function noticedBy(
+  { file, text }: Mutant,
+  order: string[],
+  renderer: Renderer,
+): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), "switchgear-mutant-"));
   const own = join(folder, "switchgear");
   cpSync(CHART, own, { recursive: true });
   writeFileSync(join(own, file), text);
-  const chart = new Chart(own);
+  const chart = new Chart(own, renderer);
   try {
-    const { code } = await chart.template({});
-    if (code !== 0) return "Helm";
-    for (const name of order) {
+    try {
+      await chart.render();
+    } catch {
+      return "Helm";
+    }
+    // The other renderer's mutants may change the order meanwhile.
+    for (const name of order.slice()) {
       const promise = PROMISES.find((one) => one.name === name);
       try {
         await promise?.check(chart);
@@ -49,16 +58,24 @@ const survived: string[] = [];
 const excused: string[] = [];
 let done = 0;
 const startedMs = performance.now();
-await eachOf(chosen, availableParallelism(), async (mutant) => {
+const renderers = Array.from({ length: availableParallelism() }, () => new Renderer());
+await eachOf(chosen, renderers.length, async (mutant) => {
+  const renderer = renderers.pop();
+  if (renderer === undefined) throw new Error("more at once than there are renderers");
   const order = orders.get(mutant.file) ?? PROMISES.map(({ name }) => name);
   orders.set(mutant.file, order);
-  if ((await noticedBy(mutant, order)) === undefined)
-    (reasonFor(mutant.id) === undefined ? survived : excused).push(mutant.id);
+  if ((await noticedBy(mutant, order, renderer)) === undefined) {
+    const reason = reasonFor(mutant.id);
+    (reason === undefined ? survived : excused).push(mutant.id);
+    console.log(
+      reason === undefined ? `survived  ${mutant.id}` : `excused   ${mutant.id}  (${reason})`,
+    );
+  }
+  renderers.push(renderer);
   done += 1;
   if (done % 20 === 0) process.stderr.write(`${done} of ${chosen.length} asked\n`);
 });
-for (const id of excused) console.log(`excused   ${id}  (${reasonFor(id)})`);
-for (const id of survived) console.log(`survived  ${id}`);
+for (const renderer of renderers) renderer.close();
 const unnoticed = survived.length + excused.length;
 const ratio = (chosen.length - unnoticed) / chosen.length;
 console.log(

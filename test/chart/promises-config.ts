@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { parseConfig } from "../../src/config/load.ts";
+import { startApiServer } from "./api-server.ts";
 import type { Any, Chart, Manifests } from "./helm.ts";
 import { REDIS, renderCi, UPSTREAMS, type Promised } from "./promise.ts";
 
@@ -210,6 +211,32 @@ export const CONFIG: readonly Promised[] = [
         none.container.volumeMounts.find(({ name }: Any) => name === "admin-token"),
         undefined,
       );
+    },
+  },
+  {
+    name: "the token that is there is kept, whatever is upgraded",
+    async check(chart) {
+      const tokenOf = async (secrets: Any, values: object, key: string): Promise<string> => {
+        const server = await startApiServer(secrets);
+        try {
+          const args = [
+            "--dry-run=server",
+            "--disable-openapi-validation",
+            "--skip-tests",
+            `--kube-apiserver=${server.url}`,
+          ];
+          const manifests = await chart.render(values, { args });
+          const { data } = manifests.get("Secret", "switchgear-admin");
+          return Buffer.from(data[key] ?? "", "base64").toString();
+        } finally {
+          await server.close();
+        }
+      };
+      const there = { "switchgear-admin": { token: "kept by whoever has it" } };
+      assert.equal(await tokenOf(there, {}, "token"), "kept by whoever has it");
+      const renamed = await tokenOf(there, { adminToken: { key: "other" } }, "other");
+      assert.match(renamed, /^[A-Za-z0-9]{40}$/);
+      assert.match(await tokenOf({}, {}, "token"), /^[A-Za-z0-9]{40}$/);
     },
   },
   {

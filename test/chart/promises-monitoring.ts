@@ -138,6 +138,7 @@ export const MONITORING: readonly Promised[] = [
         assert.equal(expr, `up{job="${job}"} == 0`);
       }
       const pods = await monitoring(chart, { podMonitor: { enabled: true } });
+      assert.equal(pods.get("PodMonitor").apiVersion, "monitoring.coreos.com/v1");
       assert.equal(pods.get("PodMonitor").spec.jobLabel, "app.kubernetes.io/name");
     },
   },
@@ -415,6 +416,48 @@ export const MONITORING: readonly Promised[] = [
           ],
         },
       ]);
+    },
+  },
+  {
+    name: "dashboards come as they are, for the sidecar and for Grafana's operator, when there are any",
+    async check(chart) {
+      const board = '{"title":"{{ not for Helm }} $x","uid":"switchgear-overview"}';
+      const with1 = chart.withFile("files/dashboards/overview.json", board);
+      try {
+        const none = await with1.render();
+        assert.equal(none.find("ConfigMap", "-dashboard-overview"), undefined);
+        const manifests = await with1.render({
+          monitoring: {
+            dashboards: { enabled: true, annotations: { grafana_folder: "Switchgear" } },
+          },
+        });
+        const map = manifests.get("ConfigMap", "switchgear-dashboard-overview");
+        assert.deepEqual(map.data, { "overview.json": board });
+        assert.equal(map.metadata.labels?.["grafana_dashboard"], "1");
+        assert.equal(map.metadata.labels?.["app.kubernetes.io/name"], "switchgear");
+        assert.equal(map.metadata.namespace, "switchgear");
+        assert.equal(map.apiVersion, "v1");
+        assert.deepEqual(map.metadata.annotations, { grafana_folder: "Switchgear" });
+        assert.equal(manifests.find("GrafanaDashboard"), undefined);
+        const operated = await with1.render({
+          monitoring: { grafanaDashboards: { enabled: true, folder: "Switchgear" } },
+        });
+        const own = operated.get("GrafanaDashboard", "switchgear-dashboard-overview");
+        assert.equal(own.apiVersion, "grafana.integreatly.org/v1beta1");
+        assert.equal(own.metadata.namespace, "switchgear");
+        assert.equal(own.metadata.labels?.["app.kubernetes.io/name"], "switchgear");
+        assert.deepEqual(own.spec, {
+          instanceSelector: { matchLabels: { dashboards: "grafana" } },
+          allowCrossNamespaceImport: true,
+          folder: "Switchgear",
+          configMapRef: { name: "switchgear-dashboard-overview", key: "overview.json" },
+        });
+        // Without the sidecar's label, or it would show it a second time.
+        const source = operated.get("ConfigMap", "switchgear-dashboard-overview");
+        assert.equal(source.metadata.labels?.["grafana_dashboard"], undefined);
+      } finally {
+        with1.close();
+      }
     },
   },
   {

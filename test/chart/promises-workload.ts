@@ -10,6 +10,24 @@ const SELECTOR = {
   "app.kubernetes.io/component": "gateway",
 };
 
+const API_VERSIONS: Readonly<Record<string, string>> = {
+  ConfigMap: "v1",
+  Pod: "v1",
+  Secret: "v1",
+  Service: "v1",
+  ServiceAccount: "v1",
+  Deployment: "apps/v1",
+  StatefulSet: "apps/v1",
+  HorizontalPodAutoscaler: "autoscaling/v2",
+  PodDisruptionBudget: "policy/v1",
+  NetworkPolicy: "networking.k8s.io/v1",
+  PodMonitor: "monitoring.coreos.com/v1",
+  PrometheusRule: "monitoring.coreos.com/v1",
+  ServiceMonitor: "monitoring.coreos.com/v1",
+  AlertmanagerConfig: "monitoring.coreos.com/v1alpha1",
+  TestRun: "k6.io/v1alpha1",
+};
+
 /** As Pod Security's level "restricted" asks, and what it does not: a read-only root, and no token. */
 function assertRestricted(pod: Any, what: string): void {
   assert.equal(pod.securityContext.runAsNonRoot, true, what);
@@ -255,11 +273,12 @@ export const WORKLOAD: readonly Promised[] = [
     },
   },
   {
-    name: "everything has Kubernetes' recommended labels and its namespace",
+    name: "everything has its API's version, Kubernetes' recommended labels and its namespace",
     async check(chart) {
       for (const [name, manifests] of await renderCi(chart)) {
-        for (const { kind, metadata } of manifests.all) {
+        for (const { apiVersion, kind, metadata } of manifests.all) {
           const what = `${name}: ${kind} ${metadata.name}`;
+          assert.equal(apiVersion, API_VERSIONS[kind], what);
           assert.equal(metadata.namespace, "switchgear", what);
           if (metadata.labels?.["from"] === "extra") continue;
           const { labels = {} } = metadata;

@@ -4,6 +4,13 @@ import type { Promised } from "./promise.ts";
 import { CONFIG } from "./promises-config.ts";
 import { MONITORING } from "./promises-monitoring.ts";
 import { REST } from "./promises-rest.ts";
+import { RULES } from "./promises-rules.ts";
 import { WORKLOAD } from "./promises-workload.ts";
 
-export const PROMISES: readonly Promised[] = [...WORKLOAD, ...CONFIG, ...MONITORING, ...REST];
+export const PROMISES: readonly Promised[] = [
+  ...WORKLOAD,
+  ...CONFIG,
+  ...MONITORING,
+  ...RULES,
+  ...REST,
+];

@@ -33,7 +33,7 @@ export interface GatewayImage {
 
 /** Builds it, or finds what was built from the same sources. */
 export function gatewayImage(name: string, version: string): GatewayImage {
-  const hash = createHash("sha256").update(name);
+  const hash = createHash("sha256").update(`${name} ${version}`);
   for (const file of SOURCES.flatMap((one) => globSync(one, { cwd: ROOT })).toSorted()) {
     const path = join(ROOT, file);
     if (/\.\w+$|LICENSE|Dockerfile/.test(file))
@@ -99,7 +99,7 @@ function buildahIn(work: string): (...args: readonly string[]) => string {
     CONTAINERS_CONF: file("containers.conf", ""),
     CONTAINERS_STORAGE_CONF: file(
       "storage.conf",
-      `[storage]\ndriver = "vfs"\ngraphroot = "${work}/root"\nrunroot = "${work}/run"\n`,
+      `[storage]\ndriver = "overlay"\ngraphroot = "${work}/root"\nrunroot = "${work}/run"\n`,
     ),
     TMPDIR: work,
   };

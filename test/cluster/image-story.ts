@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ROOT } from "../support/programs.ts";
 import { run, words } from "../tools/cluster/build.ts";
 import { NOBODY } from "../tools/cluster/image.ts";
@@ -52,19 +52,14 @@ export async function imageStory(world: World, image: GatewayImage): Promise<voi
     "it holds no shell, no npm, no package of development, no source, no secret",
     () => {
       assert.deepEqual(programsIn(root), ["/usr/local/bin/node", "/usr/local/bin/switchgear"]);
-      const { devDependencies } = read(join(ROOT, "package.json")) as {
-        readonly devDependencies: object;
+      const { packages } = read(join(ROOT, "package-lock.json")) as {
+        readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
       };
-      // Three of these are needed by packages that serve, too.
-      const unwanted = new Set(
-        Object.keys(devDependencies).filter((name) => !name.startsWith("@opentelemetry/")),
-      );
-      const packages = packagesIn(root).map(({ name }) => name);
-      assert.deepEqual(
-        packages.filter((name) => unwanted.has(name)),
-        [],
-      );
-      assert.deepEqual(globSync("app/**/*.{ts,map,test.js}", { cwd: root }), []);
+      const isServing = (path: string): boolean =>
+        packages[path] !== undefined && packages[path].dev === undefined;
+      const strangers = packagePaths(root).filter((path) => !isServing(path));
+      assert.deepEqual(strangers, []);
+      assert.deepEqual(globSync("app/**/*.{ts,cts,mts,map}", { cwd: root }), []);
       assert.deepEqual(globSync("**/{.npmrc,.env,.git,*.key,*.pem}", { cwd: root }), []);
       assert.deepEqual(
         config.config.Env.filter((one) => /token|secret|password|key/i.test(one)),
@@ -133,10 +128,15 @@ interface Package {
   readonly version: string;
 }
 
-function packagesIn(root: string): Package[] {
-  return globSync("app/node_modules/**/package.json", { cwd: root })
+/** As the lock file has them: `node_modules/pino`. */
+function packagePaths(root: string): string[] {
+  return globSync("node_modules/**/package.json", { cwd: join(root, "app") })
     .filter((path) => /node_modules\/(?:@[^/]+\/)?[^/]+\/package\.json$/.test(path))
-    .map((path) => read(join(root, path)) as Package);
+    .map((path) => dirname(path));
+}
+
+function packagesIn(root: string): Package[] {
+  return packagePaths(root).map((path) => read(join(root, "app", path, "package.json")) as Package);
 }
 
 const CONFIG =

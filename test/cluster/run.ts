@@ -20,7 +20,7 @@ import { imageStory } from "./image-story.ts";
 import { neighboursImage, toolImages } from "./images.ts";
 import { monitoringStory } from "./monitoring.ts";
 import { TRADING } from "./neighbours.ts";
-import { allResolved } from "./pages.ts";
+import { allResolved, hears } from "./pages.ts";
 import { runbooksStory } from "./runbooks-story.ts";
 import { hyperBunStory, survivalStory } from "./trading-story.ts";
 import { writeTranscript } from "./transcript.ts";
@@ -79,17 +79,23 @@ async function main(): Promise<boolean> {
     if (isUp) {
       await story("image", () => imageStory(world, image));
       await story("fleet", () => fleetStory(world, CHART));
-      await story("Hyper-Bun", () => hyperBunStory(world));
-      await story("what a tripped breaker outlives", () => survivalStory(world, release));
+      await checks.story("the drill's end", () =>
+        checks.check("its page has ended", () => allResolved(world)),
+      );
+      let key = "";
+      await story("Hyper-Bun", async () => {
+        key = await hyperBunStory(world);
+      });
+      await story("what a tripped breaker outlives", () => survivalStory(world, release, key));
       await story("configuration", () => configStory(world, release));
       await story("runbooks", async () => {
         await runbooksStory(world);
         await takenBackStory(world, release);
       });
       await story("values files", () => valuesStory(world, CHART));
-      await story("pages", () =>
-        checks.check("every page has ended, and PagerDuty refused nothing", () =>
-          allResolved(world),
+      await story("the page's end", () =>
+        checks.check("PagerDuty hears that it is over, by the same key", () =>
+          hears(world, "resolve", key),
         ),
       );
       await story("uninstall", () => uninstallStory(world));

@@ -4,12 +4,14 @@
 import assert from "node:assert/strict";
 import { Gateway } from "./gateway.ts";
 import { HYPER_BUN, TRADING } from "./neighbours.ts";
+import { hears, incidentsOf, openIncident } from "./pages.ts";
 import type { World } from "./world.ts";
 
 export const POD = "switchgear-0";
 const DRAFTKINGS = `${TRADING}/draftkings`;
 
-export async function hyperBunStory(world: World): Promise<void> {
+/** Answers the key of the incident that it ends with. */
+export async function hyperBunStory(world: World): Promise<string> {
   const { checks } = world;
   const gateway = new Gateway(world, TRADING);
   await checks.check("a call through the Service reaches the bookmaker", () =>
@@ -38,10 +40,24 @@ export async function hyperBunStory(world: World): Promise<void> {
       assert.equal((JSON.parse(other.body) as { success: boolean }).success, true, other.body);
     },
   );
+  return checks.check(
+    "the page comes, with the facts that an engineer asks for first",
+    async () => {
+      const { key, triggers } = await openIncident(world, "draftkings");
+      const [{ payload } = {}] = triggers;
+      assert.equal(payload?.severity, "critical");
+      assert.match(payload?.summary ?? "", /draftkings/);
+      return key;
+    },
+  );
 }
 
 /** Each ends with the breaker as tripped as before, and with nobody having asked the bookmaker. */
-export async function survivalStory(world: World, upgrade: readonly string[]): Promise<void> {
+export async function survivalStory(
+  world: World,
+  upgrade: readonly string[],
+  key: string,
+): Promise<void> {
   const { checks, cluster } = world;
   const gateway = new Gateway(world, TRADING);
   const uid = (): Promise<string> =>
@@ -96,14 +112,27 @@ export async function survivalStory(world: World, upgrade: readonly string[]): P
     assert.notEqual(await uid(), before);
     await stays();
   });
+  await checks.check("all the while it was one page, and nobody was woken again", async () => {
+    const incidents = await incidentsOf(world, "draftkings");
+    const open = incidents.filter(({ resolvedAtMs }) => resolvedAtMs === undefined);
+    assert.deepEqual(
+      open.map(({ triggers }) => triggers.length),
+      [1],
+    );
+  });
   await checks.check("the node loses its power and comes up again: tripped still", async () => {
     await cluster.cut();
     await cluster.start();
     await stays();
   });
+  // An Alertmanager that has lost its memory with its node, and hears first of the end, tells nobody of it.
+  await checks.check(
+    "Alertmanager tells of the page again, by the same key: PagerDuty wakes nobody",
+    () => hears(world, "trigger", key),
+  );
   await checks.check("the history knows one trip, and an order resets it", async () => {
     const history = await gateway.command(POD, "history", "draftkings");
-    assert.equal(history.match(/ TRIP /g)?.length, 1, history);
+    assert.equal(history.match(/ TRIP +system /g)?.length, 1, history);
     await gateway.command(POD, "reset", "draftkings", "--reason", "it is back", "--force");
     await gateway.isClosed("draftkings");
   });

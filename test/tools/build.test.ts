@@ -55,7 +55,7 @@ function bench(t: TestContext): Bench {
 
 const VERSION = 'if [ "$1" = env ]; then echo go1.26.8; exit; fi';
 const BUILD =
-  'echo "$(basename "$PWD") $*" >> "$LOG"; for p in prometheus promtool alertmanager amtool k6 helm helm-docs kubeconform kube-score controller-gen; do : > "$GOBIN/$p"; done';
+  'echo "$(basename "$PWD") $*" >> "$LOG"; for p in prometheus promtool alertmanager amtool k6 helm helm-render helm-docs kubeconform kube-score controller-gen; do : > "$GOBIN/$p"; done';
 
 /** Modules, each of which is installed once. */
 const ALL = 7;

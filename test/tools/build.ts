@@ -13,6 +13,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  readdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -40,7 +41,10 @@ const MODULES = {
     define: "github.com/prometheus/common/version.Version=0.31.1",
   },
   k6: { programs: ["k6"] },
-  helm: { programs: ["helm"], define: "helm.sh/helm/v4/internal/version.version=v4.3.1" },
+  helm: {
+    programs: ["helm", "helm-render"],
+    define: "helm.sh/helm/v4/internal/version.version=v4.3.1",
+  },
   chart: { programs: ["helm-docs", "kubeconform"] },
   // Needs Kubernetes' types of a year ago, which the others cannot be built with.
   "kube-score": { programs: ["kube-score"] },
@@ -118,8 +122,11 @@ function stamp(name: ModuleName, version: string): string {
   const hash = createHash("sha256")
     .update(version)
     .update(JSON.stringify(flags(name)));
-  for (const file of [`${name}/go.mod`, `${name}/go.sum`]) {
-    hash.update("\0").update(readFileSync(join(import.meta.dirname, file)));
+  const folder = join(import.meta.dirname, name);
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  // A program of our own has its source there, too.
+  for (const file of files.filter((one) => /\.go$|^go\.(mod|sum)$/.test(one)).toSorted()) {
+    hash.update("\0").update(readFileSync(join(folder, file)));
   }
   return hash.digest("hex").slice(0, 16);
 }

@@ -84,12 +84,12 @@ export class Cluster {
       this.#run(name, all[name]);
     }
     await this.kubectl(["apply", "-f", "-"], { input: readBase(this.#volumes()) });
-    await importing;
     this.#run("kubelet", all["kubelet"]);
     const isReady = `kubectl wait --for=condition=Ready node/${NODE} --timeout=5s`;
     await this.#answers("node", words(isReady));
     // Without it every pod is refused.
     await this.#answers("service account", ["kubectl", "get", "serviceaccount", "default"]);
+    await importing;
   }
 
   /** As a node that loses its power: every process at once. What lies on disks stays. */

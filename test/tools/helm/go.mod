@@ -2,7 +2,10 @@ module switchgear.example/tools/helm
 
 go 1.26.0
 
-tool helm.sh/helm/v4/cmd/helm
+tool (
+	helm.sh/helm/v4/cmd/helm
+	switchgear.example/tools/helm/helm-render
+)
 
 require (
 	dario.cat/mergo v1.0.1 // indirect

@@ -2,7 +2,7 @@
 // Prometheus to ask, that it has both the series and the rules.
 
 const { GATEWAY, ADMIN, UPSTREAM, CALL_PATH, PROMETHEUS, NAMESPACE, JOB, RULES } = process.env;
-const WAIT_MS = 60_000;
+const WAIT_MS = Number(process.env.WAIT_MS ?? 60_000);
 const LOOK_MS = 2_000;
 const ANSWER_MS = 10_000;
 
