@@ -109,6 +109,7 @@ export const WORKLOAD: readonly Promised[] = [
       const { spec } = manifests.get("StatefulSet", "switchgear");
       assert.equal(spec.replicas, 1);
       assert.equal(spec.serviceName, "switchgear-headless");
+      assert.equal(spec.podManagementPolicy, "Parallel");
       assert.equal(spec.revisionHistoryLimit, 5);
       assert.deepEqual(spec.persistentVolumeClaimRetentionPolicy, {
         whenDeleted: "Retain",

@@ -11,6 +11,6 @@ export const PROMISES: readonly Promised[] = [
   ...WORKLOAD,
   ...CONFIG,
   ...MONITORING,
-  ...RULES,
   ...REST,
+  ...RULES,
 ];

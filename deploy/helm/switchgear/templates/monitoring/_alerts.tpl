@@ -70,9 +70,13 @@ The rules of alerts/, which `npm run generate` puts into files/ with names in pl
 {{- $digits -}}
 {{- end -}}
 
+{{/* All rules of a block at once, as JSON: each of the many names is looked for in one text. */}}
 {{- define "switchgear.fill" -}}
-{{- $text := .text -}}
-{{- range $name, $value := .facts -}}{{- $text = replace (printf "$(%s)" $name) $value $text -}}{{- end -}}
+{{- $text := toRawJson .rules -}}
+{{- range $name, $value := .facts -}}
+{{- $quoted := toRawJson $value -}}
+{{- $text = replace (printf "$(%s)" $name) (substr 1 (len $quoted | add -1 | int) $quoted) $text -}}
+{{- end -}}
 {{- $text -}}
 {{- end -}}
 
@@ -89,28 +93,14 @@ The rules of alerts/, which `npm run generate` puts into files/ with names in pl
 {{- toYaml $windows -}}
 {{- end -}}
 
-{{- define "switchgear.rule" -}}
-{{- $facts := .facts -}}
-{{- $own := dict -}}
-{{- range $key, $value := .rule -}}
-{{- if kindIs "map" $value -}}
-{{- $map := dict -}}
-{{- range $name, $text := $value -}}
-{{- $_ := set $map $name (include "switchgear.fill" (dict "text" $text "facts" $facts)) -}}
-{{- end -}}
-{{- $_ := set $own $key $map -}}
-{{- else -}}
-{{- $_ := set $own $key (include "switchgear.fill" (dict "text" $value "facts" $facts)) -}}
-{{- end -}}
-{{- end -}}
-{{- if $own.alert -}}
+{{/* What the values say of one alert, over what it says itself. */}}
+{{- define "switchgear.overridden" -}}
+{{- $own := .rule -}}
 {{- with .override.severity -}}{{- $_ := set $own.labels "severity" . -}}{{- end -}}
 {{- with get .override "for" -}}{{- $_ := set $own "for" . -}}{{- end -}}
 {{- with .override.keepFiringFor -}}{{- $_ := set $own "keep_firing_for" . -}}{{- end -}}
 {{- $_ := set $own "labels" (mergeOverwrite (deepCopy .labels) $own.labels (.override.labels | default dict)) -}}
 {{- $_ := set $own "annotations" (mergeOverwrite $own.annotations (.override.annotations | default dict)) -}}
-{{- end -}}
-{{- toYaml $own -}}
 {{- end -}}
 
 {{/* All groups, as a rules file of Prometheus and the spec of a PrometheusRule have them. */}}
@@ -132,10 +122,13 @@ The rules of alerts/, which `npm run generate` puts into files/ with names in pl
 {{- $rules := list -}}
 {{- range $block := $group.blocks -}}
 {{- range $facts := get $each $block.each -}}
-{{- range $rule := $block.rules -}}
+{{- range $rule := include "switchgear.fill" (dict "rules" $block.rules "facts" $facts) | fromJsonArray -}}
 {{- $override := get $.Values.monitoring.alerts ($rule.alert | default "") | default dict -}}
+{{- if $rule.alert -}}
+{{- include "switchgear.overridden" (dict "rule" $rule "override" $override "labels" $.Values.monitoring.alertLabels) -}}
+{{- end -}}
 {{- if ne (get $override "enabled" | toString) "false" -}}
-{{- $rules = append $rules (include "switchgear.rule" (dict "rule" $rule "facts" $facts "override" $override "labels" $.Values.monitoring.alertLabels) | fromYaml) -}}
+{{- $rules = append $rules $rule -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
