@@ -51,7 +51,7 @@ export const PLANTED_FLEET: readonly FleetSabotage[] = [
   },
   {
     name: "a store that lost something takes orders before it has it back",
-    wants: ["empties", "failOvers", "flushes"],
+    wants: ["empties", "failOvers", "flushes", "drops", "delays"],
     rules: { isBehind: () => false },
     install: () => replaceGetter(Sync.prototype, "isSynced", () => true),
   },
