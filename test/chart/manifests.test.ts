@@ -9,7 +9,12 @@ import { stringify } from "yaml";
 import { readTestRun } from "../support/testrun.ts";
 import { whyNoTools } from "../tools/available.ts";
 import { toolPath } from "../tools/build.ts";
-import { KUBERNETES_VERSIONS, kubernetesSchemas, operatorSchemas } from "../tools/schemas.ts";
+import {
+  KUBERNETES_VERSIONS,
+  kubernetesSchemas,
+  operatorSchemas,
+  whyNoSchemas,
+} from "../tools/schemas.ts";
 import { Chart, CHART, run, type Any, type Manifests } from "./helm.ts";
 import { EXCEPTIONS } from "./kube-score-exceptions.ts";
 import { ciValues, renderCi } from "./promise.ts";
@@ -18,6 +23,7 @@ const skip =
   "Bun" in globalThis
     ? "once is enough"
     : whyNoTools(["helm", "kubeconform", "kube-score", "controller-gen", "helm-docs"]);
+const noSchemas = skip === false && whyNoSchemas();
 
 const chart = new Chart();
 const folder = mkdtempSync(join(tmpdir(), "switchgear-manifests-"));
@@ -58,7 +64,8 @@ describe("what the chart renders", { skip }, () => {
   }
 
   for (const version of KUBERNETES_VERSIONS) {
-    test(`is what Kubernetes ${version} and the Prometheus operator take, to the last field`, async () => {
+    const what = `is what Kubernetes ${version} and the Prometheus operator take, to the last field`;
+    test(what, { skip: noSchemas }, async () => {
       const schemas = [kubernetesSchemas(version), operatorSchemas()];
       const { code, stdout } = await kubeconform(schemas, written());
       assert.equal(code, 0, stdout);
@@ -68,30 +75,36 @@ describe("what the chart renders", { skip }, () => {
     });
   }
 
-  test("would not be taken with a field too many, a wrong type or one missing", async () => {
-    const schemas = [kubernetesSchemas("1.36"), operatorSchemas()];
-    const [, manifests] = all.find(([name]) => name === "everything") ?? [];
-    const spoil = (kind: string, change: (spec: Any) => void): object => {
-      const copy = structuredClone(manifests?.get(kind)) as Any;
-      change(copy.spec);
-      return copy;
-    };
-    const wrong = [
-      spoil("Deployment", (spec) => (spec.template.spec.hostNetwrk = false)),
-      spoil("Deployment", (spec) => (spec.revisionHistoryLimit = "5")),
-      spoil("Deployment", (spec) => delete spec.template.spec.containers[0].name),
-      spoil("ServiceMonitor", (spec) => (spec.endpoints[0].honorLabel = true)),
-      spoil("PrometheusRule", (spec) => (spec.groups[0].rules[0].keepFiringFor = "1m")),
-      spoil("AlertmanagerConfig", (spec) => (spec.receivers[0].pagerdutyConfigs[0].links = [])),
-      spoil("PodMonitor", (spec) => delete spec.selector),
-    ];
-    for (const [index, one] of wrong.entries()) {
-      const file = join(folder, `wrong-${index}.yaml`);
-      writeFileSync(file, stringify(one));
-      const { code, stdout } = await kubeconform(schemas, [file]);
-      assert.equal(code, 1, stdout);
-    }
-  });
+  test(
+    "would not be taken with a field too many, a wrong type or one missing",
+    {
+      skip: noSchemas,
+    },
+    async () => {
+      const schemas = [kubernetesSchemas("1.36"), operatorSchemas()];
+      const [, manifests] = all.find(([name]) => name === "everything") ?? [];
+      const spoil = (kind: string, change: (spec: Any) => void): object => {
+        const copy = structuredClone(manifests?.get(kind)) as Any;
+        change(copy.spec);
+        return copy;
+      };
+      const wrong = [
+        spoil("Deployment", (spec) => (spec.template.spec.hostNetwrk = false)),
+        spoil("Deployment", (spec) => (spec.revisionHistoryLimit = "5")),
+        spoil("Deployment", (spec) => delete spec.template.spec.containers[0].name),
+        spoil("ServiceMonitor", (spec) => (spec.endpoints[0].honorLabel = true)),
+        spoil("PrometheusRule", (spec) => (spec.groups[0].rules[0].keepFiringFor = "1m")),
+        spoil("AlertmanagerConfig", (spec) => (spec.receivers[0].pagerdutyConfigs[0].links = [])),
+        spoil("PodMonitor", (spec) => delete spec.selector),
+      ];
+      for (const [index, one] of wrong.entries()) {
+        const file = join(folder, `wrong-${index}.yaml`);
+        writeFileSync(file, stringify(one));
+        const { code, stdout } = await kubeconform(schemas, [file]);
+        assert.equal(code, 1, stdout);
+      }
+    },
+  );
 
   test("is, of the load test, what k6-operator takes", async () => {
     const manifests = await chart.render({ testRun: { enabled: true } });

