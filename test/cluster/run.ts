@@ -82,11 +82,11 @@ async function main(): Promise<boolean> {
       await checks.story("the drill's end", () =>
         checks.check("its page has ended", () => allResolved(world)),
       );
+      await story("Hyper-Bun", () => hyperBunStory(world));
       let key = "";
-      await story("Hyper-Bun", async () => {
-        key = await hyperBunStory(world);
+      await story("what a tripped breaker outlives", async () => {
+        key = await survivalStory(world, release);
       });
-      await story("what a tripped breaker outlives", () => survivalStory(world, release, key));
       await story("configuration", () => configStory(world, release));
       await story("runbooks", async () => {
         await runbooksStory(world);
