@@ -302,6 +302,8 @@ export const CONFIG: readonly Promised[] = [
       });
       assert.equal(configOf(own).store.passwordFile, "/mine");
       assert.equal(configOf(own).store.username, "me");
+      const usual = await chart.render({ ...REDIS, redis: { existingSecret: "redis" } });
+      assert.equal(configOf(usual).store.passwordFile, "/run/secrets/switchgear-redis/password");
       const open = await chart.render({
         ...REDIS,
         redis: { existingSecret: "redis", passwordKey: "" },

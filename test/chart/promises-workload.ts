@@ -337,7 +337,12 @@ export const WORKLOAD: readonly Promised[] = [
       });
       assert.equal(spec.minReplicas, 2);
       assert.equal(spec.maxReplicas, 10);
-      assert.equal(spec.metrics[0].resource.target.averageValue, "600m");
+      assert.deepEqual(spec.metrics, [
+        {
+          type: "Resource",
+          resource: { name: "cpu", target: { type: "AverageValue", averageValue: "600m" } },
+        },
+      ]);
       assert.equal(spec.behavior.scaleDown.stabilizationWindowSeconds, 300);
       assert.ok(scaled.find("PodDisruptionBudget") !== undefined);
       const alone = await chart.render({

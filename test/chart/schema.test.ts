@@ -1,13 +1,12 @@
 // values.schema.json: what is wrong or misspelled fails, in words that name it, and nothing that is right does.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { parse } from "yaml";
 import { temporaryFolder } from "../support/programs.ts";
 import { whyNoTools } from "../tools/available.ts";
-import { Chart, CHART, type Any } from "./helm.ts";
+import { Chart, CHART } from "./helm.ts";
 import { ciValues, UPSTREAMS } from "./promise.ts";
 
 const skip = "Bun" in globalThis ? "once is enough" : whyNoTools(["helm"]);
@@ -109,22 +108,6 @@ describe("values", { skip }, () => {
     await chart.render({ config: { upstreams: UPSTREAMS, gateway: { methods: ["PURGE"] } } });
   });
 
-  test("are all listed, in the schema and in values.yaml", () => {
-    const schema = JSON.parse(readFileSync(join(CHART, "values.schema.json"), "utf8"));
-    const values = parse(readFileSync(join(CHART, "values.yaml"), "utf8"));
-    // What only a parent gives, what is the gateway's own, and what alerts/values.yaml lists.
-    const elsewhere = /^(enabled|(config|monitoring\.values|monitoring\.alerts)(\..*)?)$/;
-    const inSchema = [...closedPaths(schema, "")].filter((path) => !elsewhere.test(path));
-    const inValues = [...valuePaths(values, schema, "")].filter((path) => !elsewhere.test(path));
-    // A PodMonitor of the neighbour is a monitor as the others are.
-    const unlisted = inSchema.filter((path) => !inValues.includes(path));
-    assert.deepEqual(unlisted, ["monitoring.hyperBun.labels", "monitoring.hyperBun.annotations"]);
-    assert.deepEqual(
-      inValues.filter((path) => !inSchema.includes(path)),
-      [],
-    );
-  });
-
   test("of a parent chart reach it: global, enabled, and its own below its name", async (t) => {
     const parent = join(temporaryFolder(t), "parent");
     mkdirSync(join(parent, "charts"), { recursive: true });
@@ -162,25 +145,3 @@ describe("values", { skip }, () => {
     );
   });
 });
-
-/** Of what is closed, each key. */
-function* closedPaths(schema: Any, prefix: string): Generator<string> {
-  if (schema.additionalProperties !== false) return;
-  for (const [key, one] of Object.entries<Any>(schema.properties)) {
-    const path = `${prefix}${key}`;
-    if (one.additionalProperties === false && Object.keys(one.properties ?? {}).length > 0)
-      yield* closedPaths(one, `${path}.`);
-    else yield path;
-  }
-}
-
-/** As deep as the schema is closed. */
-function* valuePaths(values: Any, schema: Any, prefix: string): Generator<string> {
-  for (const [key, value] of Object.entries<Any>(values)) {
-    const path = `${prefix}${key}`;
-    const one = schema.properties?.[key];
-    const isClosed = one?.additionalProperties === false && one.properties !== undefined;
-    if (isClosed && Object.keys(value ?? {}).length > 0) yield* valuePaths(value, one, `${path}.`);
-    else yield path;
-  }
-}
