@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 import { ROOT } from "../support/programs.ts";
 import { words } from "../tools/cluster/build.ts";
 import { Gateway } from "./gateway.ts";
-import { ROUTING_KEY, monitoringIsReady } from "./monitoring.ts";
+import { ROUTING_KEY } from "./monitoring.ts";
 import { TRADING, neighbours } from "./neighbours.ts";
 import { asList } from "./objects.ts";
 import { openIncident } from "./pages.ts";
@@ -102,9 +102,6 @@ export async function docsStory(world: World, values: string): Promise<void> {
   for (const at of [1, 2, 3, 4]) await step(at);
   await checks.check("a call from the node through the Service", () =>
     gateway.isClosed("draftkings"),
-  );
-  await checks.check("the operator has made a Prometheus and an Alertmanager", () =>
-    monitoringIsReady(cluster),
   );
   for (const at of [5, 6]) await patiently(at);
   await step(7);
