@@ -10,6 +10,7 @@ import { Gateway } from "./gateway.ts";
 import { IMAGES } from "./images.ts";
 import { bookmaker } from "./neighbours.ts";
 import { asList, namespace, workload } from "./objects.ts";
+import { FLEET_SHOWS, kubectlBlocks } from "./runbooks-story.ts";
 import type { World } from "./world.ts";
 
 const FLEET = "fleet";
@@ -104,6 +105,16 @@ export async function fleetStory(world: World, chart: string): Promise<void> {
     const after = await readyPods(world);
     assert.equal(after.length, 2);
     assert.ok(after.every((pod) => !before.includes(pod)));
+  });
+  await checks.check("the runbook's commands for a fleet that is split", async () => {
+    const blocks = kubectlBlocks();
+    for (const [name, shows] of Object.entries(FLEET_SHOWS)) {
+      const { commands = "" } = blocks.get(name) ?? {};
+      const env = { NAMESPACE: FLEET, POD: await one(world) };
+      const shown = await world.cluster.show(["bash", "-euo", "pipefail", "-c", commands], { env });
+      assert.equal(shown.code, 0, `${name}: ${shown.stderr}${shown.stdout}`);
+      assert.match(shown.stdout, shows, name);
+    }
   });
 }
 

@@ -46,6 +46,12 @@ const REPLACEMENTS: Shows = {
   "SwitchgearWatchdog 1": /pod "prometheus-main-0" deleted/,
 };
 
+/** Of several replicas: given where there are some, in `fleet-story.ts`. */
+export const FLEET_SHOWS: Shows = {
+  "CircuitBreakerFleetSplit 1": /switchgear-\S+ +1\/1 +Running[\s\S]*kind: redis/,
+  "CircuitBreakerFleetSplit 2": /deleted[\s\S]*successfully rolled out/,
+};
+
 /** In a row, in one shell: the ways in. */
 const WAYS_IN = ["README 1", "README 2", "README 3"];
 
@@ -160,7 +166,7 @@ export async function runbooksStory(world: World): Promise<void> {
 
 /** Those that the story gives. */
 export function namedBlocks(): string[] {
-  const tables = [LOOKS, EDITS, REPLACEMENTS, CRASH, REFUSED];
+  const tables = [LOOKS, EDITS, REPLACEMENTS, CRASH, REFUSED, FLEET_SHOWS];
   return [...tables.flatMap((some) => Object.keys(some)), ...WAYS_IN];
 }
 
