@@ -60,6 +60,8 @@ export class Cluster {
   readonly namespaces = new Set<string>();
   readonly #path: string;
   #outer: ChildProcess | undefined;
+  #isOver = false;
+  #starting: Promise<void> = Promise.resolve();
   #programs: ChildProcess[] = [];
 
   /** `folder` is empty, or a cluster's that was cut off; `tools` are folders of further programs. */
@@ -70,7 +72,13 @@ export class Cluster {
   }
 
   /** Starts everything, and imports these archives of images. Resolves when pods can be made. */
-  async start(images: readonly string[] = []): Promise<void> {
+  start(images: readonly string[] = []): Promise<void> {
+    this.#starting = this.#start(images);
+    return this.#starting;
+  }
+
+  async #start(images: readonly string[]): Promise<void> {
+    this.#goOn();
     this.#write();
     await this.#isolate();
     const all = commands(this.folder);
@@ -95,16 +103,20 @@ export class Cluster {
   /** As a node that loses its power: every process at once. What lies on disks stays. */
   async cut(): Promise<void> {
     const outer = this.#outer;
-    if (outer === undefined) return;
-    this.#outer = undefined;
-    const all = [outer, ...this.#programs].map(ended);
-    this.#programs = [];
-    outer.kill("SIGKILL");
-    await Promise.all(all);
+    if (outer !== undefined) {
+      this.#outer = undefined;
+      const all = [outer, ...this.#programs].map(ended);
+      this.#programs = [];
+      outer.kill("SIGKILL");
+      await Promise.all(all);
+    }
     await until("the control groups are empty", () => this.#removeGroups() || undefined, 20_000);
   }
 
+  /** For good: a start that is under way, as when a signal comes in the middle of a test, goes no further. */
   async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#starting.catch(() => {});
     await this.cut();
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -257,9 +269,14 @@ export class Cluster {
     this.#programs.push(child);
   }
 
+  #goOn(): void {
+    if (this.#isOver) throw new Error("the cluster is being taken away");
+  }
+
   async #answers(what: string, command: readonly string[]): Promise<void> {
     let last: Shown | undefined;
     const look = async (): Promise<true | undefined> => {
+      this.#goOn();
       last = await this.show(command, { msMax: 10_000 });
       return last.code === 0 || undefined;
     };
