@@ -2,7 +2,8 @@
 
 import type { Board } from "../lib/board.ts";
 import { BAD, GOOD, NEUTRAL, SERVED, TRYING, WARNING } from "../lib/colours.ts";
-import { OUTCOME_COLOURS, REASON_COLOURS, TRIPPED, WINDOW_STATES } from "../lib/meanings.ts";
+import { REASON_COLOURS, TRIPPED, WINDOW_STATES } from "../lib/meanings.ts";
+import { CALLS_BY_OUTCOME } from "../lib/shared.ts";
 import {
   BOOKMAKER,
   BOOKMAKERS,
@@ -208,22 +209,7 @@ export const bookmaker: Board = {
     {
       title: "Calls",
       panels: [
-        {
-          kind: "curves",
-          title: "Calls by outcome",
-          description: "Calls a second of the chosen bookmakers and operations.",
-          unit: "reqps",
-          width: 8,
-          noData: "no calls",
-          stacked: true,
-          colours: OUTCOME_COLOURS,
-          targets: [
-            {
-              expr: `sum by (outcome) (rate(switchgear_requests_total{${OPERATION}}[$__rate_interval]))`,
-              legend: "{{outcome}}",
-            },
-          ],
-        },
+        CALLS_BY_OUTCOME,
         {
           kind: "curves",
           title: "Refused, by operation and reason",

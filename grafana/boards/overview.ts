@@ -3,6 +3,7 @@
 import type { Board } from "../lib/board.ts";
 import { BAD, GOOD, NEUTRAL, SERVED, TRYING, WARNING } from "../lib/colours.ts";
 import { OUTCOME_COLOURS, REASON_COLOURS, TRIPPED } from "../lib/meanings.ts";
+import { CALLS_BY_OUTCOME } from "../lib/shared.ts";
 import {
   ALL,
   BOOKMAKER,
@@ -169,23 +170,7 @@ export const overview: Board = {
     {
       title: "Calls",
       panels: [
-        {
-          kind: "curves",
-          title: "Calls by outcome",
-          description:
-            "Calls a second: ok, failed, timeout, ignored (says nothing of the bookmaker, such as a caller who left) and refused (never sent).",
-          unit: "reqps",
-          width: 8,
-          noData: "no calls",
-          stacked: true,
-          colours: OUTCOME_COLOURS,
-          targets: [
-            {
-              expr: `sum by (outcome) (rate(switchgear_requests_total{${OPERATION}}[$__rate_interval]))`,
-              legend: "{{outcome}}",
-            },
-          ],
-        },
+        CALLS_BY_OUTCOME,
         {
           kind: "curves",
           title: "Errors of those that were sent",
